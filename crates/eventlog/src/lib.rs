@@ -1,0 +1,1 @@
+//! The bytes of history: log entries, codec, recorder, replayer.

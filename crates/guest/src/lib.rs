@@ -1,0 +1,1 @@
+//! Builds guest images from a distribution's packages.

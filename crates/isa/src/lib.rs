@@ -1,0 +1,1 @@
+//! RISC-V RV64GC instructions: their bits and what each one means.

@@ -1,0 +1,1 @@
+//! Translator from RV64GC to host machine code.

@@ -1,0 +1,1 @@
+//! The outside world of one host: sockets, files, clocks, threads, arbiter stores.

@@ -1,0 +1,1 @@
+//! Joins machine, log and replication protocol, still without I/O.

@@ -1,0 +1,1 @@
+//! Primary/backup replication as a state machine without I/O, over opaque bytes.

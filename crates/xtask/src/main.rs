@@ -1,0 +1,3 @@
+//! The one door for developers: demo, test, ci, tidy, sim, bench, bless.
+
+fn main() {}
