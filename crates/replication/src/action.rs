@@ -1,0 +1,194 @@
+//! What the core is told by its own node (`Local`), and what it asks its node to do (`Action`).
+
+use crate::message::Message;
+use crate::types::{Epoch, LogIndex, NodeId, Record, TransferId};
+use bytes::Bytes;
+
+/// Names one request to the arbiter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// A request to the arbiter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArbiterOperation {
+    /// Read the record.
+    Read,
+    /// Replace `expected` (none: no record yet) by `new`, atomically and durably.
+    Swap {
+        /// What the record must be.
+        expected: Option<Record>,
+        /// What it becomes.
+        new: Record,
+    },
+}
+
+/// What the arbiter answered. A swap may have happened although it is answered by `Unavailable`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArbiterReply {
+    /// The record as it is now (none: no record yet), after a read or a swap that took effect.
+    Current(Option<Record>),
+    /// The swap did not take effect, because the record is this.
+    Refused(Option<Record>),
+    /// No answer, or an error: nothing is known.
+    Unavailable,
+}
+
+/// An event on the core's own node.
+#[derive(Clone, Debug)]
+pub enum Local {
+    /// This node has the machine's initial state and may start it if no record exists, or the record is `Down`.
+    Start,
+    /// This node has no state and offers itself as a backup.
+    Join,
+    /// A channel to `peer` is open.
+    Connected {
+        /// The other node.
+        peer: NodeId,
+    },
+    /// The channel to `peer` is gone. A hint: it may be suspected at once, but suspicion proves nothing.
+    Disconnected {
+        /// The other node.
+        peer: NodeId,
+    },
+    /// The hart produced log entries; their indexes follow the last one. Those whose number (from 0) is in
+    /// `marks` are output marks: the node holds the outputs of each until `Action::Release` reaches it.
+    Appended {
+        /// The entries, in order.
+        entries: Vec<Bytes>,
+        /// Which of them are output marks.
+        marks: Vec<u32>,
+    },
+    /// The snapshot asked for is taken; the next entry that the hart appends has index `from`.
+    SnapshotTaken {
+        /// The transfer that it is for.
+        transfer: TransferId,
+        /// First log index after the snapshot.
+        from: LogIndex,
+    },
+    /// The state of a transfer has come in whole, was restored and its digest agreed (`intact`), or not.
+    StateRestored {
+        /// The transfer.
+        transfer: TransferId,
+        /// Whether it can be used.
+        intact: bool,
+    },
+    /// The backup's hart has applied every entry up to here.
+    Replayed {
+        /// Last entry applied.
+        index: LogIndex,
+    },
+    /// The backup's hart found a digest that differs, or an entry that cannot be applied.
+    Diverged,
+    /// The arbiter answered.
+    Arbiter {
+        /// The request.
+        request: RequestId,
+        /// The answer.
+        reply: ArbiterReply,
+    },
+    /// The guest switched itself off, as of the last appended entry.
+    PoweredOff,
+}
+
+/// Why a node stops being part of the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HaltReason {
+    /// Another node is the machine now.
+    Lost {
+        /// The record that says so.
+        record: Record,
+    },
+    /// The machine is switched off.
+    PoweredOff,
+    /// This backup's state differs from its primary's.
+    Diverged,
+    /// This backup was told to leave, or its primary vanished before the state was whole.
+    Dismissed,
+}
+
+/// Something the node must do. Actions are performed in order.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Send a message.
+    Send {
+        /// To whom.
+        to: NodeId,
+        /// What.
+        message: Message,
+    },
+    /// Ask the arbiter; answer by `Local::Arbiter`.
+    Arbiter {
+        /// Comes back with the answer.
+        request: RequestId,
+        /// What to ask.
+        operation: ArbiterOperation,
+    },
+    /// Start executing as the machine (first start): outputs are held by their marks.
+    Run {
+        /// The epoch that this node owns.
+        epoch: Epoch,
+    },
+    /// Outputs of every mark up to here may leave, stamped with this epoch.
+    Release {
+        /// The last mark that is free.
+        up_to: LogIndex,
+        /// The owner's epoch.
+        epoch: Epoch,
+    },
+    /// Take a snapshot at the next position possible; answer by `Local::SnapshotTaken`.
+    TakeSnapshot {
+        /// The transfer that it is for.
+        transfer: TransferId,
+    },
+    /// Send the snapshot's bytes to `to` (bulk, beside the messages).
+    SendState {
+        /// The new backup.
+        to: NodeId,
+        /// The transfer.
+        transfer: TransferId,
+    },
+    /// Stop sending, and forget the snapshot or the partly received state.
+    AbandonTransfer {
+        /// The transfer.
+        transfer: TransferId,
+    },
+    /// Receive the bytes of this transfer and restore them; answer by `Local::StateRestored`.
+    ReceiveState {
+        /// Who sends.
+        from: NodeId,
+        /// The transfer.
+        transfer: TransferId,
+        /// Index of the first entry to apply to that state.
+        next: LogIndex,
+    },
+    /// Give these entries to the replaying hart.
+    Replay {
+        /// Index of the first.
+        first: LogIndex,
+        /// The entries.
+        entries: Vec<Bytes>,
+    },
+    /// Forget the backup's copies of outputs whose marks are at or below this index: they have left.
+    Forget {
+        /// The last mark that has left.
+        up_to: LogIndex,
+    },
+    /// The arbiter made this node the machine. The hart has replayed everything acknowledged: it goes live, says
+    /// again every output not forgotten, and appends its next entry at `next`.
+    GoLive {
+        /// The epoch that this node owns.
+        epoch: Epoch,
+        /// Index of the next entry.
+        next: LogIndex,
+    },
+    /// How hard the primary's hart must brake for the backup to keep up: 0 runs freely, 1000 stands still.
+    Throttle {
+        /// In thousandths.
+        brake: u16,
+    },
+    /// Stop at once and for good; nothing more may leave this node.
+    Halt {
+        /// Why.
+        reason: HaltReason,
+    },
+}

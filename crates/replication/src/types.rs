@@ -1,0 +1,75 @@
+//! Units and identities of the protocol.
+
+use serde::{Deserialize, Serialize};
+
+/// An instant of the caller's monotonic clock, in microseconds since an origin of its choice.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Instant(pub u64);
+
+/// Names one node (host or process) among those that may run a machine. Never used again by another
+/// process: a node that restarts takes a new one, so that a zombie is told from its successor.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct NodeId(pub u128);
+
+/// Names one replicated machine.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct MachineId(pub u128);
+
+/// The generation of the arbiter's record; each change raises it by one.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Epoch(pub u64);
+
+/// Place of an entry in the log. The first entry has index 1; 0 means "none yet".
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct LogIndex(pub u64);
+
+/// Random, unique to one attempt to change the arbiter's record.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Nonce(pub u128);
+
+/// Names one state transfer.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct TransferId(pub u64);
+
+/// Who is the machine (the memo's flag: `Pair` is 0, `Solo` is 1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Mode {
+    /// The owner runs alone and may speak without acknowledgement.
+    Solo,
+    /// The owner is protected by the backup.
+    Pair {
+        /// The node that may take over.
+        backup: NodeId,
+    },
+    /// The machine is switched off.
+    Down,
+}
+
+/// The arbiter's record of one machine, changed only by compare-and-swap on the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Record {
+    /// The machine.
+    pub machine: MachineId,
+    /// Raised by one with each change.
+    pub epoch: Epoch,
+    /// Solo, pair or down.
+    pub mode: Mode,
+    /// The node that is the machine.
+    pub owner: NodeId,
+    /// Of the attempt that wrote this record.
+    pub nonce: Nonce,
+}
