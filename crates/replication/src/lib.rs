@@ -3,9 +3,11 @@
 #![forbid(unsafe_code)]
 
 mod action;
+mod fence;
 mod message;
 mod types;
 
 pub use action::{Action, ArbiterOperation, ArbiterReply, HaltReason, Local, RequestId};
+pub use fence::Fence;
 pub use message::Message;
 pub use types::{Epoch, Instant, LogIndex, MachineId, Mode, NodeId, Nonce, Record, TransferId};
