@@ -1,1 +1,3 @@
 //! RISC-V RV64GC instructions: their bits and what each one means.
+
+pub mod float;
