@@ -1,3 +1,24 @@
 //! RISC-V RV64GC instructions: their bits and what each one means.
+//!
+//! [`decode`] turns bits into an [`Insn`]; [`execute`] says what it does, over a [`Context`] that an
+//! interpreter or a translator provides. Everything about encodings comes from one table,
+//! [`table::TABLE`], and one for the compressed instructions, [`compressed::COMPRESSED`].
+#![forbid(unsafe_code)]
 
+pub mod compressed;
+mod context;
+mod decode;
+mod execute;
 pub mod float;
+mod format;
+mod insn;
+mod operation;
+pub mod table;
+
+pub use context::{Context, CsrAccess};
+pub use decode::decode;
+pub use execute::execute;
+pub use format::Format;
+pub use insn::{Insn, SINK};
+pub use operation::{Amo, Binary, Comparison, Width, box_single, unbox_single};
+pub use table::Op;
