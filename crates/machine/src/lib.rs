@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod board;
+pub mod boot;
 pub mod bus;
 pub mod device;
 mod event;

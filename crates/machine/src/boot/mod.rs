@@ -1,0 +1,3 @@
+//! Starting the machine: what goes where in memory, the device tree, and the built-in SBI.
+
+pub mod sbi;
