@@ -1,8 +1,8 @@
 //! What the meaning of instructions needs from whoever gives it: an interpreter, in which a value is a
 //! `u64`, or a translator, in which a value is a piece of code that will compute one.
 
+use crate::float_operation::{FloatOp, Precision};
 use crate::operation::{Amo, Binary, Comparison, Width};
-use crate::table::Op;
 
 /// Which halves of a CSR access take place, and with what effect. Reading and writing may both have side
 /// effects, so a half that is not named must not happen (manual, volume I, chapter "Zicsr").
@@ -114,13 +114,15 @@ pub trait Context {
     /// Ends the instruction as illegal if `mstatus.FS` is off. Called first in every instruction that
     /// names a float register.
     fn require_float(&mut self) -> Result<(), Self::Exit>;
-    /// A float operation on whole register values (boxed, where they are singles), with `rounding` 0 to
-    /// 4, or 7 for the mode in `frm`, which ends the instruction as illegal if it is invalid.
-    /// Accumulates `fflags`. Operands that the operation does not have are arbitrary.
+    /// `op.evaluate(precision, …)` on whole register values, with the rounding mode that
+    /// [`crate::effective_rounding`] finds for `rm` and `frm`; if there is none, the instruction ends as
+    /// illegal. Adds to `fflags` (a change of which makes `mstatus.FS` dirty). Operands that the
+    /// operation does not have are arbitrary.
     fn float(
         &mut self,
-        op: Op,
-        rounding: u8,
+        op: FloatOp,
+        precision: Precision,
+        rm: u8,
         operands: [Self::Value; 3],
     ) -> Result<Self::Value, Self::Exit>;
 

@@ -1,6 +1,8 @@
 //! What each instruction means, written once, over a [`Context`].
 
 use crate::context::{Context, CsrAccess};
+use crate::float_operation::FloatOp;
+use crate::float_operation::Precision::{self, Double, Single};
 use crate::insn::Insn;
 use crate::operation::{Amo, BOX, Binary, Comparison, Width};
 use crate::table::Op;
@@ -190,65 +192,55 @@ pub fn execute<C: Context>(c: &mut C, insn: &Insn) -> Result<(), C::Exit> {
             c.write_f(insn.rd, bits);
         }
 
-        Op::FaddS
-        | Op::FsubS
-        | Op::FmulS
-        | Op::FdivS
-        | Op::FminS
-        | Op::FmaxS
-        | Op::FaddD
-        | Op::FsubD
-        | Op::FmulD
-        | Op::FdivD
-        | Op::FminD
-        | Op::FmaxD
-        | Op::FmaddS
-        | Op::FmsubS
-        | Op::FnmsubS
-        | Op::FnmaddS
-        | Op::FmaddD
-        | Op::FmsubD
-        | Op::FnmsubD
-        | Op::FnmaddD
-        | Op::FsqrtS
-        | Op::FsqrtD
-        | Op::FcvtSD
-        | Op::FcvtDS => {
-            let value = float(c, insn)?;
-            c.write_f(insn.rd, value);
-        }
-        Op::FeqS
-        | Op::FltS
-        | Op::FleS
-        | Op::FeqD
-        | Op::FltD
-        | Op::FleD
-        | Op::FclassS
-        | Op::FclassD
-        | Op::FcvtWS
-        | Op::FcvtWuS
-        | Op::FcvtLS
-        | Op::FcvtLuS
-        | Op::FcvtWD
-        | Op::FcvtWuD
-        | Op::FcvtLD
-        | Op::FcvtLuD => {
-            let value = float(c, insn)?;
-            c.write_x(insn.rd, value);
-        }
-        Op::FcvtSW
-        | Op::FcvtSWu
-        | Op::FcvtSL
-        | Op::FcvtSLu
-        | Op::FcvtDW
-        | Op::FcvtDWu
-        | Op::FcvtDL
-        | Op::FcvtDLu => {
-            c.require_float()?;
-            let (operand, zero) = (c.read_x(insn.rs1), c.constant(0));
-            let value = c.float(insn.op, insn.rm, [operand, zero, zero])?;
-            c.write_f(insn.rd, value);
-        }
+        Op::FaddS => float(c, insn, FloatOp::Add, Single)?,
+        Op::FsubS => float(c, insn, FloatOp::Subtract, Single)?,
+        Op::FmulS => float(c, insn, FloatOp::Multiply, Single)?,
+        Op::FdivS => float(c, insn, FloatOp::Divide, Single)?,
+        Op::FsqrtS => float(c, insn, FloatOp::SquareRoot, Single)?,
+        Op::FmaddS => float(c, insn, FloatOp::MultiplyAdd, Single)?,
+        Op::FmsubS => float(c, insn, FloatOp::MultiplySubtract, Single)?,
+        Op::FnmsubS => float(c, insn, FloatOp::NegatedMultiplyAdd, Single)?,
+        Op::FnmaddS => float(c, insn, FloatOp::NegatedMultiplySubtract, Single)?,
+        Op::FminS => float(c, insn, FloatOp::Minimum, Single)?,
+        Op::FmaxS => float(c, insn, FloatOp::Maximum, Single)?,
+        Op::FcvtSD => float(c, insn, FloatOp::Convert, Single)?,
+        Op::FeqS => float_to_integer(c, insn, FloatOp::Equal, Single)?,
+        Op::FltS => float_to_integer(c, insn, FloatOp::Less, Single)?,
+        Op::FleS => float_to_integer(c, insn, FloatOp::LessOrEqual, Single)?,
+        Op::FclassS => float_to_integer(c, insn, FloatOp::Classify, Single)?,
+        Op::FcvtWS => float_to_integer(c, insn, FloatOp::ToI32, Single)?,
+        Op::FcvtWuS => float_to_integer(c, insn, FloatOp::ToU32, Single)?,
+        Op::FcvtLS => float_to_integer(c, insn, FloatOp::ToI64, Single)?,
+        Op::FcvtLuS => float_to_integer(c, insn, FloatOp::ToU64, Single)?,
+        Op::FcvtSW => float_from_integer(c, insn, FloatOp::FromI32, Single)?,
+        Op::FcvtSWu => float_from_integer(c, insn, FloatOp::FromU32, Single)?,
+        Op::FcvtSL => float_from_integer(c, insn, FloatOp::FromI64, Single)?,
+        Op::FcvtSLu => float_from_integer(c, insn, FloatOp::FromU64, Single)?,
+
+        Op::FaddD => float(c, insn, FloatOp::Add, Double)?,
+        Op::FsubD => float(c, insn, FloatOp::Subtract, Double)?,
+        Op::FmulD => float(c, insn, FloatOp::Multiply, Double)?,
+        Op::FdivD => float(c, insn, FloatOp::Divide, Double)?,
+        Op::FsqrtD => float(c, insn, FloatOp::SquareRoot, Double)?,
+        Op::FmaddD => float(c, insn, FloatOp::MultiplyAdd, Double)?,
+        Op::FmsubD => float(c, insn, FloatOp::MultiplySubtract, Double)?,
+        Op::FnmsubD => float(c, insn, FloatOp::NegatedMultiplyAdd, Double)?,
+        Op::FnmaddD => float(c, insn, FloatOp::NegatedMultiplySubtract, Double)?,
+        Op::FminD => float(c, insn, FloatOp::Minimum, Double)?,
+        Op::FmaxD => float(c, insn, FloatOp::Maximum, Double)?,
+        Op::FcvtDS => float(c, insn, FloatOp::Convert, Double)?,
+        Op::FeqD => float_to_integer(c, insn, FloatOp::Equal, Double)?,
+        Op::FltD => float_to_integer(c, insn, FloatOp::Less, Double)?,
+        Op::FleD => float_to_integer(c, insn, FloatOp::LessOrEqual, Double)?,
+        Op::FclassD => float_to_integer(c, insn, FloatOp::Classify, Double)?,
+        Op::FcvtWD => float_to_integer(c, insn, FloatOp::ToI32, Double)?,
+        Op::FcvtWuD => float_to_integer(c, insn, FloatOp::ToU32, Double)?,
+        Op::FcvtLD => float_to_integer(c, insn, FloatOp::ToI64, Double)?,
+        Op::FcvtLuD => float_to_integer(c, insn, FloatOp::ToU64, Double)?,
+        Op::FcvtDW => float_from_integer(c, insn, FloatOp::FromI32, Double)?,
+        Op::FcvtDWu => float_from_integer(c, insn, FloatOp::FromU32, Double)?,
+        Op::FcvtDL => float_from_integer(c, insn, FloatOp::FromI64, Double)?,
+        Op::FcvtDLu => float_from_integer(c, insn, FloatOp::FromU64, Double)?,
     }
     Ok(())
 }
@@ -376,11 +368,56 @@ fn sign<C: Context>(c: &mut C, insn: &Insn, op: Binary) -> Result<(), C::Exit> {
     Ok(())
 }
 
-/// A float operation on float registers. Reading a register that the operation does not have (its
-/// number is then 0) is harmless.
+/// A float operation from float registers to a float register.
 #[inline(always)]
-fn float<C: Context>(c: &mut C, insn: &Insn) -> Result<C::Value, C::Exit> {
+fn float<C: Context>(
+    c: &mut C,
+    insn: &Insn,
+    op: FloatOp,
+    precision: Precision,
+) -> Result<(), C::Exit> {
+    let value = float_result(c, insn, op, precision)?;
+    c.write_f(insn.rd, value);
+    Ok(())
+}
+
+/// A float operation from float registers to an integer register.
+#[inline(always)]
+fn float_to_integer<C: Context>(
+    c: &mut C,
+    insn: &Insn,
+    op: FloatOp,
+    precision: Precision,
+) -> Result<(), C::Exit> {
+    let value = float_result(c, insn, op, precision)?;
+    c.write_x(insn.rd, value);
+    Ok(())
+}
+
+/// Reading a register that the operation does not have (its number is then 0) is harmless.
+#[inline(always)]
+fn float_result<C: Context>(
+    c: &mut C,
+    insn: &Insn,
+    op: FloatOp,
+    precision: Precision,
+) -> Result<C::Value, C::Exit> {
     c.require_float()?;
     let operands = [c.read_f(insn.rs1), c.read_f(insn.rs2), c.read_f(insn.rs3)];
-    c.float(insn.op, insn.rm, operands)
+    c.float(op, precision, insn.rm, operands)
+}
+
+/// A float operation from an integer register to a float register.
+#[inline(always)]
+fn float_from_integer<C: Context>(
+    c: &mut C,
+    insn: &Insn,
+    op: FloatOp,
+    precision: Precision,
+) -> Result<(), C::Exit> {
+    c.require_float()?;
+    let (operand, zero) = (c.read_x(insn.rs1), c.constant(0));
+    let value = c.float(op, precision, insn.rm, [operand, zero, zero])?;
+    c.write_f(insn.rd, value);
+    Ok(())
 }
