@@ -124,3 +124,46 @@ pub(super) fn fused_multiply_add<F: Format>(
     accrue(inexact, flags);
     Some(F::narrow(result))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{F32, F64};
+    use super::*;
+
+    /// The tests of both paths would pass if this one were never taken.
+    #[test]
+    fn everyday_operands_take_the_fast_path() {
+        for accrued in [Flags::default(), Flags::NX] {
+            let flags = &mut { accrued };
+            let [a, b] = [1.1f64, -2.3].map(f64::to_bits);
+            assert!(add::<F64>(a, b, flags).is_some());
+            assert!(mul::<F64>(a, b, flags).is_some());
+            assert!(div::<F64>(a, b, flags).is_some());
+            assert!(sqrt::<F64>(a, flags).is_some());
+            assert!(add::<F64>(a, F64::negate(a), flags).is_some());
+            let [a, b] = [1.1f32, -2.3].map(f32::to_bits);
+            assert!(add::<F32>(a, b, flags).is_some());
+            assert!(mul::<F32>(a, b, flags).is_some());
+            assert!(div::<F32>(a, b, flags).is_some());
+            assert!(sqrt::<F32>(a, flags).is_some());
+            assert!(fused_multiply_add::<F32>(a, b, a, flags).is_some());
+        }
+    }
+
+    #[test]
+    fn what_could_raise_another_flag_is_refused() {
+        let flags = &mut Flags::default();
+        let (one, tiny, huge) = (1f64.to_bits(), 1, F64::INFINITY - 1);
+        for special in [F64::NAN, F64::INFINITY, F64::INFINITY + 1] {
+            assert_eq!(add::<F64>(one, special, flags), None);
+            assert_eq!(mul::<F64>(special, one, flags), None);
+            assert_eq!(div::<F64>(one, special, flags), None);
+            assert_eq!(sqrt::<F64>(special, flags), None);
+        }
+        assert_eq!(add::<F64>(huge, huge, flags), None);
+        assert_eq!(mul::<F64>(tiny, one, flags), None);
+        assert_eq!(div::<F64>(one, 0, flags), None);
+        assert_eq!(sqrt::<F64>(F64::negate(one), flags), None);
+        assert_eq!(*flags, Flags::default());
+    }
+}
