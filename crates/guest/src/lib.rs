@@ -1,1 +1,200 @@
 //! Builds guest images from a distribution's packages.
+//!
+//! The default guest is the unmodified Debian kernel and an initramfs with busybox, redis-server and
+//! the virtio drivers, all from signed Debian 13 riscv64 packages. Nothing of Futago runs in it but
+//! its first process, a shell script ([`files/init.sh`](../../../crates/guest/files/init.sh)).
+//!
+//! ```text
+//! mmdebstrap ──packages──▶ tree ──elf, modules──▶ initramfs ──cpio──▶ cache/KEY/{kernel,initrd,manifest.json}
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod cache;
+mod cpio;
+mod elf;
+mod initramfs;
+mod modules;
+mod packages;
+mod progress;
+mod tree;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+pub use cache::{Artifact, Manifest, default_cache};
+pub use progress::Progress;
+
+/// What the guest prints on its console once everything it was asked for works. The uptime follows
+/// on the same line.
+pub const READY: &str = "futago: guest ready";
+
+/// What the guest prints instead of [`READY`], followed by the reason.
+pub const FAILED: &str = "futago: guest failed";
+
+/// The Debian release that the default guest is made of.
+const RELEASE: &str = "trixie";
+
+/// The packages that are asked for by name; what they depend on comes with them.
+const PACKAGES: &[&str] = &["linux-image-riscv64", "busybox-static", "redis-server"];
+
+/// How to build an image.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where finished images are kept; created when missing. See [`default_cache`].
+    pub cache: PathBuf,
+    /// Ask the distribution for newer packages even if an image is cached.
+    pub refresh: bool,
+    /// The Debian mirror to use. By default the one that the system's own apt uses, and after it
+    /// the one that mmdebstrap knows.
+    pub mirror: Option<String>,
+}
+
+impl Options {
+    /// The usual options, with images kept in `cache`.
+    pub fn new(cache: impl Into<PathBuf>) -> Options {
+        Options {
+            cache: cache.into(),
+            refresh: false,
+            mirror: None,
+        }
+    }
+}
+
+/// A kernel and its initramfs, in files that are complete and checked.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// The kernel: an uncompressed RISC-V boot Image.
+    pub kernel: PathBuf,
+    /// The initramfs: an uncompressed cpio archive, since the guest would have to unpack any other.
+    pub initrd: PathBuf,
+    /// What the image is made of.
+    pub manifest: Manifest,
+    /// Whether the image was there already.
+    pub cached: bool,
+}
+
+/// Returns the default guest's image, and builds it first when the cache has none.
+///
+/// Builders that run at the same time wait for each other. The same packages give the same bytes.
+///
+/// # Errors
+/// Fails when mmdebstrap or xz is missing, no mirror answers, a signature is wrong, or the cache
+/// cannot be written.
+pub fn build(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<Image> {
+    let key = initramfs::key(RELEASE, PACKAGES);
+    let cache = cache::Cache::open(&options.cache, &key, progress)?;
+    if !options.refresh
+        && let Some(image) = cache.find()
+    {
+        progress(&Progress::Cached);
+        return Ok(image);
+    }
+    let root = cache.workspace()?;
+    let versions = packages::fetch(
+        RELEASE,
+        PACKAGES,
+        &root,
+        options.mirror.as_deref(),
+        progress,
+    )?;
+    progress(&Progress::Assembling);
+    let tree = tree::Tree::new(root);
+    let kernel = initramfs::kernel(&tree)?;
+    let initrd = initramfs::build(&tree)?;
+    let image = cache.store(&kernel, &initrd, versions)?;
+    progress(&Progress::Built {
+        kernel: image.manifest.kernel.bytes,
+        initrd: image.manifest.initrd.bytes,
+    });
+    Ok(image)
+}
+
+impl Image {
+    /// Copies kernel, initrd and manifest.json into `directory`, which is created when missing.
+    ///
+    /// # Errors
+    /// Fails when the directory cannot be written.
+    pub fn copy_to(&self, directory: &Path) -> Result<Image> {
+        std::fs::create_dir_all(directory)
+            .with_context(|| format!("cannot create {}", directory.display()))?;
+        let copy = |from: &Path| -> Result<PathBuf> {
+            let name = from.file_name().context("an image file without a name")?;
+            let to = directory.join(name);
+            // Written beside and renamed, so that a machine that is running from the old file, or
+            // starting just now, sees one or the other.
+            let partial = directory.join(format!(".{}.partial", name.display()));
+            std::fs::copy(from, &partial)
+                .and_then(|_| std::fs::rename(&partial, &to))
+                .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+            Ok(to)
+        };
+        copy(&self.kernel.with_file_name(cache::MANIFEST))?;
+        Ok(Image {
+            kernel: copy(&self.kernel)?,
+            initrd: copy(&self.initrd)?,
+            ..self.clone()
+        })
+    }
+}
+
+/// How the guest's eth0 gets its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// Left alone.
+    None,
+    /// From a DHCP server on the network.
+    Dhcp,
+    /// Set by hand: at once, and the same on every boot.
+    Static {
+        /// The guest's own address.
+        address: std::net::Ipv4Addr,
+        /// Length of the network's prefix, 0 to 32.
+        prefix: u8,
+        /// Where packets for other networks go.
+        gateway: Option<std::net::Ipv4Addr>,
+    },
+}
+
+/// The kernel command line with which the default guest does what is asked here.
+pub fn command_line(network: Network, redis: bool) -> String {
+    let mut line = String::from("console=ttyS0 quiet");
+    match network {
+        Network::None => {}
+        Network::Dhcp => line.push_str(" futago.ip=dhcp"),
+        Network::Static {
+            address,
+            prefix,
+            gateway,
+        } => {
+            line.push_str(&format!(" futago.ip={address}/{prefix}"));
+            if let Some(gateway) = gateway {
+                line.push_str(&format!(",{gateway}"));
+            }
+        }
+    }
+    if redis {
+        line.push_str(" futago.redis=1");
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_lines() {
+        assert_eq!(command_line(Network::None, false), "console=ttyS0 quiet");
+        let network = Network::Static {
+            address: [10, 0, 2, 15].into(),
+            prefix: 24,
+            gateway: Some([10, 0, 2, 2].into()),
+        };
+        assert_eq!(
+            command_line(network, true),
+            "console=ttyS0 quiet futago.ip=10.0.2.15/24,10.0.2.2 futago.redis=1"
+        );
+    }
+}

@@ -1,0 +1,75 @@
+#!/bin/busybox sh
+# The first process of the default guest. What it does is chosen on the kernel command line:
+#   futago.ip=ADDRESS/BITS[,GATEWAY]   eth0 by hand: at once, and the same on every boot
+#   futago.ip=dhcp                     eth0 by DHCP
+#   futago.redis=1                     redis-server on port 6379
+# When all of that works it prints "futago: guest ready", then answers on the console.
+export PATH=/bin HOME=/root TERM=vt100
+
+# This process is the only one that must not end: should it fail, the kernel's panic restarts the
+# machine instead of leaving it hanging.
+busybox mount -t proc proc /proc
+echo 1 > /proc/sys/kernel/panic
+busybox mount -t sysfs sys /sys
+busybox mount -t devtmpfs dev /dev
+busybox --install -s /bin
+
+while read -r module; do
+    insmod "/modules/$module" || echo "futago: cannot load module $module"
+done < /modules/order
+
+for word in $(cat /proc/cmdline); do
+    case $word in
+        futago.ip=*) ip=${word#futago.ip=} ;;
+        futago.redis=*) redis=${word#futago.redis=} ;;
+    esac
+done
+
+failed() {
+    echo "futago: guest failed: $1"
+}
+
+network() {
+    # IPv6 would make the guest speak of its own accord (address checks, router solicitations).
+    echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6
+    ip link set lo up
+    [ -n "$ip" ] || return 0
+    ip link set eth0 up || return 1
+    if [ "$ip" = dhcp ]; then
+        udhcpc -q -n -f -i eth0 -s /etc/udhcpc.sh > /dev/null
+        return
+    fi
+    address=${ip%%,*}
+    ip addr add "$address" dev eth0 || return 1
+    [ "$address" = "$ip" ] || ip route add default via "${ip#*,}"
+}
+
+# Started in the background: ready means that it answers, not that it was asked to start.
+redis() {
+    [ "$redis" = 1 ] || return 0
+    echo 1 > /proc/sys/vm/overcommit_memory
+    (cd /tmp && exec redis-server /etc/redis/redis.conf) > /tmp/redis.log 2>&1 &
+    attempts=0
+    until echo PING | nc 127.0.0.1 6379 2> /dev/null | grep -q PONG; do
+        attempts=$((attempts + 1))
+        if [ $attempts -gt 1000 ] || ! kill -0 $! 2> /dev/null; then
+            cat /tmp/redis.log
+            return 1
+        fi
+        usleep 10000
+    done
+}
+
+if ! network; then
+    failed "eth0 cannot be set up as futago.ip=$ip asks"
+elif ! redis; then
+    failed "redis-server does not answer"
+else
+    read -r uptime _ < /proc/uptime
+    echo "futago: guest ready after $uptime s"
+fi
+
+read -r console _ < /sys/class/tty/console/active
+while :; do
+    setsid -c sh < "/dev/$console" > "/dev/$console" 2>&1
+done

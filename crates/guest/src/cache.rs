@@ -1,0 +1,210 @@
+//! Finished images, one directory each, named by what they are made from.
+//!
+//! An image counts only if its files have the sizes and hashes that its manifest tells: what a
+//! killed build or a bad disk left behind is built again.
+
+use std::env;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::Image;
+use crate::progress::Progress;
+
+const KERNEL: &str = "kernel";
+const INITRD: &str = "initrd";
+pub(crate) const MANIFEST: &str = "manifest.json";
+
+/// What an image is made of: the contents of its `manifest.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The kernel's file.
+    pub kernel: Artifact,
+    /// The initramfs' file.
+    pub initrd: Artifact,
+    /// The packages that were unpacked, as `name=version`, sorted.
+    pub packages: Vec<String>,
+}
+
+/// A file of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// Its size.
+    pub bytes: u64,
+    /// BLAKE3 hash of its contents, in hexadecimal.
+    pub blake3: String,
+}
+
+impl Artifact {
+    fn of(data: &[u8]) -> Artifact {
+        Artifact {
+            bytes: data.len() as u64,
+            blake3: blake3::hash(data).to_hex().to_string(),
+        }
+    }
+}
+
+/// Where images are kept unless the user says otherwise: `futago/guest` in `$XDG_CACHE_HOME`, or in
+/// `~/.cache`.
+///
+/// # Errors
+/// Fails when the user has no home.
+pub fn default_cache() -> Result<PathBuf> {
+    let absolute = |name| {
+        env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|p| p.is_absolute())
+    };
+    let base = absolute("XDG_CACHE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+        .context("neither HOME nor XDG_CACHE_HOME is set, so say where to keep guest images")?;
+    Ok(base.join("futago/guest"))
+}
+
+/// A cache directory that is locked for one builder.
+pub(crate) struct Cache {
+    directory: PathBuf,
+    key: String,
+    /// Held for its lock, which ends with the process at the latest.
+    _lock: File,
+}
+
+impl Cache {
+    /// Opens the cache in `directory`, waiting for whoever builds there now.
+    pub(crate) fn open(
+        directory: &Path,
+        key: &str,
+        progress: &mut dyn FnMut(&Progress),
+    ) -> Result<Cache> {
+        let context = || format!("cannot use {} to keep guest images", directory.display());
+        fs::create_dir_all(directory).with_context(context)?;
+        // mmdebstrap changes its working directory.
+        let directory = directory.canonicalize().with_context(context)?;
+        let lock = File::create(directory.join("lock")).with_context(context)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => {
+                progress(&Progress::Waiting);
+                lock.lock().with_context(context)?;
+            }
+            Err(fs::TryLockError::Error(error)) => return Err(error).with_context(context),
+        }
+        Ok(Cache {
+            directory,
+            key: key.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// The image, if it is there and whole.
+    pub(crate) fn find(&self) -> Option<Image> {
+        let home = self.directory.join(&self.key);
+        let manifest = fs::read(home.join(MANIFEST)).ok()?;
+        let manifest: Manifest = serde_json::from_slice(&manifest).ok()?;
+        let matches = |name, artifact: &Artifact| {
+            fs::read(home.join(name)).is_ok_and(|data| Artifact::of(&data) == *artifact)
+        };
+        let whole = matches(KERNEL, &manifest.kernel) && matches(INITRD, &manifest.initrd);
+        whole.then(|| Image {
+            kernel: home.join(KERNEL),
+            initrd: home.join(INITRD),
+            manifest,
+            cached: true,
+        })
+    }
+
+    /// A path where packages can be unpacked, where nothing exists yet. What an earlier builder left
+    /// there is removed, for none is running.
+    pub(crate) fn workspace(&self) -> Result<PathBuf> {
+        let building = self.building();
+        remove(&building)?;
+        fs::create_dir(&building)
+            .with_context(|| format!("cannot create {}", building.display()))?;
+        Ok(building.join("root"))
+    }
+
+    /// Puts a finished image into the cache and clears the workspace.
+    pub(crate) fn store(
+        &self,
+        kernel: &[u8],
+        initrd: &[u8],
+        packages: Vec<String>,
+    ) -> Result<Image> {
+        let manifest = Manifest {
+            kernel: Artifact::of(kernel),
+            initrd: Artifact::of(initrd),
+            packages,
+        };
+        let json = serde_json::to_vec_pretty(&manifest).context("cannot write the manifest")?;
+        let fresh = self.building().join("image");
+        fs::create_dir_all(&fresh).with_context(|| format!("cannot create {}", fresh.display()))?;
+        for (name, data) in [(KERNEL, kernel), (INITRD, initrd), (MANIFEST, &json)] {
+            let path = fresh.join(name);
+            File::create(&path)
+                .and_then(|mut file| file.write_all(data).and_then(|()| file.sync_all()))
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        let home = self.directory.join(&self.key);
+        remove(&home)?;
+        fs::rename(&fresh, &home).with_context(|| format!("cannot write {}", home.display()))?;
+        remove(&self.building())?;
+        Ok(Image {
+            kernel: home.join(KERNEL),
+            initrd: home.join(INITRD),
+            manifest,
+            cached: false,
+        })
+    }
+
+    fn building(&self) -> PathBuf {
+        self.directory.join("building")
+    }
+}
+
+/// Removes a directory and all in it, if it is there.
+fn remove(directory: &Path) -> Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", directory.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_images_are_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = || Cache::open(directory.path(), "key", &mut |_| {}).unwrap();
+        let cache = open();
+        assert!(cache.find().is_none());
+        cache.workspace().unwrap();
+        let packages = vec!["redis-server=8".to_owned()];
+        let stored = cache.store(b"kernel", b"initrd", packages).unwrap();
+        let found = cache.find().unwrap();
+        assert!(found.cached && !stored.cached);
+        assert_eq!(found.manifest, stored.manifest);
+
+        let copy = found.copy_to(&directory.path().join("a/b")).unwrap();
+        assert_eq!(fs::read(&copy.kernel).unwrap(), b"kernel");
+        assert_eq!(copy.initrd, directory.path().join("a/b/initrd"));
+
+        fs::write(&stored.initrd, b"initrx").unwrap();
+        assert!(cache.find().is_none());
+        drop(cache);
+        assert!(open().find().is_none());
+    }
+
+    #[test]
+    fn an_unusable_cache_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = Cache::open(file.path(), "key", &mut |_| {}).err().unwrap();
+        assert!(error.to_string().contains(file.path().to_str().unwrap()));
+    }
+}
