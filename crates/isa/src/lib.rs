@@ -8,6 +8,7 @@
 pub mod compressed;
 mod context;
 mod decode;
+mod disassemble;
 mod execute;
 pub mod float;
 mod float_operation;

@@ -1,0 +1,6 @@
+//! The crate from outside: against the GNU assembler and disassembler, and against itself.
+
+mod binutils;
+mod compressed;
+mod round_trip;
+mod table;
