@@ -119,9 +119,9 @@ pub enum RestoreError {
     Device(#[from] BadState),
 }
 
-const ROM_BASE: u64 = 0x1000;
+pub(crate) const ROM_BASE: u64 = 0x1000;
 /// Largest boot ROM, in bytes.
-pub const ROM_BYTES_MAX: usize = 0xf000;
+pub(crate) const ROM_BYTES_MAX: usize = 0xf000;
 
 /// Start address, size and device: the memory map.
 const MAP: [(u64, u64, Region); 6] = [
@@ -376,7 +376,7 @@ impl Bus {
     }
 
     /// Sets what belongs to the start of the machine.
-    pub fn set_boot(&mut self, rom: Vec<u8>, epoch_ns: u64, seed: &[u8; 32]) {
+    pub(crate) fn set_boot(&mut self, rom: Vec<u8>, epoch_ns: u64, seed: &[u8; 32]) {
         assert!(rom.len() <= ROM_BYTES_MAX, "the boot ROM is ours and small");
         self.rom = rom;
         self.rtc = Rtc::new(epoch_ns);

@@ -1,0 +1,339 @@
+//! The loader: puts firmware, kernel, initial RAM disk and device tree where QEMU's `virt` board has them, and
+//! says how the hart starts.
+
+use std::ops::Range;
+
+use super::elf::{Elf, ElfError, Segment, is_elf};
+use super::fdt::{FdtError, Tree};
+use super::tree;
+use crate::board::{Board, Boot, Firmware};
+use crate::bus::{Bus, ROM_BASE};
+use crate::ram::{RAM_BASE, Ram};
+use crate::{AccessFault, GuestAddr};
+
+const MIB: u64 = 1 << 20;
+/// Kernels are mapped by large pages, and start at one.
+const KERNEL_ALIGN: u64 = 2 * MIB;
+/// Where a kernel starts if its header does not say: after the place for firmware.
+const KERNEL_OFFSET: u64 = 2 * MIB;
+/// The device tree stays below this address, so that 32-bit code can reach it.
+const DTB_END_MAX: u64 = 3072 * MIB;
+/// The initial RAM disk goes this far behind the kernel, or by half of memory if that is less.
+const INITRD_DISTANCE_MAX: u64 = 512 * MIB;
+
+/// Why the machine cannot be started.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BootError {
+    /// Built-in firmware without kernel.
+    #[error("there is no kernel: the built-in firmware needs one to start")]
+    NoKernel,
+    /// The kernel is no known format.
+    #[error("the kernel is neither a RISC-V Linux Image nor an ELF file")]
+    KernelFormat,
+    /// The kernel is compressed.
+    #[error("the kernel is compressed ({0}): unpack it to a plain RISC-V Image")]
+    KernelCompressed(&'static str),
+    /// The kernel is for big-endian harts.
+    #[error("the kernel is for big-endian harts, and this one is little-endian")]
+    KernelBigEndian,
+    /// An ELF file cannot be used.
+    #[error("the {what} cannot be loaded: {error}")]
+    Elf {
+        /// Firmware or kernel.
+        what: &'static str,
+        /// Why.
+        error: ElfError,
+    },
+    /// Something does not fit.
+    #[error(
+        "the {what} does not fit: it needs {bytes} bytes at {address:#x}, and memory is {memory:#x?}"
+    )]
+    Outside {
+        /// What does not fit.
+        what: &'static str,
+        /// Where it wants to be.
+        address: u64,
+        /// Its size.
+        bytes: u64,
+        /// Where memory is.
+        memory: Range<u64>,
+    },
+    /// Two things would be at the same place.
+    #[error("the {what} and the {other} would overlap at {address:#x}")]
+    Overlap {
+        /// The one placed later.
+        what: &'static str,
+        /// The one placed earlier.
+        other: &'static str,
+        /// Where the later one starts.
+        address: u64,
+    },
+    /// The initial RAM disk is too large.
+    #[error(
+        "the initrd of {bytes} bytes is too large: {room} bytes are free between kernel and device tree"
+    )]
+    InitrdTooLarge {
+        /// Its size.
+        bytes: u64,
+        /// The room for it.
+        room: u64,
+    },
+    /// The device tree cannot be used.
+    #[error("the device tree cannot be used: {0}")]
+    Dtb(#[from] FdtError),
+    /// The command line cannot be handed over.
+    #[error("the kernel command line contains a zero byte")]
+    Append,
+}
+
+/// How the hart starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Address of the first instruction.
+    pub pc: u64,
+    /// In S-mode, served by the built-in SBI; else in M-mode.
+    pub supervisor: bool,
+    /// `a0`: the hart's number.
+    pub a0: u64,
+    /// `a1`: address of the device tree.
+    pub a1: u64,
+    /// `a2`: address of OpenSBI's `fw_dynamic` information, or 0.
+    pub a2: u64,
+}
+
+/// Puts things into memory, each at a place of its own.
+struct Loader<'a> {
+    ram: &'a mut Ram,
+    placed: Vec<(&'static str, Range<u64>)>,
+}
+
+impl Loader<'_> {
+    fn memory(&self) -> Range<u64> {
+        RAM_BASE..RAM_BASE + self.ram.len()
+    }
+
+    /// Places `data` at `address`, with zeros up to `bytes`, which is no less than its length.
+    fn place(
+        &mut self,
+        what: &'static str,
+        address: u64,
+        data: &[u8],
+        bytes: u64,
+    ) -> Result<(), BootError> {
+        let memory = self.memory();
+        let outside = BootError::Outside {
+            what,
+            address,
+            bytes,
+            memory: memory.clone(),
+        };
+        let Some(end) = address.checked_add(bytes) else {
+            return Err(outside);
+        };
+        if address < memory.start || end > memory.end {
+            return Err(outside);
+        }
+        let clash = self.placed.iter().find(|(other, range)| {
+            // Segments of one file may touch the same bytes.
+            *other != what && range.start < end && address < range.end
+        });
+        if let Some((other, _)) = clash {
+            return Err(BootError::Overlap {
+                what,
+                other,
+                address,
+            });
+        }
+        (self.ram.write(GuestAddr(address), data)).map_err(|AccessFault| outside)?;
+        self.placed.push((what, address..end));
+        Ok(())
+    }
+
+    fn place_elf(&mut self, what: &'static str, bytes: &[u8]) -> Result<u64, BootError> {
+        let elf = Elf::parse(bytes).map_err(|error| BootError::Elf { what, error })?;
+        for Segment {
+            address,
+            data,
+            memory_bytes,
+        } in &elf.segments
+        {
+            self.place(what, *address, data, *memory_bytes)?;
+        }
+        Ok(elf.entry)
+    }
+
+    /// The first free address after everything placed.
+    fn end(&self) -> u64 {
+        let ends = self.placed.iter().map(|(_, range)| range.end);
+        ends.max().unwrap_or(RAM_BASE)
+    }
+
+    /// Returns where the firmware starts.
+    fn firmware(&mut self, image: &[u8]) -> Result<u64, BootError> {
+        if is_elf(image) {
+            return self.place_elf("firmware", image);
+        }
+        self.place("firmware", RAM_BASE, image, image.len() as u64)?;
+        Ok(RAM_BASE)
+    }
+
+    /// Returns where the kernel starts.
+    fn kernel(&mut self, image: &[u8]) -> Result<u64, BootError> {
+        if is_elf(image) {
+            return self.place_elf("kernel", image);
+        }
+        let header = ImageHeader::parse(image)?;
+        let offset = match header.text_offset {
+            0 => KERNEL_OFFSET,
+            offset => offset,
+        };
+        let wanted = RAM_BASE.saturating_add(offset);
+        let address = (self.end().max(wanted))
+            .checked_next_multiple_of(KERNEL_ALIGN)
+            .unwrap_or(u64::MAX);
+        let bytes = header.image_bytes.max(image.len() as u64);
+        self.place("kernel", address, image, bytes)?;
+        Ok(address)
+    }
+
+    /// Returns the first address of the initial RAM disk and the one after its last.
+    fn initrd(&mut self, image: &[u8], kernel: u64, dtb: u64) -> Result<(u64, u64), BootError> {
+        let bytes = image.len() as u64;
+        let first = self.end().next_multiple_of(4096);
+        let room = dtb.saturating_sub(first);
+        if bytes > room {
+            return Err(BootError::InitrdTooLarge { bytes, room });
+        }
+        let distance = (self.ram.len() / 2).min(INITRD_DISTANCE_MAX);
+        let wanted = kernel.saturating_add(distance).max(first);
+        let highest = (dtb - bytes) & !4095;
+        let start = wanted.min(highest);
+        self.place("initrd", start, image, bytes)?;
+        Ok((start, start + bytes))
+    }
+}
+
+/// The header of a RISC-V Linux `Image` (Linux, `Documentation/arch/riscv/boot-image-header.rst`).
+struct ImageHeader {
+    /// From the start of memory, in bytes.
+    text_offset: u64,
+    /// In memory, with what is zeroed.
+    image_bytes: u64,
+}
+
+impl ImageHeader {
+    fn parse(image: &[u8]) -> Result<ImageHeader, BootError> {
+        const MAGIC: &[u8] = b"RISCV\0\0\0";
+        const MAGIC2: &[u8] = b"RSC\x05";
+        const BIG_ENDIAN: u64 = 1;
+        let compressions: [(&[u8], &str); 5] = [
+            (b"\x1f\x8b", "gzip"),
+            (b"\x28\xb5\x2f\xfd", "zstd"),
+            (b"\xfd7zXZ\0", "xz"),
+            (b"BZh", "bzip2"),
+            (b"MZ\0\0zimg", "EFI zboot"),
+        ];
+        for (magic, name) in compressions {
+            if image.starts_with(magic) {
+                return Err(BootError::KernelCompressed(name));
+            }
+        }
+        let number = |at: usize| {
+            let bytes = image.get(at..).and_then(|rest| rest.first_chunk());
+            bytes.copied().map(u64::from_le_bytes)
+        };
+        // Kernels before 5.6 have only the first of the two magics.
+        if image.get(56..60) != Some(MAGIC2) && image.get(48..56) != Some(MAGIC) {
+            return Err(BootError::KernelFormat);
+        }
+        let fields = number(8).zip(number(16)).zip(number(24));
+        let ((text_offset, image_bytes), flags) = fields.ok_or(BootError::KernelFormat)?;
+        if flags & BIG_ENDIAN != 0 {
+            return Err(BootError::KernelBigEndian);
+        }
+        Ok(ImageHeader {
+            text_offset,
+            image_bytes,
+        })
+    }
+}
+
+/// Starts the machine on a bus out of reset: fills memory, the boot ROM, the real-time clock's base and the
+/// entropy seed, and returns how the hart starts. After an error the bus is not to be used.
+pub fn load(bus: &mut Bus, board: &Board, boot: &Boot) -> Result<Entry, BootError> {
+    let mut loader = Loader {
+        ram: &mut bus.ram,
+        placed: Vec::new(),
+    };
+    let firmware = match &boot.firmware {
+        Firmware::BuiltIn => None,
+        Firmware::Image(image) => Some(loader.firmware(image)?),
+    };
+    let kernel = match &boot.kernel {
+        Some(image) => Some(loader.kernel(image)?),
+        None if firmware.is_none() => return Err(BootError::NoKernel),
+        None => None,
+    };
+
+    let mut tree = match &boot.dtb {
+        Some(blob) => Tree::parse(blob)?,
+        None => tree::describe(board, &derive_rng_seed(&boot.seed)),
+    };
+    let append = boot.append.as_deref();
+    if append.is_some_and(|append| append.contains('\0')) {
+        return Err(BootError::Append);
+    }
+    // The addresses of the initial RAM disk are of fixed size: the blob's length is known before them.
+    tree::choose(&mut tree, append, boot.initrd.as_ref().map(|_| (0, 0)));
+    let dtb_bytes = tree.to_blob()?.len() as u64;
+    let top = loader.memory().end.min(DTB_END_MAX);
+    let dtb = top.saturating_sub(dtb_bytes) / KERNEL_ALIGN * KERNEL_ALIGN;
+    if let Some(image) = &boot.initrd {
+        let after = kernel.unwrap_or(RAM_BASE + KERNEL_OFFSET);
+        let range = loader.initrd(image, after, dtb)?;
+        tree::choose(&mut tree, None, Some(range));
+    }
+    loader.place("device tree", dtb, &tree.to_blob()?, dtb_bytes)?;
+
+    let (rom, a2) = boot_rom(firmware.unwrap_or(0), dtb, kernel.unwrap_or(0));
+    bus.set_boot(rom, boot.epoch_ns, &boot.seed);
+    Ok(Entry {
+        pc: firmware.or(kernel).unwrap_or(RAM_BASE),
+        supervisor: firmware.is_none(),
+        a0: 0,
+        a1: dtb,
+        a2: if firmware.is_some() { a2 } else { 0 },
+    })
+}
+
+/// The device tree's seed, from which nothing can be told about the entropy device's.
+fn derive_rng_seed(seed: &[u8; 32]) -> [u8; 32] {
+    blake3::derive_key("futago 2026 device tree rng-seed", seed)
+}
+
+/// The ROM that QEMU's board has at its reset address: jumps to the firmware with the registers of [`Entry`],
+/// and holds OpenSBI's `fw_dynamic_info`, whose address is returned too. The hart starts as if it had run.
+fn boot_rom(start: u64, dtb: u64, kernel: u64) -> (Vec<u8>, u64) {
+    const INFO_OFFSET: u64 = 40;
+    let code: [u32; 6] = [
+        0x0000_0297, // auipc t0, 0
+        0x0282_8613, // addi  a2, t0, 40
+        0xf140_2573, // csrr  a0, mhartid
+        0x0202_b583, // ld    a1, 32(t0)
+        0x0182_b283, // ld    t0, 24(t0)
+        0x0002_8067, // jr    t0
+    ];
+    const INFO_MAGIC: u64 = 0x4942_534f; // "OSBI"
+    const INFO_VERSION: u64 = 2;
+    const SUPERVISOR: u64 = 1;
+    let mut rom: Vec<u8> = code.iter().flat_map(|word| word.to_le_bytes()).collect();
+    // The kernel's address and mode; no options; hart 0 boots.
+    let info = [INFO_MAGIC, INFO_VERSION, kernel, SUPERVISOR, 0, 0];
+    for number in [start, dtb].into_iter().chain(info) {
+        rom.extend_from_slice(&number.to_le_bytes());
+    }
+    (rom, ROM_BASE + INFO_OFFSET)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,267 @@
+//! Tests of the loader.
+
+use super::*;
+use crate::Width;
+use crate::board::MEMORY_BYTES_MIN;
+
+const GIB: u64 = 1 << 30;
+
+/// A kernel of `len` bytes that says it takes `image_bytes`.
+fn image(len: usize, text_offset: u64, image_bytes: u64) -> Vec<u8> {
+    let mut image = vec![0x13; len];
+    image[8..16].copy_from_slice(&text_offset.to_le_bytes());
+    image[16..24].copy_from_slice(&image_bytes.to_le_bytes());
+    image[24..32].copy_from_slice(&0u64.to_le_bytes());
+    image[48..56].copy_from_slice(b"RISCV\0\0\0");
+    image[56..60].copy_from_slice(b"RSC\x05");
+    image
+}
+
+fn kernel(kernel: Vec<u8>) -> Boot {
+    Boot {
+        kernel: Some(kernel),
+        ..Boot::default()
+    }
+}
+
+fn start(memory_bytes: u64, boot: &Boot) -> Result<(Bus, Entry), BootError> {
+    let board = Board {
+        memory_bytes,
+        ..Board::default()
+    };
+    let mut bus = Bus::new(&board).unwrap();
+    let entry = load(&mut bus, &board, boot)?;
+    Ok((bus, entry))
+}
+
+fn tree_at(bus: &Bus, address: u64) -> Tree {
+    let len = (RAM_BASE + bus.ram.len() - address).min(1 << 20);
+    let mut blob = vec![0; len as usize];
+    bus.ram.read(GuestAddr(address), &mut blob).unwrap();
+    Tree::parse(&blob).unwrap()
+}
+
+fn chosen(bus: &Bus, entry: Entry, name: &str) -> Option<Vec<u8>> {
+    let mut tree = tree_at(bus, entry.a1);
+    let chosen = tree.root.child_mut("chosen");
+    chosen.get(name).map(<[u8]>::to_vec)
+}
+
+#[test]
+fn kernel_initrd_and_tree_lie_where_qemu_has_them() {
+    let boot = Boot {
+        initrd: Some(b"initrd".to_vec()),
+        append: Some("console=ttyS0".to_owned()),
+        ..kernel(image(100, 0x20_0000, 50 << 20))
+    };
+    let (bus, entry) = start(GIB, &boot).unwrap();
+    assert_eq!(
+        entry,
+        Entry {
+            pc: 0x8020_0000,
+            supervisor: true,
+            a0: 0,
+            a1: 0xbfe0_0000,
+            a2: 0
+        }
+    );
+    let initrd = 0xa020_0000u64;
+    let text = |name| chosen(&bus, entry, name);
+    assert_eq!(text("bootargs"), Some(b"console=ttyS0\0".to_vec()));
+    assert_eq!(
+        text("linux,initrd-start"),
+        Some(initrd.to_be_bytes().into())
+    );
+    assert_eq!(
+        text("linux,initrd-end"),
+        Some((initrd + 6).to_be_bytes().into())
+    );
+    let mut bytes = [0; 6];
+    bus.ram.read(GuestAddr(initrd), &mut bytes).unwrap();
+    assert_eq!(&bytes, b"initrd");
+}
+
+#[test]
+fn small_memory() {
+    // The kernel's bss ends past half of memory, and the disk goes behind it, below the tree.
+    let boot = |len| Boot {
+        initrd: Some(vec![1; len]),
+        ..kernel(image(100, 0x20_0000, 9 << 20))
+    };
+    let (bus, entry) = start(MEMORY_BYTES_MIN, &boot(1 << 20)).unwrap();
+    assert_eq!(entry.a1, 0x80e0_0000);
+    assert_eq!(
+        chosen(&bus, entry, "linux,initrd-start"),
+        Some(0x80b0_0000u64.to_be_bytes().into())
+    );
+    let room = 3 << 20;
+    assert!(start(MEMORY_BYTES_MIN, &boot(room)).is_ok());
+    assert_eq!(
+        start(MEMORY_BYTES_MIN, &boot(room + 1)).err(),
+        Some(BootError::InitrdTooLarge {
+            bytes: room as u64 + 1,
+            room: room as u64
+        })
+    );
+}
+
+#[test]
+fn seeds() {
+    let boot = |seed| Boot {
+        seed: [seed; 32],
+        ..kernel(image(100, 0, 0))
+    };
+    let seed = |byte| {
+        let (bus, entry) = start(MEMORY_BYTES_MIN, &boot(byte)).unwrap();
+        chosen(&bus, entry, "rng-seed").unwrap()
+    };
+    assert_eq!(seed(1), seed(1));
+    assert_ne!(seed(1), seed(2));
+    assert_ne!(seed(1), [1; 32]);
+}
+
+#[test]
+fn firmware_gets_what_qemu_gives_it() {
+    let boot = Boot {
+        firmware: Firmware::Image(vec![0x73; 3 << 20]),
+        ..kernel(image(64, 0x20_0000, 0))
+    };
+    let (mut bus, entry) = start(GIB, &boot).unwrap();
+    assert_eq!((entry.pc, entry.supervisor), (RAM_BASE, false));
+    let mut at = |address| bus.load(GuestAddr(address), Width::Double, 0).unwrap();
+    assert_eq!(at(entry.a2), 0x4942_534f);
+    assert_eq!(at(entry.a2 + 16), 0x8040_0000, "next stage, after firmware");
+    assert_eq!(at(entry.a2 + 24), 1);
+    // What the ROM's own code would load.
+    assert_eq!(at(0x1000 + 32), entry.a1);
+    assert_eq!(at(0x1000 + 24), entry.pc);
+}
+
+#[test]
+fn bad_kernels() {
+    let fails = |boot: &Boot| start(MEMORY_BYTES_MIN, boot).err().unwrap();
+    assert_eq!(fails(&Boot::default()), BootError::NoKernel);
+    assert_eq!(fails(&kernel(vec![])), BootError::KernelFormat);
+    assert_eq!(fails(&kernel(vec![0; 4096])), BootError::KernelFormat);
+    assert_eq!(
+        fails(&kernel(b"\x1f\x8b\x08".to_vec())),
+        BootError::KernelCompressed("gzip")
+    );
+    let mut big = image(64, 0x20_0000, 0);
+    big[24] = 1;
+    assert_eq!(fails(&kernel(big)), BootError::KernelBigEndian);
+    for (offset, size) in [(0x20_0000, 15 << 20), (0, u64::MAX), (u64::MAX, 1)] {
+        assert!(matches!(
+            fails(&kernel(image(64, offset, size))),
+            BootError::Outside { what: "kernel", .. }
+        ));
+    }
+    // The tree would lie in the kernel.
+    assert!(matches!(
+        fails(&kernel(image(64, 0x20_0000, 14 << 20))),
+        BootError::Overlap {
+            what: "device tree",
+            other: "kernel",
+            ..
+        }
+    ));
+    assert!(matches!(
+        fails(&kernel(b"\x7fELF\x02\x01".to_vec())),
+        BootError::Elf { what: "kernel", .. }
+    ));
+}
+
+#[test]
+fn a_given_tree_is_kept_and_completed() {
+    let mut tree = tree::describe(&Board::default(), &[0; 32]);
+    tree.root.set("model", *b"mine\0");
+    let boot = Boot {
+        dtb: Some(tree.to_blob().unwrap()),
+        append: Some("single".to_owned()),
+        ..kernel(image(64, 0, 0))
+    };
+    let (bus, entry) = start(MEMORY_BYTES_MIN, &boot).unwrap();
+    assert_eq!(
+        tree_at(&bus, entry.a1).root.get("model"),
+        Some(&b"mine\0"[..])
+    );
+    assert_eq!(chosen(&bus, entry, "bootargs"), Some(b"single\0".to_vec()));
+    let bad = Boot {
+        dtb: Some(b"nonsense".to_vec()),
+        ..boot.clone()
+    };
+    assert_eq!(
+        start(MEMORY_BYTES_MIN, &bad).err(),
+        Some(BootError::Dtb(FdtError::Magic))
+    );
+    let bad = Boot {
+        append: Some("a\0b".to_owned()),
+        ..boot
+    };
+    assert_eq!(start(MEMORY_BYTES_MIN, &bad).err(), Some(BootError::Append));
+}
+
+/// An ELF file with one segment and a program header table that ends where the segment's bytes start.
+fn elf(physical: u64, virtual_address: u64, data: &[u8], memory_bytes: u64) -> Vec<u8> {
+    let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    let half = |file: &mut Vec<u8>, values: &[u16]| {
+        values.iter().for_each(|v| file.extend(v.to_le_bytes()));
+    };
+    let double = |file: &mut Vec<u8>, values: &[u64]| {
+        values.iter().for_each(|v| file.extend(v.to_le_bytes()));
+    };
+    half(&mut file, &[2, 243, 1, 0]);
+    // Entry, program headers, section headers.
+    double(&mut file, &[virtual_address + 4, 64, 0]);
+    half(&mut file, &[0, 0, 64, 56, 1, 64, 0, 0]);
+    half(&mut file, &[1, 0, 5, 0]);
+    double(
+        &mut file,
+        &[
+            120,
+            virtual_address,
+            physical,
+            data.len() as u64,
+            memory_bytes,
+            4096,
+        ],
+    );
+    file.extend_from_slice(data);
+    file
+}
+
+#[test]
+fn elf_files() {
+    let boot = kernel(elf(0x8030_0000, 0xffff_ffff_8000_0000, b"text", 100));
+    let (bus, entry) = start(MEMORY_BYTES_MIN, &boot).unwrap();
+    assert_eq!(entry.pc, 0x8030_0004);
+    let mut bytes = [0; 4];
+    bus.ram.read(GuestAddr(0x8030_0000), &mut bytes).unwrap();
+    assert_eq!(&bytes, b"text");
+
+    let firmware = |image| Boot {
+        firmware: Firmware::Image(image),
+        ..Boot::default()
+    };
+    let boot = firmware(elf(RAM_BASE, RAM_BASE, b"code", 4));
+    let (_, entry) = start(MEMORY_BYTES_MIN, &boot).unwrap();
+    assert_eq!((entry.pc, entry.supervisor), (RAM_BASE + 4, false));
+    for (address, memory_bytes) in [(0, 4), (RAM_BASE, u64::MAX), (u64::MAX, 8)] {
+        assert!(matches!(
+            start(
+                MEMORY_BYTES_MIN,
+                &firmware(elf(address, 0, b"code", memory_bytes))
+            ),
+            Err(BootError::Outside { .. })
+        ));
+    }
+    let short = firmware(elf(RAM_BASE, 0, b"code", 3));
+    assert!(matches!(
+        start(MEMORY_BYTES_MIN, &short),
+        Err(BootError::Elf { .. })
+    ));
+    let whole = elf(RAM_BASE, 0, b"code", 4);
+    for len in 4..whole.len() {
+        assert!(start(MEMORY_BYTES_MIN, &firmware(whole[..len].to_vec())).is_err());
+    }
+}
