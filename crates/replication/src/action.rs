@@ -34,13 +34,15 @@ pub enum ArbiterReply {
 }
 
 /// An event on the core's own node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Local {
     /// This node has the machine's initial state and may start it if no record exists, or the record is `Down`.
     Start,
-    /// This node has no state and offers itself as a backup.
+    /// This node has no state and offers itself as a backup to every node it is connected to.
     Join,
-    /// A channel to `peer` is open.
+    /// The operator takes this backup, or this joining node, out. A primary ignores it.
+    Leave,
+    /// A channel to `peer` is open. What was sent on an earlier one may be lost.
     Connected {
         /// The other node.
         peer: NodeId,
@@ -65,7 +67,8 @@ pub enum Local {
         /// First log index after the snapshot.
         from: LogIndex,
     },
-    /// The state of a transfer has come in whole, was restored and its digest agreed (`intact`), or not.
+    /// The state of a transfer has come in whole, was restored and its digest agreed (`intact`), or not: also when
+    /// the bulk channel broke.
     StateRestored {
         /// The transfer.
         transfer: TransferId,
@@ -86,7 +89,7 @@ pub enum Local {
         /// The answer.
         reply: ArbiterReply,
     },
-    /// The guest switched itself off, as of the last appended entry.
+    /// The guest switched itself off, as of the last appended (on a backup: replayed) entry.
     PoweredOff,
 }
 
@@ -102,13 +105,20 @@ pub enum HaltReason {
     PoweredOff,
     /// This backup's state differs from its primary's.
     Diverged,
-    /// This backup was told to leave, or its primary vanished before the state was whole.
+    /// This backup was told to leave, or the record names another.
     Dismissed,
+    /// The node that it asked to join is a replica of another machine.
+    OtherMachine,
 }
 
 /// Something the node must do. Actions are performed in order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
+    /// For the node's log only: why the core does what follows, in the words of its decision tables.
+    Explain {
+        /// The row taken.
+        why: &'static str,
+    },
     /// Send a message.
     Send {
         /// To whom.
@@ -128,7 +138,14 @@ pub enum Action {
         /// The epoch that this node owns.
         epoch: Epoch,
     },
-    /// Outputs of every mark up to here may leave, stamped with this epoch.
+    /// `Local::Start` is refused: the machine is, or was last, another node. This node is no part of it, and may
+    /// ask to `Local::Join`.
+    StandAside {
+        /// The record that says so.
+        record: Record,
+    },
+    /// Outputs of every mark up to here may leave, stamped with this epoch. They must be on their way before any
+    /// later `Send` is performed: that message may tell the backup that they have left.
     Release {
         /// The last mark that is free.
         up_to: LogIndex,
@@ -168,7 +185,8 @@ pub enum Action {
         /// The entries.
         entries: Vec<Bytes>,
     },
-    /// Forget the backup's copies of outputs whose marks are at or below this index: they have left.
+    /// Forget the backup's copies of outputs whose marks are at or below this index, at once or as soon as replay
+    /// produces them: they have left.
     Forget {
         /// The last mark that has left.
         up_to: LogIndex,

@@ -1,13 +1,14 @@
 //! Primary/backup replication as a state machine without I/O: epochs, acknowledgements, the output rule,
 //! arbitration, failover and state transfer, over opaque bytes. It has never heard of RISC-V.
+//!
+//! A [`Core`] is one node's protocol. Hand it messages, local events and the passing of time; drain
+//! [`Core::poll_action`] after each, perform the actions in order, and come back at [`Core::poll_timeout`].
 #![forbid(unsafe_code)]
 
 mod action;
+mod arbitration;
+mod backup;
+mod config;
+mod core;
 mod fence;
-mod message;
-mod types;
-
-pub use action::{Action, ArbiterOperation, ArbiterReply, HaltReason, Local, RequestId};
-pub use fence::Fence;
-pub use message::Message;
-pub use types::{Epoch, Instant, LogIndex, MachineId, Mode, NodeId, Nonce, Record, TransferId};
+mod joining;

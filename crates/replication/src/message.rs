@@ -1,64 +1,116 @@
 //! What two replicas say to each other. The bulk of a state transfer travels beside these messages.
+//!
+//! Every message may be lost, repeated, delayed or overtaken without harm to safety; a lost one is made good by
+//! what is said again (`Join`, `Heartbeat`, `Acknowledge`) or asked for again (`Acknowledge::resend`). An ordered,
+//! reliable channel is what makes the pair fast.
 
-use crate::types::{Epoch, LogIndex, MachineId, NodeId, TransferId};
+use crate::types::{Epoch, LogIndex, MachineId, TransferId};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-/// A message between the nodes of one machine. All but `Heartbeat` need an ordered, reliable channel.
+/// A message between the nodes of one machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message {
-    /// A node without state offers itself as a backup.
+    /// A node without state offers itself as a backup; said again until a transfer starts.
     Join {
         /// The machine it wants to protect.
         machine: MachineId,
+        /// Raised each time that the node starts over with asking, so that an old answer is told from a new one.
+        attempt: u64,
     },
     /// The primary starts a state transfer; the log from `from` on follows as `Append`.
     TransferStart {
         /// The primary's epoch.
         epoch: Epoch,
-        /// The transfer that this begins.
+        /// The transfer that this begins. It names the log stream that follows, too.
         transfer: TransferId,
+        /// The `Join` that this answers.
+        attempt: u64,
         /// Index of the first log entry after the state.
         from: LogIndex,
-    },
-    /// The new backup holds and has verified the state of this transfer.
-    TransferDone {
-        /// The transfer.
-        transfer: TransferId,
     },
     /// Log entries.
     Append {
         /// The primary's epoch.
         epoch: Epoch,
+        /// The stream.
+        transfer: TransferId,
         /// Index of the first entry.
         first: LogIndex,
         /// The entries, in order.
         entries: Vec<Bytes>,
         /// Outputs up to the mark at this index have left; the backup may forget its copies.
         released: LogIndex,
+        /// Acknowledge at once: an output waits for it.
+        urgent: bool,
     },
-    /// The backup holds every entry up to `held` in its log buffer, and has replayed up to `replayed`.
+    /// The backup holds every entry up to `held` in its log buffer, and has replayed up to `replayed`. Also the
+    /// backup's sign of life.
     Acknowledge {
-        /// The epoch under which it does so.
+        /// The newest epoch that the primary has told it.
         epoch: Epoch,
+        /// The stream.
+        transfer: TransferId,
         /// Last entry held.
         held: LogIndex,
         /// Last entry replayed.
         replayed: LogIndex,
+        /// Whether the state was restored and its digest agreed.
+        ready: bool,
+        /// Whether the entries after `held` must be sent again.
+        resend: bool,
     },
-    /// Sign of life, sent as a datagram when nothing else was sent.
+    /// The primary's sign of life, sent when nothing else was sent.
     Heartbeat {
-        /// The sender's epoch.
+        /// The primary's epoch.
         epoch: Epoch,
+        /// The stream.
+        transfer: TransferId,
+        /// The last entry sent.
+        last: LogIndex,
+        /// As in `Append`.
+        released: LogIndex,
+        /// Whether the primary's record says `Pair`: for the backup's status only, it proves nothing.
+        paired: bool,
     },
     /// The backup's state differs from the primary's: it must be created anew.
     Diverged {
-        /// Epoch of the backup.
+        /// The stream.
+        transfer: TransferId,
+    },
+    /// The sender ends the stream, or refuses the join.
+    Leave {
+        /// The stream that ends; none when a join is refused.
+        transfer: Option<TransferId>,
+        /// Why.
+        reason: LeaveReason,
+    },
+}
+
+/// Why a stream ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LeaveReason {
+    /// The node asked to join is a replica of another machine.
+    OtherMachine,
+    /// The primary runs without this backup now.
+    Dismissed,
+    /// The receiver takes itself for the primary, but the sender is, since this epoch.
+    Superseded {
+        /// The sender's epoch.
         epoch: Epoch,
     },
-    /// The sender leaves the pair or refuses the join.
-    Leave {
-        /// The node that the record names as the owner, where known.
-        owner: Option<NodeId>,
-    },
+    /// The machine was switched off.
+    PoweredOff,
+    /// The backup could not use the state sent to it, and will ask anew.
+    StateDamaged,
+    /// The backup was told by its operator to stop.
+    Stopping,
+}
+
+impl Message {
+    /// Whether the message may travel as an unordered datagram: it repeats what is cumulative, and the loss of one
+    /// is made good by the next.
+    pub fn is_datagram(&self) -> bool {
+        matches!(self, Self::Heartbeat { .. })
+    }
 }

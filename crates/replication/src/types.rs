@@ -73,3 +73,54 @@ pub struct Record {
     /// Of the attempt that wrote this record.
     pub nonce: Nonce,
 }
+
+impl Instant {
+    /// The instant this many microseconds later.
+    pub fn after(self, us: u64) -> Self {
+        Self(self.0.saturating_add(us))
+    }
+
+    /// Microseconds since an earlier instant; 0 if it is not earlier.
+    pub fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl Epoch {
+    /// The epoch after this one.
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl LogIndex {
+    /// The index of the entry after this one.
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+
+    /// The index of the entry before this one; that of "none" stays.
+    pub fn previous(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+
+    /// The index this many entries later.
+    pub fn plus(self, entries: u64) -> Self {
+        Self(self.0.saturating_add(entries))
+    }
+
+    /// How many entries lie after `earlier` up to and including this one.
+    pub fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl Record {
+    /// The node that may take over, if any.
+    pub fn backup(&self) -> Option<NodeId> {
+        match self.mode {
+            Mode::Pair { backup } => Some(backup),
+            Mode::Solo | Mode::Down => None,
+        }
+    }
+}

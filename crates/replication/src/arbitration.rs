@@ -1,0 +1,372 @@
+//! Asking the arbiter: reading the record, and changing it so that the outcome is known for certain.
+//!
+//! ```text
+//!             ┌───────────── expected ────────────┐
+//!             ▼                                   │
+//!  start ─▶ swapping ── unknown ──▶ pause ──▶ reading back
+//!             │                       ▲            │
+//!             │                       └─ unknown ──┤
+//!             └─ mine ─▶ Won    changed ─▶ Lost ◀──┘
+//! ```
+//! A change is repeated with the same nonce until its outcome is certain and is never given up before: an earlier
+//! attempt may take effect late, and then has the same effect. At most one attempt can, since each expects the
+//! record before it.
+
+use crate::action::{ArbiterOperation, ArbiterReply, RequestId};
+use crate::config::Mutation;
+use crate::shared::Shared;
+use crate::types::{Instant, Record};
+
+/// Proof that the arbiter's record is the one that this node wrote: only the arbiter's answer makes one (I8).
+#[derive(Debug)]
+pub(crate) struct Won(Record);
+
+impl Won {
+    pub(crate) fn record(&self) -> Record {
+        self.0
+    }
+}
+
+/// One question to the arbiter, asked until it is answered.
+#[derive(Debug)]
+enum Question {
+    Asked { request: RequestId, until: Instant },
+    Pausing { until: Instant },
+}
+
+impl Question {
+    fn until(&self) -> Instant {
+        match self {
+            Self::Asked { until, .. } | Self::Pausing { until } => *until,
+        }
+    }
+
+    fn ask(shared: &mut Shared, operation: ArbiterOperation) -> Self {
+        let request = shared.ask_arbiter(operation);
+        Self::Asked {
+            request,
+            until: shared.now.after(shared.config.times.arbiter_us),
+        }
+    }
+
+    fn pause(shared: &mut Shared, tries: &mut u32) -> Self {
+        let pause_us = shared.backoff_us(*tries);
+        *tries = tries.saturating_add(1);
+        Self::Pausing {
+            until: shared.now.after(pause_us),
+        }
+    }
+
+    fn is(&self, asked: RequestId) -> bool {
+        matches!(self, Self::Asked { request, .. } if *request == asked)
+    }
+}
+
+/// The record, asked for until someone is content with it.
+#[derive(Debug)]
+pub(crate) struct Inquiry {
+    question: Question,
+    tries: u32,
+}
+
+/// What an inquiry found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Record(Option<Record>),
+    Unavailable,
+}
+
+impl Inquiry {
+    pub(crate) fn start(shared: &mut Shared) -> Self {
+        Self {
+            question: Question::ask(shared, ArbiterOperation::Read),
+            tries: 0,
+        }
+    }
+
+    pub(crate) fn deadline(&self) -> Instant {
+        self.question.until()
+    }
+
+    /// The answer, if this reply is the one to the question asked last.
+    pub(crate) fn reply(
+        &self,
+        shared: &mut Shared,
+        request: RequestId,
+        reply: ArbiterReply,
+    ) -> Option<Answer> {
+        if !self.question.is(request) {
+            return None;
+        }
+        Some(match reply {
+            ArbiterReply::Current(record) | ArbiterReply::Refused(record) => {
+                shared.arbiter_reachable = true;
+                Answer::Record(record)
+            }
+            ArbiterReply::Unavailable => {
+                shared.arbiter_reachable = false;
+                Answer::Unavailable
+            }
+        })
+    }
+
+    /// Asks again, but not at once.
+    pub(crate) fn ask_later(&mut self, shared: &mut Shared) {
+        self.question = Question::pause(shared, &mut self.tries);
+    }
+
+    /// When a pause ends the caller may decide that the question is moot: `None` if it is not yet over.
+    pub(crate) fn pause_is_over(&self, shared: &Shared) -> bool {
+        matches!(self.question, Question::Pausing { until } if until <= shared.now)
+    }
+
+    /// Whether the next question waits for a pause to end.
+    pub(crate) fn is_pausing(&self) -> bool {
+        matches!(self.question, Question::Pausing { .. })
+    }
+
+    pub(crate) fn timeout(&mut self, shared: &mut Shared) {
+        match self.question {
+            Question::Pausing { until } if until <= shared.now => {
+                self.question = Question::ask(shared, ArbiterOperation::Read);
+            }
+            Question::Asked { until, .. } if until <= shared.now => {
+                shared.arbiter_reachable = false;
+                self.ask_later(shared);
+            }
+            Question::Pausing { .. } | Question::Asked { .. } => {}
+        }
+    }
+}
+
+/// A change of the record, from the first attempt until its outcome is certain.
+#[derive(Debug)]
+pub(crate) struct Change {
+    expected: Option<Record>,
+    new: Record,
+    step: Step,
+    question: Question,
+    tries: u32,
+}
+
+/// The outcome of a change.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Won(Won),
+    Lost(Record),
+}
+
+impl Change {
+    /// Sends the first attempt.
+    pub(crate) fn start(shared: &mut Shared, expected: Option<Record>, new: Record) -> Self {
+        shared.invariant(
+            expected.is_none_or(|before| before.epoch < new.epoch),
+            "I1: each change of the record raises its epoch",
+        );
+        let question = Question::ask(shared, ArbiterOperation::Swap { expected, new });
+        Self {
+            expected,
+            new,
+            step: Step::Swap,
+            question,
+            tries: 0,
+        }
+    }
+
+    /// The record that this change writes.
+    pub(crate) fn target(&self) -> Record {
+        self.new
+    }
+
+    pub(crate) fn deadline(&self) -> Instant {
+        self.question.until()
+    }
+
+    /// The outcome, as soon as a reply makes it certain.
+    pub(crate) fn reply(
+        &mut self,
+        shared: &mut Shared,
+        request: RequestId,
+        reply: ArbiterReply,
+    ) -> Option<Outcome> {
+        if !self.question.is(request) {
+            return None;
+        }
+        let record = match reply {
+            ArbiterReply::Current(record) | ArbiterReply::Refused(record) => Some(record),
+            ArbiterReply::Unavailable => None,
+        };
+        shared.arbiter_reachable = record.is_some();
+        let seen = self.classify(record);
+        let row = resolve(self.step, seen);
+        shared.decide(row.name);
+        match row.verdict {
+            Resolution::Won => Some(Outcome::Won(Won(self.new))),
+            Resolution::Lost if shared.mutated(Mutation::IgnoreLostSwap) => {
+                Some(Outcome::Won(Won(self.new)))
+            }
+            Resolution::Lost => record.flatten().map(Outcome::Lost),
+            Resolution::SwapAgain => {
+                self.swap(shared);
+                None
+            }
+            Resolution::SwapLater => {
+                self.question = Question::pause(shared, &mut self.tries);
+                None
+            }
+            Resolution::ReadBack => self.doubt(shared),
+        }
+    }
+
+    pub(crate) fn timeout(&mut self, shared: &mut Shared) -> Option<Outcome> {
+        if self.question.until() > shared.now {
+            return None;
+        }
+        if matches!(self.question, Question::Asked { .. }) {
+            shared.arbiter_reachable = false;
+            return self.doubt(shared);
+        }
+        match self.step {
+            Step::Swap => self.swap(shared),
+            Step::ReadBack => self.question = Question::ask(shared, ArbiterOperation::Read),
+        }
+        None
+    }
+
+    /// Nothing is known: nothing is concluded either, and the record is read back after a pause.
+    fn doubt(&mut self, shared: &mut Shared) -> Option<Outcome> {
+        if shared.mutated(Mutation::IgnoreArbiterUnreachable) {
+            return Some(Outcome::Won(Won(self.new)));
+        }
+        if shared.mutated(Mutation::LostReplyIsLoss) {
+            return Some(Outcome::Lost(self.expected.unwrap_or(self.new)));
+        }
+        self.step = Step::ReadBack;
+        self.question = Question::pause(shared, &mut self.tries);
+        None
+    }
+
+    fn swap(&mut self, shared: &mut Shared) {
+        self.step = Step::Swap;
+        let operation = ArbiterOperation::Swap {
+            expected: self.expected,
+            new: self.new,
+        };
+        self.question = Question::ask(shared, operation);
+    }
+
+    /// A store that shows an older record than one it has shown before, none where there was one, or another
+    /// machine's, is broken: such an answer is no answer.
+    fn classify(&self, record: Option<Option<Record>>) -> Seen {
+        let before = self.expected.map(|record| record.epoch).unwrap_or_default();
+        match record {
+            None => Seen::Unknown,
+            Some(record) if record == Some(self.new) => Seen::Mine,
+            Some(record) if record == self.expected => Seen::Expected,
+            Some(Some(record)) if record.machine == self.new.machine && record.epoch > before => {
+                Seen::Changed
+            }
+            Some(_) => Seen::Unknown,
+        }
+    }
+}
+
+/// What was asked last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Swap,
+    ReadBack,
+}
+
+/// What the answer says about the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    /// It is what this node wrote.
+    Mine,
+    /// It is what it was.
+    Expected,
+    /// Another has changed it.
+    Changed,
+    /// No answer, or none that can be believed.
+    Unknown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Resolution {
+    Won,
+    Lost,
+    SwapAgain,
+    SwapLater,
+    ReadBack,
+}
+
+/// One row of the table by which an answer to a change is judged.
+struct Row {
+    name: &'static str,
+    step: &'static [Step],
+    seen: &'static [Seen],
+    verdict: Resolution,
+}
+
+const EITHER: &[Step] = &[Step::Swap, Step::ReadBack];
+
+const TABLE: &[Row] = &[
+    Row {
+        name: "the record carries this change's nonce: it took effect, whatever was heard before",
+        step: EITHER,
+        seen: &[Seen::Mine],
+        verdict: Resolution::Won,
+    },
+    Row {
+        name: "another changed the record: no attempt of this change can take effect any more",
+        step: EITHER,
+        seen: &[Seen::Changed],
+        verdict: Resolution::Lost,
+    },
+    Row {
+        name: "the store refused although the record is as expected: try again, not at once",
+        step: &[Step::Swap],
+        seen: &[Seen::Expected],
+        verdict: Resolution::SwapLater,
+    },
+    Row {
+        name: "read back and unchanged: the attempt is lost or late, and the same one does no harm",
+        step: &[Step::ReadBack],
+        seen: &[Seen::Expected],
+        verdict: Resolution::SwapAgain,
+    },
+    Row {
+        name: "nothing is known: read back before concluding anything",
+        step: EITHER,
+        seen: &[Seen::Unknown],
+        verdict: Resolution::ReadBack,
+    },
+];
+
+fn resolve(step: Step, seen: Seen) -> &'static Row {
+    let row = TABLE
+        .iter()
+        .find(|row| row.step.contains(&step) && row.seen.contains(&seen));
+    row.expect("a test proves that every input has its row")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_answer_to_a_change_has_exactly_one_row() {
+        for step in [Step::Swap, Step::ReadBack] {
+            for seen in [Seen::Mine, Seen::Expected, Seen::Changed, Seen::Unknown] {
+                let rows: Vec<_> = TABLE
+                    .iter()
+                    .filter(|row| row.step.contains(&step) && row.seen.contains(&seen))
+                    .map(|row| row.name)
+                    .collect();
+                assert_eq!(rows.len(), 1, "{step:?}, {seen:?}: {rows:?}");
+                let won = resolve(step, seen).verdict == Resolution::Won;
+                assert_eq!(won, seen == Seen::Mine, "I8: only one's own nonce wins");
+            }
+        }
+    }
+}

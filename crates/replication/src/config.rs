@@ -1,0 +1,190 @@
+//! What a core is configured with: who it is, its times and its bounds.
+
+use crate::types::{MachineId, NodeId};
+
+/// Configuration of a `Core`. `Config::new` gives defaults for two hosts on one network.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The machine that is replicated.
+    pub machine: MachineId,
+    /// This node; never used by an earlier process.
+    pub node: NodeId,
+    /// Where nonces and jitter come from. Real nodes take it from the operating system's random source.
+    pub seed: u64,
+    /// When to speak, and when to suspect.
+    pub times: Times,
+    /// How much may wait.
+    pub bounds: Bounds,
+    /// Breaks one invariant on purpose.
+    #[cfg(feature = "mutations")]
+    pub mutation: Option<Mutation>,
+}
+
+/// Times, in microseconds.
+#[derive(Clone, Debug)]
+pub struct Times {
+    /// A node that has said nothing to its peer for so long says that it lives.
+    pub heartbeat_us: u64,
+    /// The primary of a pair suspects a backup that is silent for so long. Shorter than `suspect_primary_us`:
+    /// when only the link between the two fails, it is better that the machine stays where it is.
+    pub suspect_backup_us: u64,
+    /// A backup suspects a primary that is silent for so long.
+    pub suspect_primary_us: u64,
+    /// Both suspect so late while state is transferred, since the bulk may delay the signs of life.
+    pub suspect_in_transfer_us: u64,
+    /// A peer whose channel broke is suspected after so long, unless it comes back.
+    pub suspect_disconnected_us: u64,
+    /// A state transfer that takes longer than this is given up.
+    pub transfer_us_max: u64,
+    /// A backup acknowledges after at most so long what is not urgent.
+    pub acknowledge_us: u64,
+    /// A backup that misses entries asks for them again at most so often.
+    pub resend_us: u64,
+    /// A node that wants to join asks so often.
+    pub join_us: u64,
+    /// A request to the arbiter that is not answered for so long counts as unavailable.
+    pub arbiter_us: u64,
+    /// First pause before the arbiter is asked again; doubled each time, with jitter.
+    pub backoff_us_min: u64,
+    /// Longest pause before the arbiter is asked again.
+    pub backoff_us_max: u64,
+    /// The primary begins to brake when the backup's replay is so far behind in time.
+    pub lag_target_us: u64,
+    /// The primary stands still when the backup's replay is so far behind in time.
+    pub lag_us_max: u64,
+}
+
+/// Bounds on what may wait.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// Entries that are sent and not acknowledged: full stop here; at twice as many the backup is dismissed.
+    pub window_entries_max: u64,
+    /// Bytes that are sent and not acknowledged: full stop here; at twice as many the backup is dismissed.
+    pub window_bytes_max: u64,
+    /// Entries that the backup holds and has not replayed: the primary stands still here.
+    pub unreplayed_entries_max: u64,
+    /// Bytes that the backup holds and has not replayed: it takes no more above this.
+    pub unreplayed_bytes_max: u64,
+    /// Output marks that wait for an acknowledgement: the primary stands still here.
+    pub held_marks_max: u64,
+    /// Bytes of entries in one `Append`, unless one entry alone is larger.
+    pub append_bytes_max: u64,
+    /// A transfer ends when no more entries than this are unacknowledged: outputs are held from there on.
+    pub pair_unacknowledged_max: u64,
+    /// A transfer ends when no more entries than this are not yet replayed.
+    pub pair_unreplayed_max: u64,
+    /// Nodes that asked to join and wait for their turn.
+    pub candidates_max: usize,
+}
+
+impl Config {
+    /// Defaults for the node `node` of `machine`.
+    pub fn new(machine: MachineId, node: NodeId, seed: u64) -> Self {
+        Self {
+            machine,
+            node,
+            seed,
+            times: Times::default(),
+            bounds: Bounds::default(),
+            #[cfg(feature = "mutations")]
+            mutation: None,
+        }
+    }
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            heartbeat_us: 25_000,
+            suspect_backup_us: 200_000,
+            suspect_primary_us: 250_000,
+            suspect_in_transfer_us: 2_000_000,
+            suspect_disconnected_us: 50_000,
+            transfer_us_max: 300_000_000,
+            acknowledge_us: 5_000,
+            resend_us: 50_000,
+            join_us: 100_000,
+            arbiter_us: 2_000_000,
+            backoff_us_min: 20_000,
+            backoff_us_max: 1_000_000,
+            lag_target_us: 50_000,
+            lag_us_max: 1_000_000,
+        }
+    }
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            window_entries_max: 1 << 18,
+            window_bytes_max: 64 << 20,
+            unreplayed_entries_max: 1 << 18,
+            unreplayed_bytes_max: 128 << 20,
+            held_marks_max: 1 << 16,
+            append_bytes_max: 1 << 20,
+            pair_unacknowledged_max: 1 << 10,
+            pair_unreplayed_max: 1 << 14,
+            candidates_max: 8,
+        }
+    }
+}
+
+/// One way to break the protocol on purpose, so that a simulator can show that its checkers see it. Run-time
+/// assertions are off in a core that has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "mutations"), allow(unreachable_pub, dead_code))]
+pub enum Mutation {
+    /// I1: a change of the record keeps its epoch.
+    ReuseEpoch,
+    /// I2: outputs leave in a pair without acknowledgement.
+    ReleaseWithoutAcknowledge,
+    /// I2: acknowledgements of an earlier stream, or from another backup, count.
+    AcceptOlderEpochAcknowledge,
+    /// I2: the primary lets everything out as soon as it suspects its backup, before the arbiter agrees.
+    ReleaseOnSuspicion,
+    /// I3: the backup goes live without replaying what it has acknowledged.
+    SkipDrain,
+    /// I4: the backup goes on acknowledging while it takes over.
+    AcknowledgeAfterTakeover,
+    /// I4: the backup acknowledges entries that it does not hold.
+    AcknowledgeAhead,
+    /// I5: outputs of a new owner carry the epoch before.
+    StampOlderEpoch,
+    /// I6: the record says `Pair` before the primary holds outputs back.
+    PairBeforeHolding,
+    /// I7: a backup whose state is not restored takes over.
+    TakeOverIncomplete,
+    /// I7: a backup that diverged goes on, and takes over.
+    TakeOverDiverged,
+    /// I8: no answer from the arbiter counts as consent.
+    IgnoreArbiterUnreachable,
+    /// I9: a lost swap counts as won.
+    IgnoreLostSwap,
+    /// I9: a primary that lost lets out what it holds before it halts.
+    ReleaseOnLoss,
+    /// A lost reply to a swap counts as a lost swap: the winner kills itself (liveness).
+    LostReplyIsLoss,
+}
+
+impl Mutation {
+    /// All of them, in the order of the invariants that they break.
+    #[cfg_attr(not(feature = "mutations"), allow(unreachable_pub, dead_code))]
+    pub const ALL: [Self; 15] = [
+        Self::ReuseEpoch,
+        Self::ReleaseWithoutAcknowledge,
+        Self::AcceptOlderEpochAcknowledge,
+        Self::ReleaseOnSuspicion,
+        Self::SkipDrain,
+        Self::AcknowledgeAfterTakeover,
+        Self::AcknowledgeAhead,
+        Self::StampOlderEpoch,
+        Self::PairBeforeHolding,
+        Self::TakeOverIncomplete,
+        Self::TakeOverDiverged,
+        Self::IgnoreArbiterUnreachable,
+        Self::IgnoreLostSwap,
+        Self::ReleaseOnLoss,
+        Self::LostReplyIsLoss,
+    ];
+}

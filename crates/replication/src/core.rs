@@ -1,0 +1,171 @@
+//! The core: one role at a time, and the door to it.
+//!
+//! ```text
+//!            Start                  won
+//!   Out ──────────▶ Starting ───────────────▶ Primary ──── lost, powered off ──▶ Halted
+//!    │ ◀── owned ──────┘                         ▲
+//!    │       Join            state         suspects         won │
+//!    └──────────▶ Joining ─────────▶ Backup ─────────▶ TakingOver ──── lost ───▶ Halted
+//!                    ▲ ◀─ not whole ───┘ └── diverged, dismissed, powered off ─▶ Halted
+//! ```
+
+use crate::action::{Action, HaltReason, Local};
+use crate::backup::Backup;
+use crate::config::Config;
+use crate::joining::{Joining, Starting};
+use crate::message::Message;
+use crate::primary::Primary;
+use crate::shared::Shared;
+use crate::takeover::Takeover;
+use crate::types::{Instant, NodeId};
+
+/// The replication protocol of one node. It does no I/O: hand it what happens, then perform what it asks for.
+#[derive(Debug)]
+pub struct Core {
+    pub(crate) shared: Shared,
+    pub(crate) role: Role,
+}
+
+/// What a node is, with the data that only this role has.
+#[derive(Debug)]
+pub(crate) enum Role {
+    /// No part of the machine, and not asked to be.
+    Out,
+    Starting(Starting),
+    Joining(Joining),
+    Backup(Backup),
+    TakingOver(Takeover),
+    Primary(Box<Primary>),
+    /// Nothing matters any more.
+    Halted(HaltReason),
+}
+
+/// What a role becomes after an event.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Stay,
+    Become(Box<Role>),
+    Halt(HaltReason),
+}
+
+impl Next {
+    pub(crate) fn become_role(role: Role) -> Self {
+        Self::Become(Box::new(role))
+    }
+}
+
+impl Core {
+    /// A node that is no part of the machine yet: it waits for `Local::Start` or `Local::Join`.
+    pub fn new(config: Config, now: Instant) -> Self {
+        Self {
+            shared: Shared::new(config, now),
+            role: Role::Out,
+        }
+    }
+
+    /// Takes in a message from another node.
+    pub fn handle_message(&mut self, now: Instant, from: NodeId, message: Message) {
+        self.advance_clock(now);
+        let shared = &mut self.shared;
+        let next = match &mut self.role {
+            Role::Out | Role::Starting(_) | Role::Halted(_) => Next::Stay,
+            Role::Joining(joining) => joining.on_message(shared, from, &message),
+            Role::Backup(backup) => backup.on_message(shared, from, message),
+            Role::TakingOver(takeover) => takeover.on_message(shared, from, &message),
+            Role::Primary(primary) => primary.on_message(shared, from, &message),
+        };
+        self.turn(next);
+    }
+
+    /// Takes in an event on the node itself.
+    pub fn handle_local(&mut self, now: Instant, local: Local) {
+        self.advance_clock(now);
+        match local {
+            Local::Connected { peer } => {
+                self.shared.connected.insert(peer);
+            }
+            Local::Disconnected { peer } => {
+                self.shared.connected.remove(&peer);
+            }
+            _ => {}
+        }
+        let shared = &mut self.shared;
+        let next = match &mut self.role {
+            Role::Halted(_) => Next::Stay,
+            Role::Out => match local {
+                Local::Start => Next::become_role(Role::Starting(Starting::begin(shared))),
+                Local::Join => Next::become_role(Role::Joining(Joining::begin(shared))),
+                _ => Next::Stay,
+            },
+            Role::Starting(starting) => starting.on_local(shared, &local),
+            Role::Joining(joining) => joining.on_local(shared, &local),
+            Role::Backup(backup) => backup.on_local(shared, &local),
+            Role::TakingOver(takeover) => takeover.on_local(shared, &local),
+            Role::Primary(primary) => primary.on_local(shared, local),
+        };
+        self.turn(next);
+    }
+
+    /// Does what is due at `now`; harmless when nothing is.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.notice_stall(now);
+        self.advance_clock(now);
+        let shared = &mut self.shared;
+        let next = match &mut self.role {
+            Role::Out | Role::Halted(_) => Next::Stay,
+            Role::Starting(starting) => starting.on_timeout(shared),
+            Role::Joining(joining) => joining.on_timeout(shared),
+            Role::Backup(backup) => backup.on_timeout(shared),
+            Role::TakingOver(takeover) => takeover.on_timeout(shared),
+            Role::Primary(primary) => primary.on_timeout(shared),
+        };
+        self.turn(next);
+    }
+
+    /// The next thing to do, in order. To be drained after each `handle_…`.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.shared.next_action()
+    }
+
+    /// When to call `handle_timeout` next, if nothing else happens before.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match &self.role {
+            Role::Out | Role::Halted(_) => None,
+            Role::Starting(starting) => Some(starting.deadline()),
+            Role::Joining(joining) => Some(joining.deadline()),
+            Role::Backup(backup) => Some(backup.deadline(&self.shared)),
+            Role::TakingOver(takeover) => Some(takeover.deadline()),
+            Role::Primary(primary) => primary.deadline(&self.shared),
+        }
+    }
+
+    /// The caller's clock is monotonic; should it step back all the same, time stands still here.
+    fn advance_clock(&mut self, now: Instant) {
+        self.shared.now = self.shared.now.max(now);
+    }
+
+    /// A node that comes to its timeout much too late was itself paused, or starved. What its peer said meanwhile
+    /// still waits to be handled: the peer's silence until now proves nothing.
+    fn notice_stall(&mut self, now: Instant) {
+        let late_us = self.poll_timeout().map_or(0, |due| now.since(due));
+        if late_us > self.shared.config.times.suspect_backup_us / 2 {
+            self.advance_clock(now);
+            match &mut self.role {
+                Role::Backup(backup) => backup.forgive(&self.shared),
+                Role::Primary(primary) => primary.forgive(&self.shared),
+                _ => {}
+            }
+        }
+    }
+
+    fn turn(&mut self, next: Next) {
+        match next {
+            Next::Stay => {}
+            Next::Become(role) => self.role = *role,
+            Next::Halt(reason) => {
+                self.shared.halt(reason.clone());
+                self.role = Role::Halted(reason);
+            }
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! The primary: the owner of the machine, alone or protected.
+
+use crate::action::{Action, ArbiterReply, HaltReason, Local, RequestId};
+use crate::arbitration::Won;
+use crate::config::Mutation;
+use crate::core::Next;
+use crate::message::{LeaveReason, Message};
+use crate::output::{Outputs, Rule};
+use crate::protection::Protection;
+use crate::shared::Shared;
+use crate::transfer::{Acknowledgement, Owner};
+use crate::types::{Epoch, Instant, LogIndex, Mode, NodeId, Record, TransferId};
+use bytes::Bytes;
+use std::collections::VecDeque;
+
+/// The brake is told anew when it changes by so much, in thousandths.
+const BRAKE_STEP: u16 = 25;
+
+/// The owner of the machine.
+#[derive(Debug)]
+pub(crate) struct Primary {
+    /// The arbiter's record as this node last wrote it.
+    pub(crate) record: Record,
+    /// The last entry appended.
+    pub(crate) last: LogIndex,
+    pub(crate) outputs: Outputs,
+    pub(crate) protection: Protection,
+    /// Nodes that asked to join, and their attempts.
+    pub(crate) candidates: VecDeque<(NodeId, u64)>,
+    /// The guest switched itself off.
+    pub(crate) powered_off: bool,
+    pub(crate) brake: u16,
+}
+
+impl Primary {
+    /// The first owner, or the first after a power-off.
+    pub(crate) fn first(shared: &mut Shared, won: &Won) -> Self {
+        let record = won.record();
+        shared.act(Action::Run {
+            epoch: record.epoch,
+        });
+        Self::new(record, LogIndex(0))
+    }
+
+    /// A backup that the arbiter made the owner, and that has replayed all it holds.
+    pub(crate) fn after_takeover(
+        shared: &mut Shared,
+        won: &Won,
+        held: LogIndex,
+        powered_off: bool,
+    ) -> (Self, Next) {
+        let record = won.record();
+        shared.act(Action::GoLive {
+            epoch: record.epoch,
+            next: held.next(),
+        });
+        let mut primary = Self::new(record, held);
+        primary.powered_off = powered_off;
+        let next = primary.advance(shared);
+        (primary, next)
+    }
+
+    fn new(record: Record, last: LogIndex) -> Self {
+        Self {
+            record,
+            last,
+            outputs: Outputs::new(last),
+            protection: Protection::Alone,
+            candidates: VecDeque::new(),
+            powered_off: false,
+            brake: 0,
+        }
+    }
+
+    pub(crate) fn owner(&self) -> Owner {
+        Owner {
+            epoch: self.record.epoch,
+            released: self.outputs.released(),
+            paired: matches!(self.record.mode, Mode::Pair { .. }),
+        }
+    }
+
+    pub(crate) fn on_message(
+        &mut self,
+        shared: &mut Shared,
+        from: NodeId,
+        message: &Message,
+    ) -> Next {
+        match *message {
+            Message::Join { machine, .. } if machine != shared.config.machine => {
+                let reason = LeaveReason::OtherMachine;
+                let transfer = None;
+                shared.send(from, Message::Leave { transfer, reason });
+            }
+            Message::Join { attempt, .. } => self.join(shared, from, attempt),
+            Message::Acknowledge {
+                epoch,
+                transfer,
+                held,
+                replayed,
+                ready,
+                resend,
+            } => {
+                let said = Acknowledgement {
+                    epoch,
+                    held,
+                    replayed,
+                    ready,
+                    resend,
+                };
+                self.acknowledge(shared, from, transfer, said);
+            }
+            Message::Diverged { transfer } => self.finish(from, transfer),
+            Message::Leave {
+                transfer: Some(transfer),
+                reason,
+            } => match reason {
+                LeaveReason::Superseded { epoch } if epoch <= self.record.epoch => {}
+                _ => self.finish(from, transfer),
+            },
+            Message::Append {
+                epoch, transfer, ..
+            }
+            | Message::Heartbeat {
+                epoch, transfer, ..
+            }
+            | Message::TransferStart {
+                epoch, transfer, ..
+            } => {
+                self.other_primary(shared, from, epoch, transfer);
+            }
+            Message::Leave { transfer: None, .. } => {}
+        }
+        self.advance(shared)
+    }
+
+    pub(crate) fn on_local(&mut self, shared: &mut Shared, local: Local) -> Next {
+        match local {
+            Local::Appended { entries, marks } => self.append(shared, &entries, &marks),
+            Local::SnapshotTaken { transfer, from } => {
+                shared.invariant(
+                    from == self.last.next(),
+                    "a snapshot stands before the next entry that the hart appends",
+                );
+                self.snapshot_taken(shared, transfer);
+            }
+            Local::Connected { peer } => {
+                let owner = self.owner();
+                if let Some(stream) = self.protection.stream_mut().filter(|s| s.peer == peer) {
+                    stream.connected(shared, owner);
+                }
+            }
+            Local::Disconnected { peer } => self.disconnected(shared, peer),
+            Local::Arbiter { request, reply } => {
+                let next = self.arbiter(shared, request, reply);
+                if !matches!(next, Next::Stay) {
+                    return next;
+                }
+            }
+            Local::PoweredOff => self.powered_off = true,
+            // Of a hart that replayed a moment ago, or of an operator who mistook the role.
+            Local::Start
+            | Local::Join
+            | Local::Leave
+            | Local::StateRestored { .. }
+            | Local::Replayed { .. }
+            | Local::Diverged => {}
+        }
+        self.advance(shared)
+    }
+
+    pub(crate) fn on_timeout(&mut self, shared: &mut Shared) -> Next {
+        let owner = self.owner();
+        if let Some(stream) = self.protection.stream_mut()
+            && stream.heartbeat_at(shared) <= shared.now
+        {
+            stream.heartbeat(shared, owner);
+        }
+        let next = self.arbiter_timeout(shared);
+        if !matches!(next, Next::Stay) {
+            return next;
+        }
+        self.advance(shared)
+    }
+
+    pub(crate) fn deadline(&self, shared: &Shared) -> Option<Instant> {
+        self.protection.deadline(shared)
+    }
+
+    pub(crate) fn forgive(&mut self, shared: &Shared) {
+        if let Some(stream) = self.protection.stream_mut() {
+            stream.forgive(shared);
+        }
+    }
+
+    fn append(&mut self, shared: &mut Shared, entries: &[Bytes], marks: &[u32]) {
+        let before = self.last;
+        self.last = before.plus(entries.len() as u64);
+        for mark in marks {
+            let index = before.plus(u64::from(*mark) + 1);
+            shared.invariant(
+                index <= self.last,
+                "a mark is one of the entries it came with",
+            );
+            self.outputs.add(index);
+        }
+        // What needs no acknowledgement leaves first, so that the stream can tell that it has.
+        self.release(shared);
+        let owner = self.owner();
+        if let Some(stream) = self.protection.stream_mut() {
+            stream.append(shared, owner, entries, !marks.is_empty());
+        }
+    }
+
+    /// Lets out what the output rule allows (I2).
+    pub(crate) fn release(&mut self, shared: &mut Shared) {
+        let acknowledged = self
+            .protection
+            .stream()
+            .map_or(LogIndex(0), |stream| stream.window.acknowledged());
+        let rule = self.outputs.rule();
+        let Some(up_to) = self.outputs.release(shared, acknowledged) else {
+            return;
+        };
+        shared.invariant(
+            match rule {
+                Rule::Free => self.record.mode == Mode::Solo && !self.protection.in_doubt(),
+                Rule::Acknowledged { sync } => up_to <= acknowledged.max(sync),
+            },
+            "I2: unacknowledged output leaves only in SOLO, by the owner",
+        );
+        let epoch = match self.record.epoch {
+            Epoch(epoch) if shared.mutated(Mutation::StampOlderEpoch) => Epoch(epoch - 1),
+            epoch => epoch,
+        };
+        shared.act(Action::Release { up_to, epoch });
+    }
+
+    fn acknowledge(
+        &mut self,
+        shared: &mut Shared,
+        from: NodeId,
+        transfer: TransferId,
+        mut said: Acknowledgement,
+    ) {
+        let owner = self.owner();
+        if let Some(stream) = self.protection.stream_mut() {
+            if shared.mutated(Mutation::AcceptOlderEpochAcknowledge) && said.epoch < owner.epoch {
+                said.epoch = owner.epoch;
+                said.held = said.held.min(stream.window.last());
+                said.replayed = said.held;
+                stream.acknowledge(shared, owner, said);
+                return;
+            }
+            if stream.is_from(from, transfer) {
+                stream.acknowledge(shared, owner, said);
+                return;
+            }
+        }
+        // A backup of the past: it must not wait for ever for a stream that has ended.
+        let reason = LeaveReason::Dismissed;
+        let transfer = Some(transfer);
+        shared.send(from, Message::Leave { transfer, reason });
+    }
+
+    fn finish(&mut self, from: NodeId, transfer: TransferId) {
+        if let Some(stream) = self.protection.stream_mut()
+            && stream.is_from(from, transfer)
+        {
+            stream.finish();
+        }
+    }
+
+    /// Another node speaks as the primary: one of the two is a zombie, and the arbiter knows which.
+    fn other_primary(
+        &mut self,
+        shared: &mut Shared,
+        from: NodeId,
+        epoch: Epoch,
+        transfer: TransferId,
+    ) {
+        if epoch < self.record.epoch {
+            let message = Message::Leave {
+                transfer: Some(transfer),
+                reason: LeaveReason::Superseded {
+                    epoch: self.record.epoch,
+                },
+            };
+            shared.send(from, message);
+        } else if let Some(stream) = self.protection.stream_mut() {
+            stream.finish();
+        }
+    }
+
+    fn disconnected(&mut self, shared: &mut Shared, peer: NodeId) {
+        self.candidates.retain(|(node, _)| *node != peer);
+        match &mut self.protection {
+            Protection::Snapshotting(snapshotting) if snapshotting.peer == peer => {
+                shared.act(Action::AbandonTransfer {
+                    transfer: snapshotting.transfer,
+                });
+                self.protection = Protection::Alone;
+            }
+            // The bulk of the state travelled on that channel.
+            Protection::Copying(stream) if stream.peer == peer => stream.finish(),
+            protection => {
+                if let Some(stream) = protection.stream_mut().filter(|s| s.peer == peer) {
+                    stream.disconnected(shared);
+                }
+            }
+        }
+    }
+
+    /// Tells the hart how hard to brake, when that has changed.
+    pub(crate) fn apply_brake(&mut self, shared: &mut Shared) {
+        let marks = (self.outputs.held() as u64).saturating_mul(1000);
+        let half = shared.config.bounds.held_marks_max.max(2) / 2;
+        let by_marks = (marks / half).saturating_sub(1000).min(1000) as u16;
+        let by_stream = self.protection.stream().map_or(0, |stream| {
+            stream
+                .window
+                .brake(shared.now, &shared.config, !stream.ready)
+        });
+        let brake = by_marks.max(by_stream);
+        let edge = brake != self.brake && (brake == 0 || brake == 1000);
+        if edge || brake.abs_diff(self.brake) >= BRAKE_STEP {
+            self.brake = brake;
+            shared.act(Action::Throttle { brake });
+        }
+    }
+
+    /// Stops as the loser of the machine.
+    pub(crate) fn lose(&mut self, shared: &mut Shared, record: Record) -> Next {
+        if shared.mutated(Mutation::ReleaseOnLoss) {
+            shared.act(Action::Release {
+                up_to: self.last,
+                epoch: self.record.epoch,
+            });
+        }
+        Next::Halt(HaltReason::Lost { record })
+    }
+
+    fn arbiter(&mut self, shared: &mut Shared, request: RequestId, reply: ArbiterReply) -> Next {
+        let judged = self.protection.arbiter(shared, self.record, request, reply);
+        self.judged(shared, judged)
+    }
+
+    fn arbiter_timeout(&mut self, shared: &mut Shared) -> Next {
+        let judged = self.protection.arbiter_timeout(shared);
+        self.judged(shared, judged)
+    }
+}

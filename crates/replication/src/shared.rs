@@ -1,0 +1,134 @@
+//! What every role needs: configuration, the current instant, randomness, the queue of actions, and the one place
+//! where a broken invariant stops the replica.
+
+use crate::action::{Action, ArbiterOperation, HaltReason, RequestId};
+use crate::config::{Config, Mutation};
+use crate::message::Message;
+use crate::types::{Instant, Mode, NodeId, Nonce, Record, TransferId};
+use std::collections::{BTreeSet, VecDeque};
+
+/// The part of a core that outlives its roles.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) now: Instant,
+    /// Nodes to which a channel is open.
+    pub(crate) connected: BTreeSet<NodeId>,
+    /// Whether the last request to the arbiter was answered; true before the first.
+    pub(crate) arbiter_reachable: bool,
+    actions: VecDeque<Action>,
+    random: u64,
+    requests: u64,
+    transfers: u64,
+    halted: bool,
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config, now: Instant) -> Self {
+        let folded = (config.node.0 ^ (config.node.0 >> 64)) as u64;
+        Self {
+            random: config.seed ^ folded.rotate_left(32),
+            config,
+            now,
+            connected: BTreeSet::new(),
+            arbiter_reachable: true,
+            actions: VecDeque::new(),
+            requests: 0,
+            transfers: 0,
+            halted: false,
+        }
+    }
+
+    /// Asks the node to do something.
+    pub(crate) fn act(&mut self, action: Action) {
+        self.invariant(!self.halted, "I9: a halted replica has no later effect");
+        self.actions.push_back(action);
+    }
+
+    /// Tells the node which row of a table was taken.
+    pub(crate) fn decide(&mut self, why: &'static str) {
+        self.act(Action::Explain { why });
+    }
+
+    pub(crate) fn send(&mut self, to: NodeId, message: Message) {
+        self.act(Action::Send { to, message });
+    }
+
+    pub(crate) fn ask_arbiter(&mut self, operation: ArbiterOperation) -> RequestId {
+        self.requests += 1;
+        let request = RequestId(self.requests);
+        self.act(Action::Arbiter { request, operation });
+        request
+    }
+
+    /// A name for a transfer: unique, together with this node's.
+    pub(crate) fn new_transfer(&mut self) -> TransferId {
+        self.transfers += 1;
+        TransferId(self.transfers)
+    }
+
+    pub(crate) fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Says that this node stops. What a loser has not let out yet stays in.
+    pub(crate) fn halt(&mut self, reason: HaltReason) {
+        if matches!(reason, HaltReason::Lost { .. }) {
+            self.actions
+                .retain(|action| !matches!(action, Action::Release { .. }));
+        }
+        self.act(Action::Halt { reason });
+        self.halted = true;
+    }
+
+    /// The record that this node wants after `before`.
+    pub(crate) fn successor(&mut self, before: Option<Record>, mode: Mode) -> Record {
+        let epoch = before.map(|record| record.epoch).unwrap_or_default();
+        Record {
+            machine: self.config.machine,
+            epoch: match before {
+                Some(_) if self.mutated(Mutation::ReuseEpoch) => epoch,
+                _ => epoch.next(),
+            },
+            mode,
+            owner: self.config.node,
+            nonce: Nonce((u128::from(self.random()) << 64) | u128::from(self.random())),
+        }
+    }
+
+    /// The pause before the arbiter is asked for the `tries`th time again: doubled each time, half of it jitter.
+    pub(crate) fn backoff_us(&mut self, tries: u32) -> u64 {
+        let times = &self.config.times;
+        let most = times.backoff_us_max.max(1);
+        let pause = (times.backoff_us_min.max(1) << tries.min(16)).min(most);
+        pause / 2 + self.random() % (pause / 2 + 1)
+    }
+
+    /// SplitMix64: enough for jitter, and for nonces that need only be different.
+    pub(crate) fn random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Whether this core is broken on purpose in this way.
+    pub(crate) fn mutated(&self, mutation: Mutation) -> bool {
+        #[cfg(feature = "mutations")]
+        return self.config.mutation == Some(mutation);
+        #[cfg(not(feature = "mutations"))]
+        {
+            let _ = mutation;
+            false
+        }
+    }
+
+    /// Stops the replica when an invariant of ARCHITECTURE.md does not hold.
+    #[track_caller]
+    pub(crate) fn invariant(&self, holds: bool, what: &str) {
+        #[cfg(feature = "mutations")]
+        let holds = holds || self.config.mutation.is_some();
+        assert!(holds, "invariant broken: {what}");
+    }
+}

@@ -1,0 +1,131 @@
+//! A backup that has asked the arbiter for the machine. It holds no stream: it neither takes in entries nor
+//! acknowledges any, whatever the outcome (I4).
+
+use crate::action::{HaltReason, Local};
+use crate::arbitration::{Change, Outcome};
+use crate::config::Mutation;
+use crate::core::{Next, Role};
+use crate::message::Message;
+use crate::primary::Primary;
+use crate::shared::Shared;
+use crate::types::{Instant, LogIndex, Mode, NodeId, Record, TransferId};
+
+/// From the first attempt at the record until its outcome is certain.
+#[derive(Debug)]
+pub(crate) struct Takeover {
+    change: Change,
+    /// The node that was the primary, and the stream that came from it.
+    pub(crate) former: NodeId,
+    transfer: TransferId,
+    /// Last entry held, hence the last that can have been acknowledged.
+    pub(crate) held: LogIndex,
+    pub(crate) replayed: LogIndex,
+    powered_off: bool,
+}
+
+impl Takeover {
+    /// Asks the arbiter to make this node the owner, as the backup that `record` names.
+    pub(crate) fn start(
+        shared: &mut Shared,
+        record: Record,
+        former: NodeId,
+        transfer: TransferId,
+        (held, replayed): (LogIndex, LogIndex),
+        powered_off: bool,
+    ) -> Self {
+        let new = shared.successor(Some(record), Mode::Solo);
+        Self {
+            change: Change::start(shared, Some(record), new),
+            former,
+            transfer,
+            held,
+            replayed,
+            powered_off,
+        }
+    }
+
+    pub(crate) fn deadline(&self) -> Instant {
+        self.change.deadline()
+    }
+
+    /// The record that the takeover writes.
+    pub(crate) fn target(&self) -> Record {
+        self.change.target()
+    }
+
+    /// Nothing that anyone says matters now; only the arbiter does.
+    pub(crate) fn on_message(
+        &mut self,
+        shared: &mut Shared,
+        from: NodeId,
+        message: &Message,
+    ) -> Next {
+        if shared.mutated(Mutation::AcknowledgeAfterTakeover)
+            && let Message::Append {
+                epoch,
+                transfer,
+                first,
+                ref entries,
+                ..
+            } = *message
+            && from == self.former
+            && transfer == self.transfer
+        {
+            let message = Message::Acknowledge {
+                epoch,
+                transfer,
+                held: first.previous().plus(entries.len() as u64),
+                replayed: self.replayed,
+                ready: true,
+                resend: false,
+            };
+            shared.send(from, message);
+        }
+        Next::Stay
+    }
+
+    pub(crate) fn on_local(&mut self, shared: &mut Shared, local: &Local) -> Next {
+        match *local {
+            Local::Arbiter { request, reply } => {
+                let outcome = self.change.reply(shared, request, reply);
+                self.conclude(shared, outcome)
+            }
+            Local::Diverged if !shared.mutated(Mutation::TakeOverDiverged) => {
+                Next::Halt(HaltReason::Diverged)
+            }
+            Local::Replayed { index } => {
+                self.replayed = self.replayed.max(index);
+                Next::Stay
+            }
+            Local::PoweredOff => {
+                self.powered_off = true;
+                Next::Stay
+            }
+            _ => Next::Stay,
+        }
+    }
+
+    pub(crate) fn on_timeout(&mut self, shared: &mut Shared) -> Next {
+        let outcome = self.change.timeout(shared);
+        self.conclude(shared, outcome)
+    }
+
+    fn conclude(&self, shared: &mut Shared, outcome: Option<Outcome>) -> Next {
+        match outcome {
+            None => Next::Stay,
+            Some(Outcome::Lost(record)) => Next::Halt(HaltReason::Lost { record }),
+            Some(Outcome::Won(won)) => {
+                shared.invariant(
+                    self.replayed == self.held,
+                    "I3: everything acknowledged is replayed before the first live event",
+                );
+                let (primary, next) =
+                    Primary::after_takeover(shared, &won, self.held, self.powered_off);
+                match next {
+                    Next::Stay => Next::become_role(Role::Primary(Box::new(primary))),
+                    other => other,
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! The primary's side of a backup: one stream, from the snapshot that it starts from to the day it ends, and the
+//! decisions on the way from a lone primary to a pair.
+
+use crate::message::Message;
+use crate::shared::Shared;
+use crate::types::{Epoch, Instant, LogIndex, NodeId, TransferId};
+use crate::window::Window;
+use bytes::Bytes;
+
+/// A backup, and the log that streams to it.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) peer: NodeId,
+    pub(crate) transfer: TransferId,
+    /// The `Join` that this answers.
+    pub(crate) attempt: u64,
+    pub(crate) window: Window,
+    /// The state was restored and its digest agreed.
+    pub(crate) ready: bool,
+    /// The epoch under which the stream began: older ones say nothing about it.
+    begun_in: Epoch,
+    begun: Instant,
+    first: LogIndex,
+    heard: Instant,
+    sent: Instant,
+    answered: bool,
+    disconnected: Option<Instant>,
+    finished: bool,
+}
+
+/// What an owner says of itself in each message of a stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Owner {
+    pub(crate) epoch: Epoch,
+    pub(crate) released: LogIndex,
+    pub(crate) paired: bool,
+}
+
+/// Why a backup is suspected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// It is silent, or its channel is gone: it may come back.
+    Silent,
+    /// It diverged, left, fell too far behind, or claims that this primary is superseded.
+    Certain,
+}
+
+impl Stream {
+    /// Begins the stream of a snapshot that was just taken.
+    pub(crate) fn begin(
+        shared: &mut Shared,
+        peer: NodeId,
+        transfer: TransferId,
+        attempt: u64,
+        epoch: Epoch,
+        first: LogIndex,
+    ) -> Self {
+        let stream = Self {
+            peer,
+            transfer,
+            attempt,
+            window: Window::new(first),
+            ready: false,
+            begun_in: epoch,
+            begun: shared.now,
+            first,
+            heard: shared.now,
+            sent: shared.now,
+            answered: false,
+            disconnected: None,
+            finished: false,
+        };
+        stream.send_start(shared);
+        stream
+    }
+
+    fn send_start(&self, shared: &mut Shared) {
+        let message = Message::TransferStart {
+            epoch: self.begun_in,
+            transfer: self.transfer,
+            attempt: self.attempt,
+            from: self.first,
+        };
+        shared.send(self.peer, message);
+    }
+
+    /// The backup asks again: it may not have heard the answer.
+    pub(crate) fn answer_again(&mut self, shared: &mut Shared) {
+        self.heard = shared.now;
+        if !self.answered {
+            self.send_start(shared);
+        }
+    }
+
+    /// Takes in new entries and sends them.
+    pub(crate) fn append(
+        &mut self,
+        shared: &mut Shared,
+        owner: Owner,
+        entries: &[Bytes],
+        marked: bool,
+    ) {
+        let first = self.window.last().next();
+        self.window.push(shared.now, entries, &shared.config.bounds);
+        let urgent = marked || self.window.is_filling(&shared.config.bounds);
+        self.send_from(shared, owner, first, urgent);
+    }
+
+    /// Sends everything after what is acknowledged once more.
+    pub(crate) fn resend(&mut self, shared: &mut Shared, owner: Owner) {
+        self.send_from(shared, owner, self.window.acknowledged().next(), true);
+    }
+
+    fn send_from(&mut self, shared: &mut Shared, owner: Owner, first: LogIndex, urgent: bool) {
+        if self.disconnected.is_some() {
+            return;
+        }
+        let bytes_max = shared.config.bounds.append_bytes_max;
+        for (first, entries) in self.window.batches(first, bytes_max) {
+            self.sent = shared.now;
+            let message = Message::Append {
+                epoch: owner.epoch,
+                transfer: self.transfer,
+                first,
+                entries,
+                released: owner.released,
+                urgent,
+            };
+            shared.send(self.peer, message);
+        }
+    }
+
+    pub(crate) fn heartbeat(&mut self, shared: &mut Shared, owner: Owner) {
+        self.sent = shared.now;
+        let message = Message::Heartbeat {
+            epoch: owner.epoch,
+            transfer: self.transfer,
+            last: self.window.last(),
+            released: owner.released,
+            paired: owner.paired,
+        };
+        shared.send(self.peer, message);
+    }
+
+    /// Whether a message of this stream, said under `epoch`, is the backup's.
+    pub(crate) fn is_from(&self, from: NodeId, transfer: TransferId) -> bool {
+        self.peer == from && self.transfer == transfer
+    }
+
+    /// Takes in an acknowledgement; `now_owner` bounds the epochs that it may have been said under.
+    pub(crate) fn acknowledge(&mut self, shared: &mut Shared, owner: Owner, said: Acknowledgement) {
+        if said.epoch < self.begun_in || said.epoch > owner.epoch {
+            return;
+        }
+        self.heard = shared.now;
+        self.answered = true;
+        if !self.window.acknowledge(said.held, said.replayed) {
+            return;
+        }
+        self.ready |= said.ready;
+        if said.resend {
+            self.resend(shared, owner);
+        }
+    }
+
+    /// The backup said that it is no use any more.
+    pub(crate) fn finish(&mut self) {
+        self.finished = true;
+    }
+
+    pub(crate) fn disconnected(&mut self, shared: &Shared) {
+        self.disconnected.get_or_insert(shared.now);
+    }
+
+    pub(crate) fn connected(&mut self, shared: &mut Shared, owner: Owner) {
+        self.disconnected = None;
+        self.resend(shared, owner);
+    }
+
+    /// The node itself stood still: the silence of its peer until now proves nothing.
+    pub(crate) fn forgive(&mut self, shared: &Shared) {
+        self.heard = shared.now;
+        if let Some(disconnected) = &mut self.disconnected {
+            *disconnected = shared.now;
+        }
+    }
+
+    /// When this backup will have to be suspected, if it says nothing.
+    pub(crate) fn suspect_at(&self, shared: &Shared) -> Instant {
+        let times = &shared.config.times;
+        let silence_us = if self.ready {
+            times.suspect_backup_us
+        } else {
+            times.suspect_in_transfer_us
+        };
+        let mut at = self.heard.after(silence_us);
+        if !self.ready {
+            at = at.min(self.begun.after(times.transfer_us_max));
+        }
+        if let Some(disconnected) = self.disconnected {
+            at = at.min(disconnected.after(times.suspect_disconnected_us));
+        }
+        at
+    }
+
+    pub(crate) fn cause(&self, shared: &Shared) -> Option<Cause> {
+        if self.finished || self.window.overflowed() {
+            Some(Cause::Certain)
+        } else if self.suspect_at(shared) <= shared.now {
+            Some(Cause::Silent)
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn heartbeat_at(&self, shared: &Shared) -> Instant {
+        self.sent.after(shared.config.times.heartbeat_us)
+    }
+
+    /// What the pairing table asks about this stream; `sync` is the point chosen, if any.
+    pub(crate) fn progress(&self, shared: &Shared, sync: Option<LogIndex>) -> Progress {
+        let bounds = &shared.config.bounds;
+        Progress {
+            stage: match sync {
+                None => Stage::Copying,
+                Some(_) => Stage::Closing,
+            },
+            suspected: self.cause(shared).is_some(),
+            ready: self.ready,
+            near: self.window.unacknowledged() <= bounds.pair_unacknowledged_max
+                && self.window.unreplayed() <= bounds.pair_unreplayed_max,
+            reached: sync.is_some_and(|sync| self.window.acknowledged() >= sync),
+        }
+    }
+}
+
+/// The contents of `Message::Acknowledge`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Acknowledgement {
+    pub(crate) epoch: Epoch,
+    pub(crate) held: LogIndex,
+    pub(crate) replayed: LogIndex,
+    pub(crate) ready: bool,
+    pub(crate) resend: bool,
+}
+
+/// How far the way from a lone primary to a pair has been gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// State moves, the log streams, outputs leave freely.
+    Copying,
+    /// The sync point is chosen; outputs after it are held.
+    Closing,
+}
+
+/// The inputs of the pairing decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Progress {
+    stage: Stage,
+    suspected: bool,
+    ready: bool,
+    near: bool,
+    reached: bool,
+}
+
+/// What a lone primary does next for its new backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pairing {
+    Wait,
+    /// Choose the sync point, and hold outputs after it.
+    Close,
+    /// Ask the arbiter for `Pair`.
+    Arm,
+    /// Give the backup up; nothing is held for it any more.
+    Drop,
+}
+
+struct Row {
+    name: &'static str,
+    stage: &'static [Stage],
+    suspected: &'static [bool],
+    ready: &'static [bool],
+    near: &'static [bool],
+    reached: &'static [bool],
+    verdict: Pairing,
+}
+
+const ANY: &[bool] = &[false, true];
+const NO: &[bool] = &[false];
+const YES: &[bool] = &[true];
+
+const TABLE: &[Row] = &[
+    Row {
+        name: "the backup is gone before the arbiter was asked: stay alone",
+        stage: &[Stage::Copying, Stage::Closing],
+        suspected: YES,
+        ready: ANY,
+        near: ANY,
+        reached: ANY,
+        verdict: Pairing::Drop,
+    },
+    Row {
+        name: "state is on its way",
+        stage: &[Stage::Copying, Stage::Closing],
+        suspected: NO,
+        ready: NO,
+        near: ANY,
+        reached: ANY,
+        verdict: Pairing::Wait,
+    },
+    Row {
+        name: "state is there, the log is still far behind",
+        stage: &[Stage::Copying],
+        suspected: NO,
+        ready: YES,
+        near: NO,
+        reached: ANY,
+        verdict: Pairing::Wait,
+    },
+    Row {
+        name: "state is there and the log is near its end",
+        stage: &[Stage::Copying],
+        suspected: NO,
+        ready: YES,
+        near: YES,
+        reached: ANY,
+        verdict: Pairing::Close,
+    },
+    Row {
+        name: "outputs are held, the backup does not hold the log up to the sync point yet",
+        stage: &[Stage::Closing],
+        suspected: NO,
+        ready: YES,
+        near: ANY,
+        reached: NO,
+        verdict: Pairing::Wait,
+    },
+    Row {
+        name: "the backup holds all state up to the sync point",
+        stage: &[Stage::Closing],
+        suspected: NO,
+        ready: YES,
+        near: ANY,
+        reached: YES,
+        verdict: Pairing::Arm,
+    },
+];
+
+impl Row {
+    fn matches(&self, progress: Progress) -> bool {
+        self.stage.contains(&progress.stage)
+            && self.suspected.contains(&progress.suspected)
+            && self.ready.contains(&progress.ready)
+            && self.near.contains(&progress.near)
+            && self.reached.contains(&progress.reached)
+    }
+}
+
+/// The decision, and the name of its row.
+pub(crate) fn pairing(progress: Progress) -> (Pairing, &'static str) {
+    let row = TABLE.iter().find(|row| row.matches(progress));
+    let row = row.expect("a test proves that every input has its row");
+    (row.verdict, row.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_progress_has_exactly_one_row() {
+        for bits in 0..32u8 {
+            let bit = |n: u8| bits >> n & 1 == 1;
+            let progress = Progress {
+                stage: if bit(0) {
+                    Stage::Copying
+                } else {
+                    Stage::Closing
+                },
+                suspected: bit(1),
+                ready: bit(2),
+                near: bit(3),
+                reached: bit(4),
+            };
+            let rows: Vec<_> = TABLE.iter().filter(|row| row.matches(progress)).collect();
+            let names: Vec<_> = rows.iter().map(|row| row.name).collect();
+            assert_eq!(rows.len(), 1, "{progress:?}: {names:?}");
+            if pairing(progress).0 == Pairing::Arm {
+                assert!(progress.ready && progress.reached && !progress.suspected);
+                assert_eq!(progress.stage, Stage::Closing, "I6: outputs are held first");
+            }
+        }
+    }
+}
