@@ -26,7 +26,7 @@ pub(crate) fn assemble(name: &str, source: &str) -> Vec<Line> {
         .stdin(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap_or_else(|error| panic!("{} ({error})", MISSING));
+        .unwrap_or_else(|error| panic!("{MISSING} ({error})"));
     assembler
         .stdin
         .take()
@@ -48,7 +48,7 @@ pub(crate) fn assemble(name: &str, source: &str) -> Vec<Line> {
         ])
         .arg(&object)
         .output()
-        .unwrap_or_else(|error| panic!("{} ({error})", MISSING));
+        .unwrap_or_else(|error| panic!("{MISSING} ({error})"));
     assert!(
         output.status.success(),
         "{}",
@@ -68,7 +68,7 @@ fn tool(name: &str) -> Command {
     command
 }
 
-/// `  1c:	00c58533          	add	a0,a1,a2 # comment`
+/// An address and a colon, bits, text, between tabs.
 fn parse(line: &str) -> Option<Line> {
     let mut columns = line.splitn(3, '\t');
     let address = columns.next()?.trim().strip_suffix(':')?;

@@ -43,7 +43,8 @@ fn expansion(line: &Line) -> String {
     let operands: Vec<&str> = operands.split(',').collect();
     let (first, last) = (operands[0], operands[operands.len() - 1]);
     let target = || {
-        let target = i64::from_str_radix(last.trim_start_matches("0x"), 16).unwrap();
+        let target = i64::from_str_radix(last.trim_start_matches("0x"), 16)
+            .expect("targets are hexadecimal");
         format!(". + {}", target - line.address.cast_signed())
     };
     let Some(name) = name.strip_prefix("c.") else {

@@ -2,5 +2,8 @@
 
 mod binutils;
 mod compressed;
+mod float;
+mod machine;
+mod meaning;
 mod round_trip;
 mod table;
