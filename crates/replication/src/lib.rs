@@ -12,3 +12,24 @@ mod config;
 mod core;
 mod fence;
 mod joining;
+mod message;
+mod output;
+mod primary;
+mod protection;
+mod shared;
+mod status;
+mod suspicion;
+mod takeover;
+mod transfer;
+mod types;
+mod window;
+
+pub use action::{Action, ArbiterOperation, ArbiterReply, HaltReason, Local, RequestId};
+#[cfg(feature = "mutations")]
+pub use config::Mutation;
+pub use config::{Bounds, Config, Times};
+pub use core::Core;
+pub use fence::Fence;
+pub use message::{LeaveReason, Message};
+pub use status::{Flag, RoleStatus, Status, TransferStatus};
+pub use types::{Epoch, Instant, LogIndex, MachineId, Mode, NodeId, Nonce, Record, TransferId};
