@@ -1,3 +1,81 @@
-//! The one door for developers: demo, test, ci, tidy, sim, bench, bless.
+//! The one door for developers. Each command first sets up what it needs on the machine.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod process;
+mod setup;
+mod steps;
+mod tidy;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The one door for developers.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show the whole story on this machine: a guest outlives the kills of its primary.
+    Demo {
+        /// Arguments of `futago demo`, such as --kills 10 or --json.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Run all tests.
+    Test {
+        /// Arguments of `cargo test`, such as -p machine.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Run everything that a change must pass: .ci/run.
+    Ci,
+    /// Check what compilers do not: crate arrows, file shape, licences.
+    Tidy,
+    /// Run simulated clusters: `sim [COUNT] [--first SEED]`, or `sim --seed SEED` to repeat one.
+    Sim {
+        /// Arguments of the sim program.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Install what the other commands need, and build the guest.
+    Setup,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Demo { arguments } => steps::demo(&arguments),
+        Command::Test { arguments } => steps::test(&arguments),
+        Command::Ci => steps::ci(),
+        Command::Tidy => tidy::run(&root()),
+        Command::Sim { arguments } => steps::sim(&arguments),
+        Command::Setup => steps::setup_all(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("xtask: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace's directory.
+fn root() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.ancestors().nth(2).unwrap_or(own).to_owned()
+}
+
+/// Writes a line for the developer to standard error: standard output belongs to the programs that
+/// are run.
+fn say(line: &str) {
+    // Nobody is left to be told if standard error is closed.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

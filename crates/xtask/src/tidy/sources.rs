@@ -1,0 +1,156 @@
+//! The shape of files: how they open, how long they are, and words that must not be in them.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::process;
+
+/// A file longer than this has more than one subject.
+const LINES_MAX: usize = 600;
+
+/// Files that are tables, and so may be long.
+const TABLES: &[&str] = &[];
+
+/// Words that must not be in Rust code, and why. Clippy looks at expressions; these hide elsewhere
+/// too. They are written in two parts so that this file has none.
+const BANNED_CODE: &[(&str, &str, &str)] = &[
+    (
+        "#[ign",
+        "ore",
+        "no test is ignored: assert today's behaviour and say so",
+    ),
+    ("todo", "!(", "nothing is left undone in the tree"),
+    ("unimplemented", "!(", "nothing is left undone in the tree"),
+];
+
+/// Words that must not be in any file, and why.
+const BANNED_TEXT: &[(&str, &str, &str)] = &[
+    ("deb.debian", ".org", HOST),
+    ("security.debian", ".org", HOST),
+    ("snapshot.debian", ".org", HOST),
+    ("archive.ubuntu", ".com", HOST),
+    ("ports.ubuntu", ".com", HOST),
+    ("index.crates", ".io", HOST),
+    ("static.crates", ".io", HOST),
+    ("trusted", "=yes", "signatures of packages are checked"),
+];
+
+const HOST: &str = "no host of a registry or mirror is named: the system's configuration decides";
+
+/// The commands with which the README opens.
+const README_COMMANDS: &[&str] = &["cargo xtask demo", "cargo xtask test"];
+
+/// How soon they must come.
+const README_OPENING_LINES: usize = 20;
+
+/// Checks every text file that git knows or would take.
+pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
+    let list = process::output(
+        "git",
+        &[
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ],
+    )?;
+    let mut findings = Vec::new();
+    for name in list.split('\0').filter(|n| !n.is_empty()) {
+        let path = root.join(name);
+        if !path.is_file() {
+            continue;
+        }
+        let bytes = fs::read(&path).with_context(|| format!("cannot read {name}"))?;
+        let Ok(text) = std::str::from_utf8(&bytes) else {
+            continue;
+        };
+        let rust = name.ends_with(".rs");
+        findings.extend(check_text(name, text));
+        if rust {
+            findings.extend(check_rust(name, text));
+        }
+        if name == "README.md" {
+            findings.extend(check_readme(text));
+        }
+    }
+    Ok(findings)
+}
+
+fn check_text(name: &str, text: &str) -> Vec<String> {
+    let mut findings = Vec::new();
+    if name != "Cargo.lock" {
+        findings.extend(banned(name, text, BANNED_TEXT));
+    }
+    for (number, line) in text.lines().enumerate() {
+        if line.ends_with([' ', '\t', '\r']) {
+            findings.push(format!("{name}:{}: the line ends in a space", number + 1));
+        }
+    }
+    findings
+}
+
+fn check_rust(name: &str, text: &str) -> Vec<String> {
+    let mut findings = banned(name, text, BANNED_CODE);
+    if !text.starts_with("//!") {
+        findings.push(format!(
+            "{name} does not open with a //! line that says what lives there"
+        ));
+    }
+    let lines = text.lines().count();
+    if lines > LINES_MAX && !TABLES.contains(&name) {
+        findings.push(format!(
+            "{name} has {lines} lines, more than {LINES_MAX}: split it"
+        ));
+    }
+    findings
+}
+
+fn banned(name: &str, text: &str, words: &[(&str, &str, &str)]) -> Vec<String> {
+    let mut findings = Vec::new();
+    for (first, second, reason) in words {
+        let word = format!("{first}{second}");
+        for (number, line) in text.lines().enumerate() {
+            if line.contains(&word) {
+                findings.push(format!("{name}:{}: `{word}`: {reason}", number + 1));
+            }
+        }
+    }
+    findings
+}
+
+fn check_readme(text: &str) -> Vec<String> {
+    let opening: Vec<&str> = text.lines().take(README_OPENING_LINES).collect();
+    let opening = opening.join("\n");
+    README_COMMANDS
+        .iter()
+        .filter(|command| !opening.contains(**command))
+        .map(|command| format!("README.md does not open with `{command}`"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_good_file_passes() {
+        let good = "//! What lives here.\n\nfn main() {}\n";
+        assert!(check_rust("a.rs", good).is_empty());
+        assert!(check_text("a.rs", good).is_empty());
+    }
+
+    #[test]
+    fn each_fault_is_found() {
+        let long = format!("//! Long.\n{}", "// line\n".repeat(LINES_MAX));
+        let skipped = format!("//! Skips.\n#[{}]\nfn test() {{}}\n", concat!("ign", "ore"));
+        assert_eq!(check_rust("a.rs", &long).len(), 1);
+        assert_eq!(check_rust("a.rs", &skipped).len(), 1);
+        assert_eq!(check_rust("a.rs", "fn main() {}\n").len(), 1);
+        assert_eq!(check_text("a.md", "a \nb\n").len(), 1);
+        assert_eq!(check_text("a.md", concat!("deb.debian", ".org\n")).len(), 1);
+        assert_eq!(check_readme("# Futago\n").len(), README_COMMANDS.len());
+    }
+}
