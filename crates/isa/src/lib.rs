@@ -13,6 +13,7 @@ mod execute;
 pub mod float;
 mod float_operation;
 mod format;
+pub mod generate;
 mod insn;
 mod operation;
 pub mod table;

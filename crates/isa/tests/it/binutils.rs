@@ -62,7 +62,8 @@ pub(crate) fn assemble(name: &str, source: &str) -> Vec<Line> {
 
 const MISSING: &str = "riscv64-linux-gnu-as and -objdump cannot be started: apt-get install binutils-riscv64-linux-gnu";
 
-fn tool(name: &str) -> Command {
+/// One of the tools by its name.
+pub(crate) fn tool(name: &str) -> Command {
     let mut command = Command::new(format!("riscv64-linux-gnu-{name}"));
     command.env("LC_ALL", "C");
     command

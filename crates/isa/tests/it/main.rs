@@ -5,5 +5,6 @@ mod compressed;
 mod float;
 mod machine;
 mod meaning;
+mod oracle;
 mod round_trip;
 mod table;

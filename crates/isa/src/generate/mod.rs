@@ -1,0 +1,156 @@
+//! Random streams of valid instructions, from a seed: work for tests that compare two engines, or one
+//! with another machine.
+//!
+//! A stream starts at its first instruction and ends behind its last. It does not trap, if registers
+//! [`BASE`] and [`STACK`] both hold the address of the middle of a scratch area, which is aligned to 16 bytes
+//! and reaches from [`SCRATCH_BELOW`] bytes below to [`SCRATCH_ABOVE`] above, if floats are enabled and
+//! if `frm` holds a valid rounding mode. It writes neither these registers nor memory elsewhere.
+
+mod random;
+mod sequence;
+
+pub use random::Random;
+
+use crate::insn::Insn;
+use crate::table::Op;
+
+/// The register that memory operands are relative to: x8, which compressed instructions reach too.
+pub const BASE: u8 = 8;
+/// The stack pointer, x2, for the compressed instructions that are relative to it.
+pub const STACK: u8 = 2;
+/// Bytes of the scratch area below the address in [`BASE`].
+pub const SCRATCH_BELOW: u64 = 2048;
+/// Bytes of the scratch area from the address in [`BASE`] on.
+pub const SCRATCH_ABOVE: u64 = 2056;
+
+/// What an instruction or short sequence is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Integer arithmetic and logic, without multiplication.
+    Integer,
+    /// Multiplication and division.
+    Multiply,
+    /// Conditional branches forward.
+    Branch,
+    /// `jal` and `jalr` forward.
+    Jump,
+    /// Integer loads and stores.
+    Memory,
+    /// Read-modify-write, and pairs of load-reserved and store-conditional.
+    Atomic,
+    /// Float arithmetic, comparisons, conversions and moves.
+    Float,
+    /// Float loads and stores.
+    FloatMemory,
+    /// Accesses to `fflags`, `frm` and `fcsr`; `frm` stays valid.
+    FloatControl,
+    /// Compressed instructions that do not jump.
+    Compressed,
+    /// `fence` and `fence.i`.
+    Fence,
+}
+
+/// What a stream is made of.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Classes, and how often each is chosen in relation to the others.
+    pub weights: Vec<(Class, usize)>,
+    /// Whether loads and stores (never atomics) may be misaligned.
+    pub misaligned: bool,
+    /// The farthest that a branch or jump goes, in sequences: 1 to 32.
+    pub reach: usize,
+}
+
+impl Default for Options {
+    /// A bit of everything, with misaligned accesses.
+    fn default() -> Self {
+        Self {
+            weights: vec![
+                (Class::Integer, 30),
+                (Class::Multiply, 10),
+                (Class::Branch, 8),
+                (Class::Jump, 3),
+                (Class::Memory, 20),
+                (Class::Atomic, 6),
+                (Class::Float, 25),
+                (Class::FloatMemory, 15),
+                (Class::FloatControl, 3),
+                (Class::Compressed, 20),
+                (Class::Fence, 1),
+            ],
+            misaligned: true,
+            reach: 8,
+        }
+    }
+}
+
+/// A stream of at least `count` instructions, made from `seed`. Branches and jumps go forward only, at
+/// most to the end.
+#[must_use]
+pub fn stream(seed: u64, count: usize, options: &Options) -> Vec<Insn> {
+    let mut random = Random::new(seed);
+    let mut sequences = Vec::new();
+    let mut made = 0;
+    while made < count {
+        let class = choose(&mut random, &options.weights);
+        let sequence = sequence::make(&mut random, class, options);
+        made += sequence.len();
+        sequences.push(sequence);
+    }
+    link(&mut random, &mut sequences, options.reach.clamp(1, 32));
+    sequences.concat()
+}
+
+/// The stream as bytes in memory.
+#[must_use]
+pub fn code(stream: &[Insn]) -> Vec<u8> {
+    let mut code = Vec::new();
+    for insn in stream {
+        code.extend_from_slice(&insn.bits.to_le_bytes()[..usize::from(insn.length)]);
+    }
+    code
+}
+
+/// # Panics
+///
+/// If no weight is positive.
+fn choose(random: &mut Random, weights: &[(Class, usize)]) -> Class {
+    let mut rest = random.below(weights.iter().map(|(_, weight)| weight).sum());
+    for &(class, weight) in weights {
+        match rest.checked_sub(weight) {
+            Some(less) => rest = less,
+            None => return class,
+        }
+    }
+    unreachable!("the rest is less than the sum of all weights")
+}
+
+/// Gives each branch and jump, the last of its sequence, the start of a later sequence as its target.
+fn link(random: &mut Random, sequences: &mut [Vec<Insn>], reach: usize) {
+    let mut starts = vec![0];
+    let mut end = 0;
+    for sequence in &*sequences {
+        end += length(sequence);
+        starts.push(end);
+    }
+    for number in 0..sequences.len() {
+        let target = starts[(number + 1 + random.below(reach)).min(sequences.len())];
+        let start = starts[number];
+        if let [before @ .., last] = &mut sequences[number][..] {
+            let offset = target - start;
+            match last.op {
+                // Relative to the `auipc` that starts its sequence.
+                Op::Jalr => last.imm = offset | i32::from(random.one_in(2)),
+                Op::Jal | Op::Beq | Op::Bne | Op::Blt | Op::Bge | Op::Bltu | Op::Bgeu => {
+                    last.imm = offset - length(before);
+                }
+                _ => continue,
+            }
+            *last = last.assembled();
+        }
+    }
+}
+
+fn length(sequence: &[Insn]) -> i32 {
+    sequence.iter().map(|insn| i32::from(insn.length)).sum()
+}
