@@ -450,6 +450,12 @@ impl Bus {
         states
     }
 
+    /// The virtio slots.
+    #[cfg(test)]
+    pub(crate) fn virtio_state(&self) -> &[Virtio] {
+        &self.virtio
+    }
+
     /// Lets what is due at `now` happen. Called first by whatever looks at or changes a device.
     fn advance(&mut self, now: u64) {
         self.rtc.advance(now);

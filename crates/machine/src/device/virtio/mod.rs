@@ -1,40 +1,221 @@
-//! Virtio devices behind the MMIO transport.
+//! Virtio devices behind the MMIO transport (virtio 1.2, section 4.2.2, without the legacy interface): one
+//! [`Virtio`] a slot. A driver that breaks the rules finds `DEVICE_NEEDS_RESET` in the status register.
+
+pub mod console;
+pub mod entropy;
+pub mod net;
+pub mod queue;
 
 use serde::{Deserialize, Serialize};
 
+use self::console::Console;
+use self::entropy::Entropy;
+use self::net::Net;
+use self::queue::{Queue, QueueError};
 use super::BadState;
 use crate::Output;
 use crate::board::Board;
 use crate::bus::Width;
 use crate::ram::Ram;
 
+pub use self::net::FRAME_BYTES;
+
 /// Number of virtio slots on the board.
 pub const SLOTS: usize = 8;
 
-/// Sizes that an Ethernet frame may have.
-pub const FRAME_BYTES: std::ops::RangeInclusive<usize> = 14..=65550;
+const MAGIC: u32 = 0x7472_6976;
+const VERSION: u32 = 2;
+/// The vendor that QEMU gives.
+const VENDOR: u32 = 0x554d_4551;
 
-/// One slot.
+/// Status bits (section 2.1).
+mod status {
+    pub(super) const DRIVER_OK: u8 = 4;
+    pub(super) const FEATURES_OK: u8 = 8;
+    pub(super) const NEEDS_RESET: u8 = 64;
+    /// Those that a driver may set.
+    pub(super) const DRIVER: u8 = 0x8f;
+}
+
+/// Feature bits of every device (section 6).
+mod feature {
+    pub(super) const INDIRECT_DESC: u64 = 1 << 28;
+    pub(super) const EVENT_IDX: u64 = 1 << 29;
+    pub(super) const VERSION_1: u64 = 1 << 32;
+}
+
+const INTERRUPT_USED: u8 = 1;
+const INTERRUPT_CONFIG: u8 = 2;
+
+/// What a device works with while it serves a queue.
+struct Io<'a> {
+    ram: &'a mut Ram,
+    outputs: &'a mut Vec<Output>,
+    /// What the driver accepted.
+    features: u64,
+}
+
+impl Io<'_> {
+    fn event_index(&self) -> bool {
+        self.features & feature::EVENT_IDX != 0
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Virtio {}
+enum Device {
+    Empty,
+    Net(Net),
+    Entropy(Entropy),
+    Console(Console),
+}
+
+impl Device {
+    fn id(&self) -> u32 {
+        match self {
+            Device::Empty => 0,
+            Device::Net(_) => 1,
+            Device::Console(_) => 3,
+            Device::Entropy(_) => 4,
+        }
+    }
+
+    fn queues(&self) -> usize {
+        match self {
+            Device::Empty => 0,
+            Device::Entropy(_) => 1,
+            Device::Net(_) | Device::Console(_) => 2,
+        }
+    }
+
+    fn queue_size_max(&self) -> u16 {
+        match self {
+            Device::Empty => 0,
+            Device::Net(_) => 256,
+            Device::Entropy(_) | Device::Console(_) => 64,
+        }
+    }
+
+    fn features(&self) -> u64 {
+        let common = feature::VERSION_1 | feature::EVENT_IDX | feature::INDIRECT_DESC;
+        match self {
+            Device::Empty => 0,
+            Device::Net(_) => common | net::FEATURES,
+            Device::Entropy(_) | Device::Console(_) => common,
+        }
+    }
+
+    /// Byte `offset` of the configuration space.
+    fn config(&self, offset: u64) -> u8 {
+        match self {
+            Device::Net(net) => net.config(offset),
+            // The console's size is unknown and its only field is not offered.
+            Device::Empty | Device::Entropy(_) | Device::Console(_) => 0,
+        }
+    }
+
+    fn reset(&mut self) {
+        match self {
+            Device::Empty | Device::Entropy(_) => {}
+            Device::Net(net) => net.reset(),
+            Device::Console(console) => console.reset(),
+        }
+    }
+
+    /// Serves queue `index` and says whether the driver wants an interrupt.
+    fn serve(
+        &mut self,
+        index: usize,
+        queue: &mut Queue,
+        io: &mut Io<'_>,
+    ) -> Result<bool, QueueError> {
+        match (self, index) {
+            (Device::Net(net), 0) => net.deliver(queue, io),
+            (Device::Net(net), _) => net.transmit(queue, io),
+            (Device::Console(console), 0) => console.deliver(queue, io),
+            (Device::Console(console), _) => console.transmit(queue, io),
+            (Device::Entropy(entropy), _) => entropy.fill(queue, io),
+            (Device::Empty, _) => Ok(false),
+        }
+    }
+
+    fn check(&self) -> Result<(), BadState> {
+        match self {
+            Device::Empty | Device::Entropy(_) => Ok(()),
+            Device::Net(net) => net.check(),
+            Device::Console(console) => console.check(),
+        }
+    }
+
+    /// Whether two devices are the same part of a board, whatever their state.
+    fn same_part(&self, other: &Device) -> bool {
+        match (self, other) {
+            (Device::Net(one), Device::Net(two)) => one.same_part(two),
+            _ => self.id() == other.id(),
+        }
+    }
+}
+
+/// One slot: the transport's registers and the device behind them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Virtio {
+    device: Device,
+    status: u8,
+    device_features_select: u32,
+    driver_features_select: u32,
+    driver_features: u64,
+    queue_select: u32,
+    queues: Vec<Queue>,
+    interrupt: u8,
+}
 
 /// The slots of a board out of reset.
-pub fn slots(_board: &Board) -> Vec<Virtio> {
-    vec![Virtio {}; SLOTS]
+pub fn slots(board: &Board) -> Vec<Virtio> {
+    let nets = (0..).zip(&board.net);
+    let mut devices: Vec<_> = nets
+        .map(|(index, config)| Device::Net(Net::new(index, config.mac)))
+        .collect();
+    if board.entropy {
+        devices.push(Device::Entropy(Entropy::default()));
+    }
+    if board.console {
+        devices.push(Device::Console(Console::default()));
+    }
+    devices.resize(SLOTS, Device::Empty);
+    devices.into_iter().map(Virtio::new).collect()
 }
 
 /// Says whether this state can have come from that board.
-pub fn check(_board: &Board, slots: &[Virtio]) -> Result<(), BadState> {
-    if slots.len() == SLOTS {
-        return Ok(());
-    }
-    Err(BadState {
+pub fn check(board: &Board, saved: &[Virtio]) -> Result<(), BadState> {
+    let bad = |what| BadState {
         device: "the virtio slots",
-        what: "wrong number of slots",
-    })
+        what,
+    };
+    let fresh = slots(board);
+    if saved.len() != fresh.len() {
+        return Err(bad("their number is wrong"));
+    }
+    for (saved, fresh) in saved.iter().zip(&fresh) {
+        if !saved.device.same_part(&fresh.device) {
+            return Err(bad("the devices are not those of the board"));
+        }
+        let size_max = fresh.device.queue_size_max();
+        let impossible = |queue: &Queue| {
+            queue.size > size_max
+                || (queue.size != 0 && !queue.size.is_power_of_two())
+                || (queue.ready && queue.size == 0)
+        };
+        if saved.queues.len() != fresh.queues.len() || saved.queues.iter().any(impossible) {
+            return Err(bad("a queue is impossible"));
+        }
+        if saved.driver_features & !fresh.device.features() != 0 && saved.running() {
+            return Err(bad("a feature was accepted that was not offered"));
+        }
+        saved.device.check()?;
+    }
+    Ok(())
 }
 
-/// Adds console bytes to the outputs.
+/// Adds console bytes to the outputs; adjacent ones become one.
 pub fn push_console(outputs: &mut Vec<Output>, bytes: &[u8]) {
     match outputs.last_mut() {
         Some(Output::Console(said)) => said.extend_from_slice(bytes),
@@ -43,37 +224,228 @@ pub fn push_console(outputs: &mut Vec<Output>, bytes: &[u8]) {
     }
 }
 
+/// Replaces one half of an address.
+fn set_half(address: &mut u64, high: bool, value: u32) {
+    let shift = if high { 32 } else { 0 };
+    *address = *address & !(0xffff_ffff << shift) | u64::from(value) << shift;
+}
+
 impl Virtio {
-    /// Which network device this is.
+    fn new(device: Device) -> Virtio {
+        Virtio {
+            queues: vec![Queue::default(); device.queues()],
+            device,
+            status: 0,
+            device_features_select: 0,
+            driver_features_select: 0,
+            driver_features: 0,
+            queue_select: 0,
+            interrupt: 0,
+        }
+    }
+
+    /// Which network device this is, if it is one.
     pub fn net_index(&self) -> Option<u8> {
-        None
+        match &self.device {
+            Device::Net(net) => Some(net.index()),
+            _ => None,
+        }
     }
 
     /// Level of the interrupt line.
     pub fn line(&self) -> bool {
-        false
+        self.interrupt != 0
     }
 
-    /// Reads a register.
-    pub fn load(&mut self, offset: u64, _width: Width) -> u64 {
-        match offset {
-            0 => 0x7472_6976,
-            4 => 2,
-            _ => 0,
+    /// A driver runs the device, and has not broken it.
+    fn running(&self) -> bool {
+        let bits = status::FEATURES_OK | status::DRIVER_OK;
+        self.status & (bits | status::NEEDS_RESET) == bits
+    }
+
+    /// A frame of a size in [`FRAME_BYTES`] arrives.
+    pub fn receive_frame(&mut self, frame: &[u8], ram: &mut Ram) {
+        let running = self.running();
+        if let Device::Net(net) = &mut self.device {
+            net.receive(frame, running);
+            self.serve(0, ram, &mut Vec::new());
         }
     }
 
-    /// Writes a register.
-    pub fn store(&mut self, _: u64, _: Width, _: u64, _: &mut Ram, _: &mut Vec<Output>) {}
-
-    /// A frame arrives.
-    pub fn receive_frame(&mut self, _frame: &[u8], _ram: &mut Ram) {}
-
-    /// Typed bytes arrive; says whether they were taken.
-    pub fn receive_console(&mut self, _bytes: &[u8], _ram: &mut Ram) -> bool {
-        false
+    /// Typed bytes arrive; `false` means that this is no console, or not run by a driver.
+    pub fn receive_console(&mut self, bytes: &[u8], ram: &mut Ram) -> bool {
+        let running = self.running();
+        match &mut self.device {
+            Device::Console(console) if running => console.receive(bytes),
+            _ => return false,
+        }
+        self.serve(0, ram, &mut Vec::new());
+        true
     }
 
     /// New seed for an entropy device.
-    pub fn seed(&mut self, _seed: &[u8; 32]) {}
+    pub fn seed(&mut self, seed: &[u8; 32]) {
+        if let Device::Entropy(entropy) = &mut self.device {
+            entropy.seed(seed);
+        }
+    }
+
+    fn serve(&mut self, index: usize, ram: &mut Ram, outputs: &mut Vec<Output>) {
+        if !self.running() {
+            return;
+        }
+        let Some(queue) = self.queues.get_mut(index).filter(|queue| queue.ready) else {
+            return;
+        };
+        let mut io = Io {
+            ram,
+            outputs,
+            features: self.driver_features,
+        };
+        match self.device.serve(index, queue, &mut io) {
+            Ok(true) => self.interrupt |= INTERRUPT_USED,
+            Ok(false) => {}
+            Err(_) => self.break_off(),
+        }
+    }
+
+    /// The driver broke the rules: nothing works until it resets the device.
+    fn break_off(&mut self) {
+        self.status |= status::NEEDS_RESET;
+        if self.status & status::DRIVER_OK != 0 {
+            self.interrupt |= INTERRUPT_CONFIG;
+        }
+    }
+
+    fn reset(&mut self) {
+        self.device.reset();
+        let device = std::mem::replace(&mut self.device, Device::Empty);
+        *self = Virtio::new(device);
+    }
+
+    /// Reads a register (32 bits) or the configuration space (any width); anything else is 0.
+    pub fn load(&mut self, offset: u64, width: Width) -> u64 {
+        if let Some(offset) = offset.checked_sub(0x100) {
+            let byte = |index| u64::from(self.device.config(offset + index)) << (8 * index);
+            return (0..width.bytes()).map(byte).sum();
+        }
+        if width != Width::Word {
+            return 0;
+        }
+        let queue = self.queues.get(self.queue_select as usize);
+        let value = match offset {
+            0x000 => MAGIC,
+            0x004 => VERSION,
+            0x008 => self.device.id(),
+            0x00c => VENDOR,
+            0x010 => match self.device_features_select {
+                0 => self.device.features() as u32,
+                1 => (self.device.features() >> 32) as u32,
+                _ => 0,
+            },
+            0x034 if queue.is_some() => u32::from(self.device.queue_size_max()),
+            0x044 => u32::from(queue.is_some_and(|queue| queue.ready)),
+            0x060 => u32::from(self.interrupt),
+            0x070 => u32::from(self.status),
+            // No shared memory regions.
+            0x0b0..=0x0bc => u32::MAX,
+            // The configuration never changes, so its generation is always 0.
+            _ => 0,
+        };
+        u64::from(value)
+    }
+
+    /// Writes a register (32 bits); anything else is ignored, as the configuration space is read-only.
+    pub fn store(
+        &mut self,
+        offset: u64,
+        width: Width,
+        value: u64,
+        ram: &mut Ram,
+        outputs: &mut Vec<Output>,
+    ) {
+        if width != Width::Word || matches!(self.device, Device::Empty) {
+            return;
+        }
+        let value = value as u32;
+        match offset {
+            0x014 => self.device_features_select = value,
+            0x020 => self.accept_features(value),
+            0x024 => self.driver_features_select = value,
+            0x030 => self.queue_select = value,
+            0x050 => self.serve(value as usize, ram, outputs),
+            0x064 => self.interrupt &= !(value as u8),
+            0x070 => self.set_status(value as u8, ram, outputs),
+            _ => self.set_up_queue(offset, value),
+        }
+    }
+
+    fn accept_features(&mut self, value: u32) {
+        if self.status & status::FEATURES_OK != 0 {
+            return;
+        }
+        match self.driver_features_select {
+            select @ 0..=1 => set_half(&mut self.driver_features, select == 1, value),
+            // No feature is offered there.
+            _ if value != 0 => self.break_off(),
+            _ => {}
+        }
+    }
+
+    fn set_status(&mut self, value: u8, ram: &mut Ram, outputs: &mut Vec<Output>) {
+        if value == 0 {
+            self.reset();
+            return;
+        }
+        let was_running = self.running();
+        let mut new = value & status::DRIVER;
+        if self.status & status::FEATURES_OK == 0 {
+            let acceptable = self.driver_features & !self.device.features() == 0
+                && self.driver_features & feature::VERSION_1 != 0;
+            if !acceptable {
+                new &= !status::FEATURES_OK;
+            }
+        }
+        self.status = new | self.status & status::NEEDS_RESET;
+        if !was_running && self.running() {
+            // Some drivers notify before they say that they are ready.
+            for index in 0..self.queues.len() {
+                self.serve(index, ram, outputs);
+            }
+        }
+    }
+
+    fn set_up_queue(&mut self, offset: u64, value: u32) {
+        let size_max = self.device.queue_size_max();
+        let Some(queue) = self.queues.get_mut(self.queue_select as usize) else {
+            return;
+        };
+        if queue.ready {
+            // A queue in use can only be given up.
+            if offset == 0x044 && value & 1 == 0 {
+                *queue = Queue::default();
+            }
+            return;
+        }
+        match offset {
+            0x038 => match u16::try_from(value) {
+                Ok(size) if size.is_power_of_two() && size <= size_max => queue.size = size,
+                _ => self.break_off(),
+            },
+            0x044 if value & 1 == 0 => {}
+            0x044 => match queue.start() {
+                Ok(()) => {}
+                Err(_) => self.break_off(),
+            },
+            0x080 | 0x084 => set_half(&mut queue.descriptors, offset == 0x084, value),
+            0x090 | 0x094 => set_half(&mut queue.available, offset == 0x094, value),
+            0x0a0 | 0x0a4 => set_half(&mut queue.used, offset == 0x0a4, value),
+            _ => {}
+        }
+    }
 }
+
+#[cfg(test)]
+mod driver;
+#[cfg(test)]
+mod tests;

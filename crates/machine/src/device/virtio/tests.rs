@@ -1,0 +1,387 @@
+//! Tests of the transport and the devices, by a driver through the bus.
+
+use super::driver::Driver;
+use super::*;
+use crate::board::{MEMORY_BYTES_MIN, NetConfig};
+use crate::ram::RAM_BASE;
+use crate::{Bus, GuestAddr, Input};
+
+const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
+const MERGED_BUFFERS: u64 = 1 << 15;
+const BUFFER: u64 = RAM_BASE + 0x10_0000;
+const HEADER: u32 = 12;
+
+fn board() -> Board {
+    Board {
+        memory_bytes: MEMORY_BYTES_MIN,
+        net: vec![NetConfig { mac: MAC }],
+        entropy: true,
+        console: true,
+    }
+}
+
+fn net(features: u64) -> Driver {
+    Driver::new(&board(), 0, features)
+}
+
+fn frame(len: usize, fill: u8) -> Input {
+    Input::Frame {
+        device: 0,
+        frame: vec![fill; len],
+    }
+}
+
+#[test]
+fn what_a_probe_reads() {
+    let mut driver = net(0);
+    assert_eq!(driver.read(0), 0x7472_6976);
+    assert_eq!(driver.read(4), 2);
+    assert_eq!(driver.read(8), 1);
+    driver.write(0x14, 1);
+    assert_eq!(driver.read(0x10), 1);
+    driver.write(0x14, 0);
+    assert_eq!(driver.read(0x10), 0x3001_8020);
+    driver.write(0x14, 2);
+    assert_eq!(driver.read(0x10), 0);
+    let config = |bus: &mut Bus, offset: u64, width| {
+        bus.load(GuestAddr(0x1000_1100 + offset), width, 0).unwrap()
+    };
+    let mac: Vec<u8> = (0..6)
+        .map(|offset| config(&mut driver.bus, offset, Width::Byte) as u8)
+        .collect();
+    assert_eq!(mac, MAC);
+    assert_eq!(config(&mut driver.bus, 6, Width::Half), 1, "link is up");
+    assert_eq!(config(&mut driver.bus, 4, Width::Word), 0x0001_5634);
+    let id =
+        |bus: &mut Bus, slot: u64| bus.load(GuestAddr(0x1000_1008 + slot * 0x1000), Width::Word, 0);
+    let ids: Vec<_> = (0..8)
+        .map(|slot| id(&mut driver.bus, slot).unwrap())
+        .collect();
+    assert_eq!(ids, [1, 4, 3, 0, 0, 0, 0, 0]);
+}
+
+#[test]
+fn features_are_negotiated_once() {
+    let mut driver = net(0);
+    for features in [0u64, feature::VERSION_1 | 1] {
+        driver.write(0x70, 0);
+        driver.write(0x70, 3);
+        for half in 0..2 {
+            driver.write(0x24, half);
+            driver.write(0x20, (features >> (32 * half)) as u32);
+        }
+        driver.write(0x70, 11);
+        assert_eq!(
+            driver.read(0x70),
+            3,
+            "not without VERSION_1, nor with others"
+        );
+    }
+    driver.start(0);
+    driver.write(0x24, 0);
+    driver.write(0x20, 0xffff_ffff);
+    driver.write(0x70, 15);
+    assert_eq!(driver.read(0x70), 15, "too late to change them");
+}
+
+#[test]
+fn transmits() {
+    for features in [0, feature::EVENT_IDX] {
+        let mut driver = net(features);
+        driver.enable_in_plic(1);
+        driver.put(BUFFER + 12, &[7; 60]);
+        assert!(driver.offer(1, 0, &[(BUFFER, HEADER, false), (BUFFER + 12, 60, false)]));
+        assert_eq!(driver.bus.outputs(), []);
+        driver.notify(1);
+        let sent = Output::Frame {
+            device: 0,
+            frame: vec![7; 60],
+        };
+        assert_eq!(driver.bus.take_outputs(), std::slice::from_ref(&sent));
+        assert_eq!(driver.used(1), [(0, 0)]);
+        assert!(driver.external_interrupt());
+        assert_eq!(driver.interrupted(), 1);
+        // The header may share a buffer with the frame.
+        assert!(driver.offer(1, 3, &[(BUFFER, 72, false)]));
+        driver.set_used_event(1, 5);
+        driver.notify(1);
+        assert_eq!(driver.bus.take_outputs(), [sent]);
+        assert_eq!(driver.interrupted(), u32::from(features == 0));
+        // Frames that Ethernet does not have are dropped, and the driver gets its buffers back.
+        driver.offer(1, 4, &[(BUFFER, 25, false)]);
+        driver.offer(1, 5, &[(BUFFER, 70_000, false)]);
+        driver.offer(1, 6, &[(BUFFER, 3, false)]);
+        driver.notify(1);
+        assert_eq!(driver.used(1), [(3, 0), (4, 0), (5, 0), (6, 0)]);
+        assert_eq!(driver.bus.outputs(), []);
+        assert_eq!(driver.read(0x70), 15);
+    }
+}
+
+#[test]
+fn indirect_descriptors() {
+    let mut driver = net(feature::INDIRECT_DESC);
+    let table = RAM_BASE + 0x8_0000;
+    driver.put(BUFFER, &[9; 100]);
+    driver.descriptor(table, BUFFER, 12, 1, 2);
+    driver.descriptor(table + 32, BUFFER + 12, 20, 1, 1);
+    driver.descriptor(table + 16, BUFFER + 32, 10, 0, 0);
+    let at = driver.table(1) + 5 * 16;
+    driver.descriptor(at, table, 48, 4, 0);
+    driver.offer_head(1, 5);
+    driver.notify(1);
+    assert_eq!(
+        driver.bus.take_outputs(),
+        [Output::Frame {
+            device: 0,
+            frame: vec![9; 30]
+        }]
+    );
+    assert_eq!(driver.used(1), [(5, 0)]);
+}
+
+#[test]
+fn receives_into_waiting_buffers_and_keeps_the_rest() {
+    for features in [0, feature::EVENT_IDX] {
+        let mut driver = net(features);
+        driver.offer(0, 0, &[(BUFFER, 2000, true)]);
+        driver.notify(0);
+        driver.bus.apply(&frame(60, 1), 0).unwrap();
+        assert_eq!(driver.used(0), [(0, 72)]);
+        assert_eq!(driver.interrupted(), 1);
+        let packet = driver.get(BUFFER, 73);
+        assert_eq!(packet[..12], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
+        assert_eq!(packet[12..72], [1; 60]);
+        assert_eq!(packet[72], 0);
+        // No buffer: it waits, and the driver must notify.
+        driver.bus.apply(&frame(14, 2), 0).unwrap();
+        assert_eq!(driver.used(0), []);
+        assert_eq!(driver.interrupted(), 0);
+        assert!(driver.offer(0, 1, &[(BUFFER, 2000, true)]));
+        driver.set_used_event(0, 1);
+        driver.notify(0);
+        assert_eq!(driver.used(0), [(1, 26)]);
+        assert_eq!(driver.interrupted(), 1);
+        // Too large for a single buffer: dropped, the buffer stays.
+        driver.offer(0, 2, &[(BUFFER, 100, true)]);
+        driver.bus.apply(&frame(90, 3), 0).unwrap();
+        driver.bus.apply(&frame(80, 3), 0).unwrap();
+        assert_eq!(driver.used(0), [(2, 92)]);
+    }
+}
+
+#[test]
+fn receives_into_merged_buffers() {
+    let mut driver = net(MERGED_BUFFERS);
+    driver.offer(0, 0, &[(BUFFER, 40, true)]);
+    driver.bus.apply(&frame(100, 5), 0).unwrap();
+    assert_eq!(driver.used(0), [], "waits for more buffers");
+    driver.offer(
+        0,
+        1,
+        &[(BUFFER + 0x100, 20, true), (BUFFER + 0x200, 20, true)],
+    );
+    driver.offer(0, 3, &[(BUFFER + 0x300, 400, true)]);
+    driver.notify(0);
+    assert_eq!(driver.used(0), [(0, 40), (1, 40), (3, 32)]);
+    assert_eq!(driver.get(BUFFER + 10, 2), [3, 0]);
+    assert_eq!(driver.get(BUFFER + 0x100, 20), [5; 20]);
+    assert_eq!(driver.get(BUFFER + 0x300 + 31, 2), [5, 0]);
+    // A full queue of buffers that are too small all together.
+    for head in 0..8 {
+        driver.offer(0, head, &[(BUFFER, 12, true)]);
+    }
+    driver.bus.apply(&frame(200, 6), 0).unwrap();
+    driver.bus.apply(&frame(20, 7), 0).unwrap();
+    assert_eq!(driver.used(0).len(), 3, "the second frame fits");
+}
+
+#[test]
+fn the_backlog_is_bounded_and_survives_in_snapshots() {
+    let mut driver = net(0);
+    for _ in 0..300 {
+        driver.bus.apply(&frame(60, 1), 0).unwrap();
+    }
+    let saved = driver.bus.save(0);
+    let ram = driver.bus.ram.clone();
+    driver.bus = Bus::restore(&board(), ram, saved).unwrap();
+    assert_eq!(driver.interrupted(), 0);
+    let mut delivered = 0;
+    for _ in 0..40 {
+        for head in 0..8 {
+            driver.offer(0, head, &[(BUFFER, 100, true)]);
+        }
+        driver.notify(0);
+        delivered += driver.used(0).len();
+    }
+    assert_eq!(delivered, 256);
+    // Without a driver nothing is kept.
+    driver.write(0x70, 0);
+    driver.bus.apply(&frame(60, 1), 0).unwrap();
+    driver.start(0);
+    driver.offer(0, 0, &[(BUFFER, 100, true)]);
+    driver.notify(0);
+    assert_eq!(driver.used(0), []);
+}
+
+#[test]
+fn inputs_that_do_not_fit_change_nothing() {
+    let mut driver = net(0);
+    let before = driver.bus.save(0);
+    let bad = |device, len| Input::Frame {
+        device,
+        frame: vec![0; len],
+    };
+    for input in [
+        bad(1, 60),
+        bad(0, 13),
+        bad(0, 65551),
+        Input::Console(vec![0; 70_000]),
+        Input::PowerOff,
+    ] {
+        assert!(driver.bus.apply(&input, 0).is_err());
+    }
+    assert_eq!(driver.bus.save(0), before);
+}
+
+#[test]
+fn entropy() {
+    let fill = |seed: u8| {
+        let mut driver = Driver::new(&board(), 1, feature::EVENT_IDX);
+        driver.bus.apply(&Input::Seed([seed; 32]), 0).unwrap();
+        driver.offer(0, 0, &[(BUFFER, 10, true), (BUFFER + 0x100, 30, true)]);
+        driver.notify(0);
+        assert_eq!(driver.used(0), [(0, 40)]);
+        assert_eq!(driver.interrupted(), 1);
+        [driver.get(BUFFER, 10), driver.get(BUFFER + 0x100, 30)].concat()
+    };
+    assert_eq!(fill(1), fill(1));
+    assert_ne!(fill(1), fill(2));
+    assert_ne!(fill(1)[30..], [0; 10]);
+}
+
+#[test]
+fn console_speaks_and_listens_where_a_driver_runs_it() {
+    let mut driver = Driver::new(&board(), 2, 0);
+    driver.put(BUFFER, b"hello\n");
+    driver.offer(1, 0, &[(BUFFER, 6, false)]);
+    driver.notify(1);
+    assert_eq!(
+        driver.bus.take_outputs(),
+        [Output::Console(b"hello\n".to_vec())]
+    );
+    driver
+        .bus
+        .apply(&Input::Console(b"ls\n".to_vec()), 0)
+        .unwrap();
+    driver.offer(0, 0, &[(BUFFER, 2, true)]);
+    driver.offer(0, 1, &[(BUFFER + 8, 10, true)]);
+    driver.notify(0);
+    assert_eq!(driver.used(0), [(0, 2), (1, 1)]);
+    assert_eq!(driver.get(BUFFER, 2), b"ls");
+    driver.write(0x70, 0);
+    driver.bus.apply(&Input::Console(b"x".to_vec()), 0).unwrap();
+    assert_eq!(
+        driver.bus.console_take(9),
+        b"x",
+        "else the serial port has it"
+    );
+}
+
+#[test]
+fn nonsense_asks_for_a_reset() {
+    type Break = fn(&mut Driver);
+    let cases: [(&str, Break); 12] = [
+        ("queue size", |d| {
+            d.write(0x44, 0);
+            d.write(0x38, 7);
+        }),
+        ("available index", |d| {
+            let addr = d.table(1) + 0x1002;
+            d.put(addr, &[9, 0]);
+            d.notify(1);
+        }),
+        ("descriptor number", |d| {
+            d.offer_head(1, 8);
+            d.notify(1);
+        }),
+        ("loop", |d| {
+            let at = d.table(1);
+            d.descriptor(at, BUFFER, 1, 1, 0);
+            d.offer_head(1, 0);
+            d.notify(1);
+        }),
+        ("buffer outside", |d| {
+            d.offer(1, 0, &[(RAM_BASE - 1, 20, false)]);
+            d.notify(1);
+        }),
+        ("buffer past the end", |d| {
+            d.offer(1, 0, &[(u64::MAX, 20, false)]);
+            d.notify(1);
+        }),
+        ("empty buffer", |d| {
+            d.offer(1, 0, &[(BUFFER, 0, false)]);
+            d.notify(1);
+        }),
+        ("direction", |d| {
+            d.offer(1, 0, &[(BUFFER, 20, true)]);
+            d.notify(1);
+        }),
+        ("order", |d| {
+            d.offer(1, 0, &[(BUFFER, 20, true), (BUFFER, 20, false)]);
+            d.notify(1);
+        }),
+        ("indirect with next", |d| {
+            let at = d.table(1);
+            d.descriptor(at, BUFFER, 16, 5, 0);
+            d.offer_head(1, 0);
+            d.notify(1);
+        }),
+        ("indirect in indirect", |d| {
+            let at = d.table(1);
+            d.descriptor(at, BUFFER, 16, 4, 0);
+            d.descriptor(BUFFER, BUFFER, 16, 4, 0);
+            d.offer_head(1, 0);
+            d.notify(1);
+        }),
+        ("indirect of odd size", |d| {
+            let at = d.table(1);
+            d.descriptor(at, BUFFER, 17, 4, 0);
+            d.offer_head(1, 0);
+            d.notify(1);
+        }),
+    ];
+    for (name, break_it) in cases {
+        let mut driver = net(feature::INDIRECT_DESC);
+        driver.write(0x30, 1);
+        break_it(&mut driver);
+        assert_eq!(driver.read(0x70), 15 | 64, "{name}");
+        assert_eq!(driver.interrupted(), 2, "{name}");
+        // It is dead, also for what arrives and whatever status is written, until a reset.
+        driver.bus.apply(&frame(60, 1), 0).unwrap();
+        driver.write(0x70, 15);
+        driver.notify(1);
+        assert_eq!(driver.bus.outputs(), [], "{name}");
+        driver.start(0);
+        assert_eq!(driver.read(0x70), 15, "{name}");
+    }
+}
+
+#[test]
+fn restored_state_is_checked() {
+    let mut driver = net(0);
+    let state = driver.bus.virtio_state();
+    assert_eq!(check(&board(), state), Ok(()));
+    let mut other = board();
+    other.net[0].mac[5] ^= 1;
+    assert!(check(&other, state).is_err());
+    assert!(check(&board(), &state[1..]).is_err());
+    let mut bad = state.to_vec();
+    bad[0].queues[0].size = 3;
+    assert!(check(&board(), &bad).is_err());
+    bad[0].queues[0].size = 512;
+    assert!(check(&board(), &bad).is_err());
+    bad[0].queues.clear();
+    assert!(check(&board(), &bad).is_err());
+    driver.notify(0);
+}
