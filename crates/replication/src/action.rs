@@ -169,7 +169,8 @@ pub enum Action {
         /// The transfer.
         transfer: TransferId,
     },
-    /// Receive the bytes of this transfer and restore them; answer by `Local::StateRestored`.
+    /// Receive the bytes of this transfer and restore them; answer by `Local::StateRestored`. They may have begun to
+    /// arrive before this.
     ReceiveState {
         /// Who sends.
         from: NodeId,

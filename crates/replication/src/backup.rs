@@ -7,7 +7,7 @@ use crate::core::{Next, Role};
 use crate::joining::Joining;
 use crate::message::{LeaveReason, Message};
 use crate::shared::Shared;
-use crate::suspicion::{self, BackupView, Fitness, Verdict};
+use crate::suspicion::{self, Allegiance, BackupView, Fitness, Verdict};
 use crate::takeover::Takeover;
 use crate::types::{Epoch, Instant, LogIndex, NodeId, Record, TransferId};
 use bytes::Bytes;
@@ -22,6 +22,8 @@ pub(crate) struct Backup {
     pub(crate) epoch: Epoch,
     /// Whether the primary says that the record is PAIR: for the status only.
     pub(crate) paired: bool,
+    /// The primary's epoch at the start of the transfer.
+    begun_in: Epoch,
     attempt: u64,
     state: State,
     /// Last entry held.
@@ -73,6 +75,7 @@ impl Backup {
             transfer,
             epoch,
             paired: false,
+            begun_in: epoch,
             attempt,
             state: State::Receiving {
                 waiting: Vec::new(),
@@ -355,7 +358,7 @@ impl Backup {
 
     fn replay(&mut self, shared: &mut Shared, index: LogIndex) {
         shared.invariant(
-            index <= self.held && self.is_ready(),
+            index <= self.replayed || index <= self.held && self.is_ready(),
             "the hart replays only what it was given",
         );
         while self.replayed < index.min(self.held) {
@@ -387,7 +390,14 @@ impl Backup {
         };
         let at = self.heard.after(silence_us);
         match self.disconnected {
-            Some(disconnected) => at.min(disconnected.after(times.suspect_disconnected_us)),
+            Some(disconnected) => {
+                // When both see the channel break, the primary is first to ask, as with silence.
+                let grace_us = times.suspect_disconnected_us
+                    + times
+                        .suspect_primary_us
+                        .saturating_sub(times.suspect_backup_us);
+                at.min(disconnected.after(grace_us))
+            }
             None => at,
         }
     }
@@ -411,7 +421,13 @@ impl Backup {
         let Some(answer) = inquiry.reply(shared, request, reply) else {
             return Next::Stay;
         };
-        let view = BackupView::of(shared.config.node, self.primary, answer);
+        let me = Allegiance {
+            machine: shared.config.machine,
+            node: shared.config.node,
+            primary: self.primary,
+            begun_in: self.begun_in,
+        };
+        let view = BackupView::of(me, answer);
         let fitness = self.fitness(shared);
         match (self.verdict(shared, view, fitness), answer) {
             (Verdict::Change, Answer::Record(Some(record))) => self.take_over(shared, record),

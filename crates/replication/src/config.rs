@@ -33,7 +33,8 @@ pub struct Times {
     pub suspect_primary_us: u64,
     /// Both suspect so late while state is transferred, since the bulk may delay the signs of life.
     pub suspect_in_transfer_us: u64,
-    /// A peer whose channel broke is suspected after so long, unless it comes back.
+    /// A backup whose channel broke is suspected after so long, unless it comes back; a primary later, by as much
+    /// as `suspect_primary_us` exceeds `suspect_backup_us`.
     pub suspect_disconnected_us: u64,
     /// A state transfer that takes longer than this is given up.
     pub transfer_us_max: u64,
@@ -96,7 +97,7 @@ impl Config {
 impl Default for Times {
     fn default() -> Self {
         Self {
-            heartbeat_us: 25_000,
+            heartbeat_us: 50_000,
             suspect_backup_us: 200_000,
             suspect_primary_us: 250_000,
             suspect_in_transfer_us: 2_000_000,

@@ -4,7 +4,7 @@
 
 use crate::arbitration::Answer;
 use crate::transfer::Cause;
-use crate::types::{Mode, NodeId, Record};
+use crate::types::{Epoch, MachineId, Mode, NodeId, Record};
 
 /// The verdict of either table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,9 +98,9 @@ pub(crate) fn owner(view: OwnerView, cause: Option<Cause>) -> (Verdict, &'static
 pub(crate) enum BackupView {
     /// PAIR: its primary, protected by this node.
     PairWithMe,
-    /// SOLO: its primary alone.
+    /// SOLO: its primary, still in the epoch in which the transfer began.
     PrimaryAlone,
-    /// Anything else that names an owner: another pair, another owner.
+    /// Anything later that names an owner: its primary without it, another pair, another owner.
     Others,
     /// DOWN.
     Down,
@@ -109,17 +109,32 @@ pub(crate) enum BackupView {
 }
 
 impl BackupView {
-    pub(crate) fn of(me: NodeId, primary: NodeId, answer: Answer) -> Self {
-        let Answer::Record(Some(record)) = answer else {
-            return Self::Unknown;
+    pub(crate) fn of(me: Allegiance, answer: Answer) -> Self {
+        let record = match answer {
+            Answer::Record(Some(record)) => record,
+            Answer::Record(None) | Answer::Unavailable => return Self::Unknown,
         };
+        if record.machine != me.machine || record.epoch < me.begun_in {
+            return Self::Unknown;
+        }
+        let mine = record.owner == me.primary;
         match record.mode {
-            Mode::Pair { backup } if record.owner == primary && backup == me => Self::PairWithMe,
-            Mode::Solo if record.owner == primary => Self::PrimaryAlone,
+            Mode::Pair { backup } if mine && backup == me.node => Self::PairWithMe,
+            Mode::Solo if mine && record.epoch == me.begun_in => Self::PrimaryAlone,
             Mode::Down => Self::Down,
             Mode::Solo | Mode::Pair { .. } => Self::Others,
         }
     }
+}
+
+/// Who a backup is, and whose.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Allegiance {
+    pub(crate) machine: MachineId,
+    pub(crate) node: NodeId,
+    pub(crate) primary: NodeId,
+    /// The primary's epoch at the start of the state transfer. The next can only be this backup's PAIR.
+    pub(crate) begun_in: Epoch,
 }
 
 /// The other inputs of a backup's decision.
@@ -185,7 +200,7 @@ const BACKUP: &[BackupRow] = &[
         verdict: Verdict::Wait,
     },
     BackupRow {
-        name: "the primary said things that this backup does not hold; PAIR may still come, by a late swap",
+        name: "the primary is alone and may have said what this backup does not hold; PAIR may still come, by a late swap",
         view: &[BackupView::PrimaryAlone],
         heard: NO,
         complete: ANY,

@@ -1,0 +1,9 @@
+//! The protocol seen from outside: a small cluster in virtual time, told as stories, and tormented at random.
+#![allow(clippy::unwrap_used)] // Tests, helpers included.
+
+mod chaos;
+mod observer;
+mod random;
+mod scenario;
+mod words;
+mod world;
