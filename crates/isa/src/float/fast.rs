@@ -141,6 +141,7 @@ mod tests {
             assert!(div::<F64>(a, b, flags).is_some());
             assert!(sqrt::<F64>(a, flags).is_some());
             assert!(add::<F64>(a, F64::negate(a), flags).is_some());
+            assert!(fused_multiply_add::<F64>(a, b, a, flags).is_some());
             let [a, b] = [1.1f32, -2.3].map(f32::to_bits);
             assert!(add::<F32>(a, b, flags).is_some());
             assert!(mul::<F32>(a, b, flags).is_some());

@@ -1,36 +1,9 @@
-//! The two formats: their widths, their special values, and the host type of each.
+//! The two formats: their widths and their special values.
 
 use std::fmt::Debug;
 use std::hash::Hash;
 
-use host::Host;
-
-/// The bridge to the host's arithmetic. It seals [`Format`] too: nobody outside can name it.
-pub(super) mod host {
-    use std::ops::{Add, Div, Mul, Sub};
-
-    pub trait Host {
-        type Value: Copy
-            + PartialEq
-            + Add<Output = Self::Value>
-            + Sub<Output = Self::Value>
-            + Mul<Output = Self::Value>
-            + Div<Output = Self::Value>;
-
-        fn value(bits: u64) -> Self::Value;
-        fn bits(value: Self::Value) -> u64;
-        fn sqrt(value: Self::Value) -> Self::Value;
-
-        /// `a * b + c` of finite operands rounded once to nearest even, and whether that was
-        /// inexact; the second part is meaningless unless the result is safely normal. `None` where the
-        /// host has no cheap way.
-        fn fused_multiply_add(
-            a: Self::Value,
-            b: Self::Value,
-            c: Self::Value,
-        ) -> Option<(Self::Value, bool)>;
-    }
-}
+use super::host::Host;
 
 /// A binary interchange format of IEEE 754: [`F32`] or [`F64`], and no other.
 pub trait Format: Host + Copy + Debug + 'static {
@@ -106,69 +79,5 @@ impl Format for F64 {
     #[inline]
     fn narrow(wide: u64) -> u64 {
         wide
-    }
-}
-
-impl Host for F32 {
-    type Value = f32;
-
-    #[inline]
-    fn value(bits: u64) -> f32 {
-        f32::from_bits(bits as u32)
-    }
-
-    #[inline]
-    fn bits(value: f32) -> u64 {
-        value.to_bits().into()
-    }
-
-    #[inline]
-    fn sqrt(value: f32) -> f32 {
-        value.sqrt()
-    }
-
-    /// In double precision the product is exact, and the sum is rounded to odd (Boldo and Melquiond,
-    /// *Emulation of FMA and correctly rounded sums*, 2008), so that rounding it again is harmless.
-    #[inline]
-    fn fused_multiply_add(a: f32, b: f32, c: f32) -> Option<(f32, bool)> {
-        let (product, addend) = (f64::from(a) * f64::from(b), f64::from(c));
-        let sum = product + addend;
-        let shifted = sum - product;
-        let error = (product - (sum - shifted)) + (addend - shifted);
-        let bits = sum.to_bits();
-        let odd = if error == 0.0 || bits & 1 == 1 {
-            sum
-        } else if error.is_sign_negative() == sum.is_sign_negative() {
-            f64::from_bits(bits.wrapping_add(1))
-        } else {
-            f64::from_bits(bits.wrapping_sub(1))
-        };
-        let result = odd as f32;
-        Some((result, error != 0.0 || f64::from(result) != odd))
-    }
-}
-
-impl Host for F64 {
-    type Value = f64;
-
-    #[inline]
-    fn value(bits: u64) -> f64 {
-        f64::from_bits(bits)
-    }
-
-    #[inline]
-    fn bits(value: f64) -> u64 {
-        value.to_bits()
-    }
-
-    #[inline]
-    fn sqrt(value: f64) -> f64 {
-        value.sqrt()
-    }
-
-    /// Without a fused instruction, doubling the precision costs more than the integers do.
-    #[inline]
-    fn fused_multiply_add(_: f64, _: f64, _: f64) -> Option<(f64, bool)> {
-        None
     }
 }

@@ -27,6 +27,7 @@ mod convert;
 pub mod exact;
 mod fast;
 mod format;
+mod host;
 mod round;
 
 pub use compare::{classify, equal, less, less_or_equal, max, min};

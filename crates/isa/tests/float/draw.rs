@@ -240,7 +240,7 @@ impl Draw {
 
     /// The square of a number with half the precision, or its neighbour.
     fn near_square<F: Format>(&mut self) -> u64 {
-        let half = F::FRACTION_BITS / 2;
+        let half = (F::FRACTION_BITS - 1) / 2;
         let root = self.bits() >> (64 - half) | 1 << half;
         let square = root * root;
         let shift = F::FRACTION_BITS + square.leading_zeros() - 63;
