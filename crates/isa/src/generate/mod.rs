@@ -86,6 +86,10 @@ impl Default for Options {
 
 /// A stream of at least `count` instructions, made from `seed`. Branches and jumps go forward only, at
 /// most to the end.
+///
+/// # Panics
+///
+/// If no weight is positive.
 #[must_use]
 pub fn stream(seed: u64, count: usize, options: &Options) -> Vec<Insn> {
     let mut random = Random::new(seed);
@@ -111,11 +115,10 @@ pub fn code(stream: &[Insn]) -> Vec<u8> {
     code
 }
 
-/// # Panics
-///
-/// If no weight is positive.
 fn choose(random: &mut Random, weights: &[(Class, usize)]) -> Class {
-    let mut rest = random.below(weights.iter().map(|(_, weight)| weight).sum());
+    let sum = weights.iter().map(|(_, weight)| weight).sum();
+    assert!(sum > 0, "some class must have a weight");
+    let mut rest = random.below(sum);
     for &(class, weight) in weights {
         match rest.checked_sub(weight) {
             Some(less) => rest = less,

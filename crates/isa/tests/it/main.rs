@@ -3,8 +3,11 @@
 mod binutils;
 mod compressed;
 mod float;
+mod generate;
 mod machine;
 mod meaning;
+mod operations;
 mod oracle;
 mod round_trip;
+mod streams;
 mod table;
