@@ -1,51 +1,236 @@
-//! Guest memory: bytes from [`RAM_BASE`] on.
+//! Guest memory: bytes from [`RAM_BASE`] on, with what must be known of each page: whether it was written
+//! since the last digest, and where an engine holds decoded code of it.
 
 use crate::{AccessFault, GuestAddr};
 
 /// Where memory starts.
 pub const RAM_BASE: u64 = 0x8000_0000;
+/// Bytes in a page.
+pub const PAGE_BYTES: usize = 4096;
+/// Bytes in a line: code is tracked by lines, so that data may share a page with it.
+const LINE_BYTES: usize = PAGE_BYTES / 64;
 
-/// The guest's memory.
+/// The guest's memory. An *offset* is a physical address minus [`RAM_BASE`]; a *page* is an offset divided by
+/// [`PAGE_BYTES`].
 #[derive(Clone)]
 pub struct Ram {
     bytes: Vec<u8>,
+    /// One bit a page: written since the last digest.
+    dirty: Vec<u64>,
+    /// One word a page: bit `n` says that an engine decoded code from line `n`.
+    code: Vec<u64>,
+    /// Pages whose decoded code was overwritten, in the order of the stores, each once.
+    stale: Vec<u32>,
 }
 
 impl Ram {
-    /// Memory of `len` zero bytes.
+    /// Memory of `len` zero bytes: a multiple of the page size, below 2⁴³.
     pub fn new(len: usize) -> Ram {
+        assert!(len.is_multiple_of(PAGE_BYTES) && len >> 43 == 0);
+        let pages = len / PAGE_BYTES;
         Ram {
             bytes: vec![0; len],
+            dirty: vec![0; pages.div_ceil(64)],
+            code: vec![0; pages],
+            stale: Vec::new(),
         }
     }
 
     /// Size in bytes.
     #[expect(clippy::len_without_is_empty, reason = "memory is never empty")]
+    #[inline(always)]
     pub fn len(&self) -> u64 {
         self.bytes.len() as u64
     }
 
-    fn range(&self, addr: GuestAddr, len: usize) -> Result<std::ops::Range<usize>, AccessFault> {
-        let start = addr.0.checked_sub(RAM_BASE).ok_or(AccessFault)?;
-        let start = usize::try_from(start).map_err(|_| AccessFault)?;
-        let end = start.checked_add(len).ok_or(AccessFault)?;
-        if end > self.bytes.len() {
-            return Err(AccessFault);
-        }
-        Ok(start..end)
+    /// Number of pages.
+    pub fn pages(&self) -> usize {
+        self.code.len()
+    }
+
+    /// The offset of `len` bytes at `addr`, if all of them are memory.
+    #[inline(always)]
+    pub fn offset_of(&self, addr: GuestAddr, len: usize) -> Option<usize> {
+        let offset = addr.0.wrapping_sub(RAM_BASE);
+        let end = offset.checked_add(len as u64)?;
+        (end <= self.len()).then_some(offset as usize)
     }
 
     /// Copies `out.len()` bytes from `addr` on, or nothing if not all of them are in memory.
     pub fn read(&self, addr: GuestAddr, out: &mut [u8]) -> Result<(), AccessFault> {
-        let range = self.range(addr, out.len())?;
-        out.copy_from_slice(&self.bytes[range]);
+        let offset = self.offset_of(addr, out.len()).ok_or(AccessFault)?;
+        out.copy_from_slice(&self.bytes[offset..offset + out.len()]);
         Ok(())
     }
 
     /// Stores `data` at `addr`, or nothing if not all of it is in memory.
     pub fn write(&mut self, addr: GuestAddr, data: &[u8]) -> Result<(), AccessFault> {
-        let range = self.range(addr, data.len())?;
-        self.bytes[range].copy_from_slice(data);
+        let offset = self.offset_of(addr, data.len()).ok_or(AccessFault)?;
+        self.bytes[offset..offset + data.len()].copy_from_slice(data);
+        self.note_store(offset, data.len());
         Ok(())
+    }
+
+    /// The `N` bytes at `offset`; `None` beyond the end.
+    #[inline(always)]
+    pub fn load<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        self.bytes.get(offset..)?.first_chunk::<N>().copied()
+    }
+
+    /// Stores bytes at `offset` without noting it: for a page that is dirty and has no code
+    /// ([`Ram::is_plain`]), or before [`Ram::note_store`]. `None`, without effect, beyond the end.
+    #[inline(always)]
+    pub fn store_plain<const N: usize>(&mut self, offset: usize, value: [u8; N]) -> Option<()> {
+        *self.bytes.get_mut(offset..)?.first_chunk_mut::<N>()? = value;
+        Some(())
+    }
+
+    /// Whether stores to this page need no [`Ram::note_store`].
+    #[inline]
+    pub fn is_plain(&self, page: usize) -> bool {
+        self.code[page] == 0 && self.dirty[page / 64] & (1 << (page % 64)) != 0
+    }
+
+    /// Marks pages dirty and code stale after a store of `len` bytes at `offset`.
+    pub fn note_store(&mut self, offset: usize, len: usize) {
+        if len == 0 {
+            return;
+        }
+        let last = offset + len - 1;
+        for page in offset / PAGE_BYTES..=last / PAGE_BYTES {
+            self.dirty[page / 64] |= 1 << (page % 64);
+            if self.code[page] != 0 {
+                let start = offset.max(page * PAGE_BYTES) % PAGE_BYTES;
+                let end = last.min(page * PAGE_BYTES + PAGE_BYTES - 1) % PAGE_BYTES;
+                if self.code[page] & lines(start, end) != 0 {
+                    self.code[page] = 0;
+                    self.stale.push(page as u32);
+                }
+            }
+        }
+    }
+
+    /// Tells that an engine holds code decoded from `len` bytes at `offset`, all in one page. Returns whether
+    /// this is the first code in its page: stores to it are no longer plain.
+    pub fn note_code(&mut self, offset: usize, len: usize) -> bool {
+        let (page, start) = (offset / PAGE_BYTES, offset % PAGE_BYTES);
+        let first = self.code[page] == 0;
+        self.code[page] |= lines(start, start + len - 1);
+        first
+    }
+
+    /// Whether decoded code was overwritten since the last [`Ram::take_stale`].
+    #[inline(always)]
+    pub fn has_stale(&self) -> bool {
+        !self.stale.is_empty()
+    }
+
+    /// The pages whose decoded code was overwritten.
+    pub fn take_stale(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.stale)
+    }
+
+    /// Forgets all code: the engine holds none.
+    pub fn forget_code(&mut self) {
+        self.code.fill(0);
+        self.stale.clear();
+    }
+
+    /// The bytes of a page.
+    pub fn page(&self, page: usize) -> &[u8] {
+        &self.bytes[page * PAGE_BYTES..(page + 1) * PAGE_BYTES]
+    }
+
+    /// Fills in a page of a snapshot; changes no mark.
+    pub(crate) fn page_mut(&mut self, page: usize) -> &mut [u8] {
+        &mut self.bytes[page * PAGE_BYTES..(page + 1) * PAGE_BYTES]
+    }
+
+    /// Pages written since [`Ram::clear_dirty`], ascending.
+    pub fn dirty_pages(&self) -> impl Iterator<Item = usize> + '_ {
+        self.dirty.iter().enumerate().flat_map(|(index, &word)| {
+            let mut word = word;
+            std::iter::from_fn(move || {
+                let bit = word.trailing_zeros() as usize;
+                (word != 0).then(|| {
+                    word &= word - 1;
+                    index * 64 + bit
+                })
+            })
+        })
+    }
+
+    /// Calls no page dirty.
+    pub fn clear_dirty(&mut self) {
+        self.dirty.fill(0);
+    }
+
+    /// The dirty marks, 64 pages a word.
+    pub(crate) fn dirty_words(&self) -> &[u64] {
+        &self.dirty
+    }
+
+    /// Restores the dirty marks; `false` if there are more or fewer of them than pages.
+    pub(crate) fn set_dirty_words(&mut self, words: &[u64]) -> bool {
+        let spare = self.dirty.len() * 64 - self.pages();
+        if words.len() != self.dirty.len()
+            || words
+                .last()
+                .is_some_and(|w| w.leading_zeros() < spare as u32)
+        {
+            return false;
+        }
+        self.dirty.copy_from_slice(words);
+        true
+    }
+}
+
+/// The lines from `start` to `end` (inclusive), offsets in one page, as bits.
+fn lines(start: usize, end: usize) -> u64 {
+    let (first, last) = (start / LINE_BYTES, end / LINE_BYTES);
+    (u64::MAX << first) & (u64::MAX >> (63 - last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edges() {
+        let mut ram = Ram::new(2 * PAGE_BYTES);
+        let end = GuestAddr(RAM_BASE + 2 * PAGE_BYTES as u64);
+        assert_eq!(ram.write(GuestAddr(end.0 - 2), &[1, 2]), Ok(()));
+        assert_eq!(ram.write(GuestAddr(end.0 - 1), &[1, 2]), Err(AccessFault));
+        assert_eq!(
+            ram.write(GuestAddr(RAM_BASE - 1), &[1, 2]),
+            Err(AccessFault)
+        );
+        assert_eq!(ram.write(GuestAddr(u64::MAX), &[1, 2]), Err(AccessFault));
+        let mut out = [0; 2];
+        assert_eq!(ram.read(GuestAddr(end.0 - 2), &mut out), Ok(()));
+        assert_eq!(out, [1, 2]);
+        assert_eq!(ram.load::<8>(2 * PAGE_BYTES - 7), None);
+        assert_eq!(ram.load::<2>(2 * PAGE_BYTES - 2), Some([1, 2]));
+    }
+
+    #[test]
+    fn marks() {
+        let mut ram = Ram::new(130 * PAGE_BYTES);
+        assert!(ram.note_code(70 * PAGE_BYTES + 64, 8));
+        assert!(!ram.note_code(70 * PAGE_BYTES + 4095, 1));
+        ram.note_store(69 * PAGE_BYTES + 4000, 160);
+        assert!(!ram.has_stale(), "the store ends where the code starts");
+        assert_eq!(ram.dirty_pages().collect::<Vec<_>>(), [69, 70]);
+        assert!(ram.is_plain(69) && !ram.is_plain(70));
+        ram.note_store(70 * PAGE_BYTES + 71, 1);
+        assert_eq!(ram.take_stale(), [70]);
+        ram.note_store(70 * PAGE_BYTES + 71, 1);
+        assert!(!ram.has_stale() && ram.is_plain(70));
+        ram.clear_dirty();
+        assert_eq!(ram.dirty_pages().count(), 0);
+        let words = [0, 0, 4];
+        assert!(!ram.set_dirty_words(&words) && !ram.set_dirty_words(&words[..2]));
+        assert!(ram.set_dirty_words(&[1, 0, 2]));
+        assert_eq!(ram.dirty_pages().collect::<Vec<_>>(), [0, 129]);
     }
 }

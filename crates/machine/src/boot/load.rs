@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::elf::{Elf, ElfError, Segment, is_elf};
 use super::fdt::{FdtError, Tree};
 use super::tree;
-use crate::board::{Board, Boot, Firmware};
+use crate::board::{Board, BoardError, Boot, Firmware};
 use crate::bus::{Bus, ROM_BASE};
 use crate::ram::{RAM_BASE, Ram};
 use crate::{AccessFault, GuestAddr};
@@ -24,6 +24,9 @@ const INITRD_DISTANCE_MAX: u64 = 512 * MIB;
 /// Why the machine cannot be started.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BootError {
+    /// The board cannot be built.
+    #[error(transparent)]
+    Board(#[from] BoardError),
     /// Built-in firmware without kernel.
     #[error("there is no kernel: the built-in firmware needs one to start")]
     NoKernel,

@@ -1,0 +1,305 @@
+//! What an engine executes on: hart, translation caches, bus and clock, and everything that happens off the
+//! straight path of instructions.
+
+use isa::CsrAccess;
+
+use crate::boot::sbi::{self, Effect};
+use crate::bus::Width;
+use crate::clock::GuestClock;
+use crate::hart::{Access, Cause, Effects, Hart, Trapped};
+use crate::mmu::{Tlb, access_fault};
+use crate::{Bus, GuestAddr, Position};
+
+/// Number of the `time` CSR.
+const TIME: u16 = 0xc01;
+const PAGE: u64 = 4096;
+
+/// The computer without the engine that runs it.
+pub struct Core {
+    /// Registers.
+    pub hart: Hart,
+    /// Cached translations.
+    pub tlb: Tlb,
+    /// Memory and devices.
+    pub bus: Bus,
+    /// The guest clock.
+    pub clock: GuestClock,
+    /// The engine must return before the next instruction: an interrupt may be due, a timer was set, the
+    /// hart waits, a device was touched, or code was overwritten.
+    pub attention: bool,
+    /// Calls from S-mode are answered by the built-in SBI.
+    pub(crate) built_in_firmware: bool,
+}
+
+impl Core {
+    pub(crate) fn new(hart: Hart, bus: Bus, clock: GuestClock, built_in_firmware: bool) -> Core {
+        let mut core = Core {
+            hart,
+            tlb: Tlb::default(),
+            bus,
+            clock,
+            attention: false,
+            built_in_firmware,
+        };
+        core.mode_changed();
+        core
+    }
+
+    /// Guest time in ticks.
+    #[inline]
+    pub fn now(&self) -> u64 {
+        self.clock.time(self.hart.position)
+    }
+
+    /// Looks at interrupt lines and timers. Returns the position up to which they cannot change by
+    /// themselves: after the present one.
+    pub(crate) fn refresh(&mut self) -> Option<Position> {
+        let now = self.now();
+        self.hart.lines = self.bus.lines(now).mip();
+        let csr = &self.hart.csr;
+        self.hart.timer_due = csr.supervisor_timer() && self.bus.time(now) >= csr.stimecmp;
+        let position = self.clock.position_of(self.timer_deadline()?)?;
+        Some(position.max(Position(self.hart.position.0 + 1)))
+    }
+
+    /// The tick at which a timer next changes an interrupt line. Valid after [`Core::refresh`].
+    pub(crate) fn timer_deadline(&self) -> Option<u64> {
+        let now = self.now();
+        let csr = &self.hart.csr;
+        let supervisor = if csr.supervisor_timer() && !self.hart.timer_due {
+            self.bus.tick_of(now, csr.stimecmp)
+        } else {
+            None
+        };
+        let deadlines = [supervisor, self.bus.deadline(now)];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// To be called after the mode, `mstatus` or `satp` changed.
+    pub(crate) fn mode_changed(&mut self) {
+        self.tlb.fetch_context = self.hart.fetch_context();
+        self.tlb.data_context = self.hart.data_context();
+        self.attention |= self.hart.due_interrupt().is_some();
+    }
+
+    /// Completes an instruction that returned [`Trapped`]: enters the handler, or answers the call. Counts
+    /// the instruction. `bits` are those of the instruction, if it was fetched.
+    #[cold]
+    pub fn take_exception(&mut self, bits: u32) {
+        if self.hart.exception.cause == Cause::IllegalInstruction {
+            self.hart.exception.value = bits.into();
+        }
+        let call = self.hart.exception.cause == Cause::CallFromSupervisor;
+        if call && self.built_in_firmware {
+            self.answer_call();
+        } else {
+            self.hart.take_exception();
+            self.mode_changed();
+        }
+        self.hart.position.0 += 1;
+    }
+
+    /// Enters the handler of an interrupt.
+    pub(crate) fn take_interrupt(&mut self, bit: u64) {
+        self.hart.take_interrupt(bit);
+        self.mode_changed();
+    }
+
+    fn answer_call(&mut self) {
+        let x = &self.hart.x;
+        let reply = sbi::call(
+            &mut self.bus,
+            sbi::Call {
+                extension: x[17],
+                function: x[16],
+                args: [x[10], x[11], x[12], x[13], x[14], x[15]],
+            },
+        );
+        self.hart.x[10] = reply.a0;
+        if let Some(a1) = reply.a1 {
+            self.hart.x[11] = a1;
+        }
+        self.hart.pc = self.hart.pc.wrapping_add(4);
+        // As after any trap and return.
+        self.hart.reservation = None;
+        self.attention = true;
+        match reply.effect {
+            None | Some(Effect::FenceInstruction) => {}
+            Some(Effect::SetTimer(time)) => self.hart.csr.stimecmp = time,
+            Some(Effect::SoftwareInterrupt) => self.hart.csr.mip |= crate::hart::csr::SSIP,
+            Some(Effect::Suspend) => self.hart.waiting = true,
+            Some(Effect::StopHart) => {
+                self.hart.csr.mie = 0;
+                self.hart.waiting = true;
+            }
+            Some(Effect::FenceAddresses { start, size, asid }) => {
+                self.fence_range(start, size, asid.map(u64::from));
+            }
+        }
+    }
+
+    fn fence_range(&mut self, start: u64, size: u64, space: Option<u64>) {
+        let pages = size.div_ceil(PAGE);
+        if size == 0 || pages > 64 {
+            self.tlb.fence(None, space);
+            return;
+        }
+        let first = start & !(PAGE - 1);
+        let last = start.saturating_add(size - 1);
+        for address in (first..=last).step_by(PAGE as usize) {
+            self.tlb.fence(Some(address), space);
+        }
+    }
+
+    /// A CSR instruction: the old value.
+    pub fn access_csr(
+        &mut self,
+        number: u16,
+        access: CsrAccess,
+        operand: u64,
+    ) -> Result<u64, Trapped> {
+        let time = if number == TIME {
+            self.bus.time(self.now())
+        } else {
+            0
+        };
+        let (old, effects) = self.hart.access_csr(number, access, operand, time)?;
+        if effects != Effects::default() {
+            if effects.has(Effects::FLUSH) {
+                self.tlb.flush();
+            }
+            if effects.has(Effects::FLUSH_LOADS) {
+                self.tlb.flush_loads();
+            }
+            self.attention |= effects.has(Effects::TIMER);
+            self.mode_changed();
+        }
+        Ok(old)
+    }
+
+    /// Loads `width` at a virtual address, zero-extended, without asking the fast entries.
+    #[inline(never)]
+    pub fn load(&mut self, address: u64, width: Width) -> Result<u64, Trapped> {
+        let len = width.bytes();
+        let mut bytes = [0; 8];
+        if (address & (PAGE - 1)) + len > PAGE {
+            let parts = self.translate_parts(Access::Load, address, len)?;
+            for (physical, part) in parts
+                .into_iter()
+                .zip(split(&mut bytes[..len as usize], address))
+            {
+                self.bus
+                    .ram
+                    .read(physical, part)
+                    .expect("both parts were found to be memory");
+            }
+            return Ok(u64::from_le_bytes(bytes));
+        }
+        let physical = GuestAddr(self.translate(Access::Load, address, len)?);
+        if self
+            .bus
+            .ram
+            .read(physical, &mut bytes[..len as usize])
+            .is_ok()
+        {
+            return Ok(u64::from_le_bytes(bytes));
+        }
+        self.attention = true;
+        let now = self.now();
+        match self.bus.load(physical, width, now) {
+            Ok(value) => Ok(value),
+            Err(_) => Err(self.hart.raise(Cause::LoadAccess, address)),
+        }
+    }
+
+    /// Stores the low `width` of `value` at a virtual address, without asking the fast entries.
+    #[inline(never)]
+    pub fn store(&mut self, address: u64, width: Width, value: u64) -> Result<(), Trapped> {
+        let len = width.bytes();
+        let mut bytes = value.to_le_bytes();
+        if (address & (PAGE - 1)) + len > PAGE {
+            let parts = self.translate_parts(Access::Store, address, len)?;
+            for (physical, part) in parts
+                .into_iter()
+                .zip(split(&mut bytes[..len as usize], address))
+            {
+                self.bus
+                    .ram
+                    .write(physical, part)
+                    .expect("both parts were found to be memory");
+            }
+            self.attention |= self.bus.ram.has_stale();
+            return Ok(());
+        }
+        let physical = GuestAddr(self.translate(Access::Store, address, len)?);
+        if self.bus.ram.write(physical, &bytes[..len as usize]).is_ok() {
+            self.attention |= self.bus.ram.has_stale();
+            return Ok(());
+        }
+        self.attention = true;
+        let now = self.now();
+        match self.bus.store(physical, width, value, now) {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.hart.raise(Cause::StoreAccess, address)),
+        }
+    }
+
+    /// The physical addresses of the two parts of an access that straddles a page border: in memory.
+    fn translate_parts(
+        &mut self,
+        access: Access,
+        address: u64,
+        len: u64,
+    ) -> Result<[GuestAddr; 2], Trapped> {
+        let second = (address | (PAGE - 1)).wrapping_add(1);
+        let len_of_first = second.wrapping_sub(address);
+        let parts = [(address, len_of_first), (second, len - len_of_first)];
+        let mut found = [GuestAddr(0); 2];
+        for (slot, (address, len)) in found.iter_mut().zip(parts) {
+            *slot = GuestAddr(self.translate(access, address, len)?);
+            if self.bus.ram.offset_of(*slot, len as usize).is_none() {
+                return Err(self.hart.raise(access_fault(access), address));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The offset in memory of an aligned atomic access.
+    pub(crate) fn translate_atomic(
+        &mut self,
+        access: Access,
+        address: u64,
+        width: Width,
+    ) -> Result<usize, Trapped> {
+        let len = width.bytes();
+        if !address.is_multiple_of(len) {
+            let cause = match access {
+                Access::Store => Cause::StoreMisaligned,
+                _ => Cause::LoadMisaligned,
+            };
+            return Err(self.hart.raise(cause, address));
+        }
+        let physical = self.translate(access, address, len)?;
+        match self.bus.ram.offset_of(GuestAddr(physical), len as usize) {
+            Some(offset) => Ok(offset),
+            None => Err(self.hart.raise(access_fault(access), address)),
+        }
+    }
+
+    /// The 16 bits of code at a virtual address: all code is in memory.
+    pub(crate) fn fetch(&mut self, address: u64) -> Result<u16, Trapped> {
+        let physical = self.translate(Access::Fetch, address, 2)?;
+        let mut bytes = [0; 2];
+        match self.bus.ram.read(GuestAddr(physical), &mut bytes) {
+            Ok(()) => Ok(u16::from_le_bytes(bytes)),
+            Err(_) => Err(self.hart.raise(Cause::FetchAccess, address)),
+        }
+    }
+}
+
+/// Cuts the bytes of an access at `address` at the page border.
+fn split(bytes: &mut [u8], address: u64) -> [&mut [u8]; 2] {
+    let first = (PAGE - (address & (PAGE - 1))) as usize;
+    let (first, second) = bytes.split_at_mut(first);
+    [first, second]
+}

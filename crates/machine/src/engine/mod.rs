@@ -1,0 +1,19 @@
+//! How instructions get executed. Every engine gives the same results, to the instruction.
+
+mod blocks;
+mod interpreter;
+mod operations;
+
+pub use interpreter::{Interpreter, InterpreterOptions};
+
+use crate::Position;
+use crate::core::Core;
+
+/// Executes instructions on a [`Core`].
+pub trait Engine: Send {
+    /// Executes instructions until the hart's position is `limit` or [`Core::attention`] is set; at least one
+    /// instruction attempt if neither is so at the start. The engine takes exceptions itself
+    /// ([`Core::take_exception`]); interrupts are its caller's. Decoded code that the memory reports as
+    /// overwritten ([`crate::Ram::take_stale`]) must not be executed.
+    fn run(&mut self, core: &mut Core, limit: Position);
+}

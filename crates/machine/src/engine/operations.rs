@@ -1,0 +1,334 @@
+//! What an instruction does to a [`Core`]: the interpreter's [`isa::Context`].
+
+use isa::float::Flags;
+use isa::{Amo, Binary, Comparison, Context, CsrAccess, FloatOp, Precision, effective_rounding};
+
+use crate::bus::Width;
+use crate::core::Core;
+use crate::hart::csr::status;
+use crate::hart::{Access, Cause, Trapped};
+
+/// One instruction in execution.
+pub(super) struct Step<'a> {
+    pub(super) core: &'a mut Core,
+    /// Address of the instruction after it.
+    pub(super) next: u64,
+}
+
+fn bus_width(width: isa::Width) -> Width {
+    match width {
+        isa::Width::Byte => Width::Byte,
+        isa::Width::Half => Width::Half,
+        isa::Width::Word => Width::Word,
+        isa::Width::Double => Width::Double,
+    }
+}
+
+fn sign_extend_word(value: u64) -> u64 {
+    i64::from(value as i32).cast_unsigned()
+}
+
+impl Step<'_> {
+    fn illegal_instruction(&mut self) -> Trapped {
+        self.core.hart.raise(Cause::IllegalInstruction, 0)
+    }
+
+    /// The bytes at a virtual address, by a fast entry.
+    #[inline(always)]
+    fn fast_load<const N: usize>(&self, address: u64) -> Option<[u8; N]> {
+        let offset = self.core.tlb.load_hit(address, N as u64)?;
+        self.core.bus.ram.load(offset)
+    }
+
+    #[inline(always)]
+    fn fast_store<const N: usize>(&mut self, address: u64, value: [u8; N]) -> Option<()> {
+        let offset = self.core.tlb.store_hit(address, N as u64)?;
+        self.core.bus.ram.store_plain(offset, value)
+    }
+}
+
+impl Context for Step<'_> {
+    type Value = u64;
+    type Condition = bool;
+    type Exit = Trapped;
+
+    #[inline(always)]
+    fn constant(&mut self, value: u64) -> u64 {
+        value
+    }
+
+    #[inline(always)]
+    fn read_x(&mut self, register: u8) -> u64 {
+        self.core.hart.x[usize::from(register & 63)]
+    }
+
+    #[inline(always)]
+    fn write_x(&mut self, register: u8, value: u64) {
+        self.core.hart.x[usize::from(register & 63)] = value;
+    }
+
+    #[inline(always)]
+    fn read_f(&mut self, register: u8) -> u64 {
+        self.core.hart.f[usize::from(register & 31)]
+    }
+
+    #[inline(always)]
+    fn write_f(&mut self, register: u8, value: u64) {
+        self.core.hart.f[usize::from(register & 31)] = value;
+        self.core.hart.csr.mstatus |= status::FS;
+    }
+
+    #[inline(always)]
+    fn pc_relative(&mut self, offset: i32) -> u64 {
+        self.core.hart.pc.wrapping_add_signed(offset.into())
+    }
+
+    #[inline(always)]
+    fn binary(&mut self, op: Binary, a: u64, b: u64) -> u64 {
+        op.evaluate(a, b)
+    }
+
+    #[inline(always)]
+    fn compare(&mut self, comparison: Comparison, a: u64, b: u64) -> bool {
+        comparison.evaluate(a, b)
+    }
+
+    #[inline(always)]
+    fn branch(&mut self, condition: bool, offset: i32) {
+        if condition {
+            self.next = self.core.hart.pc.wrapping_add_signed(offset.into());
+        }
+    }
+
+    #[inline(always)]
+    fn jump(&mut self, offset: i32) {
+        self.next = self.core.hart.pc.wrapping_add_signed(offset.into());
+    }
+
+    #[inline(always)]
+    fn jump_to(&mut self, target: u64) {
+        self.next = target;
+    }
+
+    #[inline(always)]
+    fn load(&mut self, width: isa::Width, signed: bool, address: u64) -> Result<u64, Trapped> {
+        let fast = match width {
+            isa::Width::Byte => self.fast_load(address).map(|b| u8::from_le_bytes(b).into()),
+            isa::Width::Half => self
+                .fast_load(address)
+                .map(|b| u16::from_le_bytes(b).into()),
+            isa::Width::Word => self
+                .fast_load(address)
+                .map(|b| u32::from_le_bytes(b).into()),
+            isa::Width::Double => self.fast_load(address).map(u64::from_le_bytes),
+        };
+        let value = match fast {
+            Some(value) => value,
+            None => self.core.load(address, bus_width(width))?,
+        };
+        Ok(match (signed, width) {
+            (true, isa::Width::Byte) => i64::from(value as i8).cast_unsigned(),
+            (true, isa::Width::Half) => i64::from(value as i16).cast_unsigned(),
+            (true, isa::Width::Word) => sign_extend_word(value),
+            _ => value,
+        })
+    }
+
+    #[inline(always)]
+    fn store(&mut self, width: isa::Width, address: u64, value: u64) -> Result<(), Trapped> {
+        let fast = match width {
+            isa::Width::Byte => self.fast_store(address, (value as u8).to_le_bytes()),
+            isa::Width::Half => self.fast_store(address, (value as u16).to_le_bytes()),
+            isa::Width::Word => self.fast_store(address, (value as u32).to_le_bytes()),
+            isa::Width::Double => self.fast_store(address, value.to_le_bytes()),
+        };
+        match fast {
+            Some(()) => Ok(()),
+            None => self.core.store(address, bus_width(width), value),
+        }
+    }
+
+    #[inline(always)]
+    fn load_reserved(&mut self, width: isa::Width, address: u64) -> Result<u64, Trapped> {
+        self.core.load_reserved(bus_width(width), address)
+    }
+
+    #[inline(always)]
+    fn store_conditional(
+        &mut self,
+        width: isa::Width,
+        address: u64,
+        value: u64,
+    ) -> Result<u64, Trapped> {
+        self.core
+            .store_conditional(bus_width(width), address, value)
+    }
+
+    #[inline(always)]
+    fn amo(
+        &mut self,
+        amo: Amo,
+        width: isa::Width,
+        address: u64,
+        operand: u64,
+    ) -> Result<u64, Trapped> {
+        self.core.amo(amo, width, address, operand)
+    }
+
+    #[inline(always)]
+    fn csr(&mut self, csr: u16, access: CsrAccess, operand: u64) -> Result<u64, Trapped> {
+        self.core.access_csr(csr, access, operand)
+    }
+
+    #[inline(always)]
+    fn require_float(&mut self) -> Result<(), Trapped> {
+        if self.core.hart.csr.mstatus & status::FS == 0 {
+            return Err(self.illegal_instruction());
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn float(
+        &mut self,
+        op: FloatOp,
+        precision: Precision,
+        rm: u8,
+        operands: [u64; 3],
+    ) -> Result<u64, Trapped> {
+        let csr = &mut self.core.hart.csr;
+        let Some(rounding) = effective_rounding(rm, csr.frm as u8) else {
+            return Err(self.illegal_instruction());
+        };
+        let mut flags = Flags::from_bits(csr.fflags as u8);
+        let value = op.evaluate(precision, rounding, operands, &mut flags);
+        let flags = flags.bits().into();
+        if flags != csr.fflags {
+            csr.fflags = flags;
+            csr.mstatus |= status::FS;
+        }
+        Ok(value)
+    }
+
+    fn environment_call(&mut self) -> Result<(), Trapped> {
+        Err(self.core.hart.environment_call())
+    }
+
+    fn breakpoint(&mut self) -> Result<(), Trapped> {
+        let pc = self.core.hart.pc;
+        Err(self.core.hart.raise(Cause::Breakpoint, pc))
+    }
+
+    fn illegal(&mut self) -> Result<(), Trapped> {
+        Err(self.illegal_instruction())
+    }
+
+    fn machine_return(&mut self) -> Result<(), Trapped> {
+        self.next = self.core.hart.machine_return()?;
+        self.core.mode_changed();
+        Ok(())
+    }
+
+    fn supervisor_return(&mut self) -> Result<(), Trapped> {
+        self.next = self.core.hart.supervisor_return()?;
+        self.core.mode_changed();
+        Ok(())
+    }
+
+    fn wait_for_interrupt(&mut self) -> Result<(), Trapped> {
+        self.core.hart.wait_for_interrupt()?;
+        self.core.attention = true;
+        Ok(())
+    }
+
+    fn fence_translations(
+        &mut self,
+        address: Option<u64>,
+        space: Option<u64>,
+    ) -> Result<(), Trapped> {
+        self.core.hart.check_fence()?;
+        self.core.tlb.fence(address, space);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn fence_memory(&mut self) -> Result<(), Trapped> {
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn fence_instructions(&mut self) -> Result<(), Trapped> {
+        // Stores into code act at once anyway.
+        Ok(())
+    }
+}
+
+/// Atomic instructions, for every engine.
+impl Core {
+    /// LR: loads, sign-extended, and reserves the physical address.
+    pub fn load_reserved(&mut self, width: Width, address: u64) -> Result<u64, Trapped> {
+        let offset = self.translate_atomic(Access::Load, address, width)?;
+        self.hart.reservation = Some(offset as u64);
+        Ok(self.load_atomic(offset, width))
+    }
+
+    /// SC: stores if the reservation is for this physical address, and gives it up. 0 if it stored, else
+    /// 1. Without any reservation the address is not translated.
+    pub fn store_conditional(
+        &mut self,
+        width: Width,
+        address: u64,
+        value: u64,
+    ) -> Result<u64, Trapped> {
+        if self.hart.reservation.is_none() && address.is_multiple_of(width.bytes()) {
+            return Ok(1);
+        }
+        let offset = self.translate_atomic(Access::Store, address, width)?;
+        let reserved = self.hart.reservation.take() == Some(offset as u64);
+        if reserved {
+            self.store_atomic(offset, width, value);
+        }
+        Ok(u64::from(!reserved))
+    }
+
+    /// An AMO: the sign-extended old value.
+    pub fn amo(
+        &mut self,
+        amo: Amo,
+        width: isa::Width,
+        address: u64,
+        operand: u64,
+    ) -> Result<u64, Trapped> {
+        let bytes = bus_width(width);
+        let offset = match self.tlb.store_hit(address, bytes.bytes()) {
+            Some(offset) if address.is_multiple_of(bytes.bytes()) => offset,
+            _ => self.translate_atomic(Access::Store, address, bytes)?,
+        };
+        let old = self.load_atomic(offset, bytes);
+        self.store_atomic(offset, bytes, amo.evaluate(width, old, operand));
+        Ok(old)
+    }
+
+    fn load_atomic(&self, offset: usize, width: Width) -> u64 {
+        let value = match width {
+            Width::Double => self.bus.ram.load(offset).map(u64::from_le_bytes),
+            _ => self
+                .bus
+                .ram
+                .load(offset)
+                .map(|b| sign_extend_word(u32::from_le_bytes(b).into())),
+        };
+        value.expect("the address was found to be in memory")
+    }
+
+    fn store_atomic(&mut self, offset: usize, width: Width, value: u64) {
+        let ram = &mut self.bus.ram;
+        let done = match width {
+            Width::Double => ram.store_plain(offset, value.to_le_bytes()),
+            _ => ram.store_plain(offset, (value as u32).to_le_bytes()),
+        };
+        done.expect("the address was found to be in memory");
+        ram.note_store(offset, width.bytes() as usize);
+        self.attention |= ram.has_stale();
+    }
+}

@@ -1,0 +1,232 @@
+//! The machine: a [`Core`] and the engine that runs it, driven by inputs and positions.
+
+use crate::boot::{self, BootError};
+use crate::bus::InputError;
+use crate::clock::GuestClock;
+use crate::core::Core;
+use crate::digest::{Digest, Parts};
+use crate::engine::Engine;
+use crate::hart::csr::{self, STCE, SUPERVISOR_INTERRUPTS};
+use crate::hart::{Hart, Mode};
+use crate::snapshot::{Snapshot, SnapshotError, State};
+use crate::{
+    AccessFault, Board, Boot, Bus, Clock, Firmware, GuestAddr, Input, Output, Position, Stop,
+    StopRequest,
+};
+
+/// One deterministic computer.
+pub struct Machine {
+    core: Core,
+    engine: Box<dyn Engine>,
+    board: Board,
+    /// Where the translation caches were last emptied by [`Input::Synchronize`].
+    synchronized: Option<Position>,
+}
+
+impl Machine {
+    /// Builds the computer and loads what it starts with.
+    pub fn boot(board: &Board, boot: &Boot, engine: Box<dyn Engine>) -> Result<Machine, BootError> {
+        let mut bus = Bus::new(board)?;
+        let entry = boot::load(&mut bus, board, boot)?;
+        let mut hart = Hart::new(entry.pc);
+        hart.x[10] = entry.a0;
+        hart.x[11] = entry.a1;
+        hart.x[12] = entry.a2;
+        if entry.supervisor {
+            enter_supervisor(&mut hart);
+        }
+        let built_in = boot.firmware == Firmware::BuiltIn;
+        Ok(Machine {
+            core: Core::new(hart, bus, GuestClock::default(), built_in),
+            engine,
+            board: board.clone(),
+            synchronized: None,
+        })
+    }
+
+    /// The computer as it was when the snapshot was taken.
+    pub fn restore(snapshot: &Snapshot, engine: Box<dyn Engine>) -> Result<Machine, SnapshotError> {
+        let (state, ram) = snapshot.open()?;
+        let hart = Hart::from_registers(&state.registers, state.position)?;
+        if state.clock.at() > state.position {
+            return Err(SnapshotError::Clock);
+        }
+        let bus = Bus::restore(&state.board, ram, state.bus)?;
+        Ok(Machine {
+            core: Core::new(hart, bus, state.clock, state.built_in_firmware),
+            engine,
+            board: state.board,
+            synchronized: Some(state.position),
+        })
+    }
+
+    /// The whole state. Outputs must have been taken before.
+    ///
+    /// # Panics
+    /// Unless [`Input::Synchronize`] was applied at this position: a snapshot has no translation caches, so
+    /// the machine that goes on must not have any either.
+    pub fn snapshot(&mut self) -> Snapshot {
+        assert_eq!(
+            self.synchronized,
+            Some(self.position()),
+            "a snapshot follows Synchronize"
+        );
+        let now = self.core.now();
+        let state = State {
+            board: self.board.clone(),
+            position: self.position(),
+            clock: self.core.clock,
+            registers: self.core.hart.registers(),
+            bus: self.core.bus.save(now),
+            dirty: self.core.bus.ram.dirty_words().to_vec(),
+            built_in_firmware: self.core.built_in_firmware,
+        };
+        Snapshot::new(&state, &self.core.bus.ram)
+    }
+
+    /// Executes up to `until`. At a position at which an interrupt is due, the run ends before it is taken:
+    /// where runs end is invisible to the guest.
+    pub fn run(&mut self, until: Position) -> Stop {
+        let core = &mut self.core;
+        loop {
+            if let Some(stop) = core.bus.stop() {
+                return match stop {
+                    StopRequest::PowerOff | StopRequest::Fail(_) => Stop::PowerOff,
+                    StopRequest::Reset => Stop::Reset,
+                };
+            }
+            if core
+                .bus
+                .outputs()
+                .iter()
+                .any(|output| matches!(output, Output::Frame { .. }))
+            {
+                return Stop::Output;
+            }
+            if core.hart.position >= until {
+                return Stop::Reached;
+            }
+            let change = core.refresh();
+            if core.hart.waiting {
+                if core.hart.pending() & core.hart.csr.mie == 0 {
+                    return Stop::Idle;
+                }
+                core.hart.waiting = false;
+            }
+            if let Some(interrupt) = core.hart.due_interrupt() {
+                core.take_interrupt(interrupt);
+            }
+            core.attention = false;
+            self.synchronized = None;
+            let limit = change.map_or(until, |change| change.min(until));
+            self.engine.run(core, limit);
+        }
+    }
+
+    /// Where execution stands.
+    pub fn position(&self) -> Position {
+        self.core.hart.position
+    }
+
+    /// Takes an input at the present position. An error changes nothing.
+    #[expect(clippy::needless_pass_by_value, reason = "an input is used up")]
+    pub fn apply(&mut self, input: Input) -> Result<(), InputError> {
+        let position = self.position();
+        match input {
+            Input::Clock(clock) => self.core.clock.set(clock, position),
+            Input::Synchronize => {
+                self.core.tlb.flush();
+                self.core.hart.reservation = None;
+                self.synchronized = Some(position);
+            }
+            Input::Reset => self.core.bus.request_stop(StopRequest::Reset),
+            Input::PowerOff => self.core.bus.request_stop(StopRequest::PowerOff),
+            Input::Frame { .. } | Input::Console(_) | Input::Seed(_) => {
+                let now = self.core.now();
+                self.core.bus.apply(&input, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what the guest has said since the last call, in order.
+    pub fn take_outputs(&mut self) -> Vec<Output> {
+        self.core.bus.take_outputs()
+    }
+
+    /// Guest time in ticks.
+    pub fn time(&self) -> u64 {
+        self.core.now()
+    }
+
+    /// The guest clock at the present position.
+    pub fn clock(&self) -> Clock {
+        self.core.clock.clock(self.position())
+    }
+
+    /// The guest time in ticks at which a timer next raises (or ends) an interrupt by itself: when an idle
+    /// hart would wake.
+    pub fn timer_deadline(&mut self) -> Option<u64> {
+        self.core.refresh();
+        self.core.timer_deadline()
+    }
+
+    /// Whether the hart waits in WFI with nothing pending.
+    pub fn is_idle(&mut self) -> bool {
+        self.core.refresh();
+        self.core.hart.waiting && self.core.hart.pending() & self.core.hart.csr.mie == 0
+    }
+
+    /// What the guest asked for, if it wants the machine to stop.
+    pub fn stop_request(&self) -> Option<StopRequest> {
+        self.core.bus.stop()
+    }
+
+    /// What the machine consists of.
+    pub fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// Hashes registers, devices and the pages written since the last digest, and starts a new interval.
+    pub fn digest(&mut self) -> Digest {
+        let core = &mut self.core;
+        let now = core.now();
+        let digest = Digest::new(&Parts {
+            position: core.hart.position,
+            registers: &core.hart.registers(),
+            devices: &core.bus.device_states(now),
+            tlb: core.tlb.hash(),
+            ram: &core.bus.ram,
+        });
+        core.bus.ram.clear_dirty();
+        core.tlb.slow_stores();
+        digest
+    }
+
+    /// Copies from memory at a physical address.
+    pub fn read_memory(&self, addr: GuestAddr, out: &mut [u8]) -> Result<(), AccessFault> {
+        self.core.bus.ram.read(addr, out)
+    }
+
+    /// Writes to memory at a physical address, as a device would.
+    pub fn write_memory(&mut self, addr: GuestAddr, data: &[u8]) -> Result<(), AccessFault> {
+        self.core.bus.ram.write(addr, data)
+    }
+
+    /// The registers, to look at.
+    pub fn hart(&self) -> &Hart {
+        &self.core.hart
+    }
+}
+
+/// What firmware leaves behind when it enters S-mode: traps delegated, counters and the timer accessible,
+/// all memory permitted.
+fn enter_supervisor(hart: &mut Hart) {
+    hart.mode = Mode::Supervisor;
+    hart.csr.medeleg = csr::DELEGABLE & !(1 << 9);
+    hart.csr.mideleg = SUPERVISOR_INTERRUPTS;
+    hart.csr.mcounteren = 7;
+    hart.csr.menvcfg = STCE;
+    hart.csr.stimecmp = u64::MAX;
+    hart.allow_all_memory();
+}
