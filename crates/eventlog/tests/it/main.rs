@@ -1,0 +1,8 @@
+//! Tests of the log from outside the crate.
+#![allow(clippy::unwrap_used)] // also in helpers, which clippy does not take for tests
+
+mod codec;
+mod guest;
+mod live;
+mod record;
+mod replay;
