@@ -12,7 +12,6 @@ mod digest;
 pub mod engine;
 mod event;
 pub mod hart;
-pub mod hostile;
 mod machine;
 pub mod mmu;
 mod position;

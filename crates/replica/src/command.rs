@@ -7,7 +7,7 @@ use machine::{Input, Output};
 use replication::{LogIndex, TransferId};
 
 /// Asked of the hart.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum HartCommand {
     /// Start executing and recording: the next entry has index `next`.
     Run {
@@ -52,7 +52,7 @@ pub enum HartCommand {
 }
 
 /// Reported by the hart.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum HartReport {
     /// The primary's new log entries, with the outputs that each output mark covers.
     Appended {
@@ -86,6 +86,9 @@ pub enum HartReport {
     },
     /// The backup differs from the primary, or was given an entry that cannot be applied.
     Diverged(Divergence),
-    /// The guest switched itself off; the entry that says so has been appended.
+    /// The guest switched itself off; the entry that says so has been appended (on a backup: replayed).
     PoweredOff,
+    /// The guest asked for a reset, which is not supported yet: it stands still, as if switched off. The entry that
+    /// says so has been appended (on a backup: replayed).
+    ResetAsked,
 }

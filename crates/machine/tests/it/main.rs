@@ -1,4 +1,0 @@
-//! Tests of the machine from outside.
-
-mod device_tree;
-mod hostile;

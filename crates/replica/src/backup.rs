@@ -1,0 +1,134 @@
+//! The hart of a backup: replays what it is given, and goes live when told to and nothing is left.
+
+use crate::command::HartReport;
+use crate::hart::{Advice, HartConfig, HartStatus};
+use crate::primary::Primary;
+use bytes::Bytes;
+use eventlog::{Divergence, ReplayState, Replayer};
+use machine::Machine;
+use replication::LogIndex;
+use std::collections::VecDeque;
+
+pub(crate) struct Backup {
+    replayer: Replayer,
+    /// Index of the first entry that was to be applied.
+    first: LogIndex,
+    /// Index of the next entry to be given.
+    next: LogIndex,
+    /// Told to go live.
+    live: bool,
+    diverged: Option<Divergence>,
+    over: bool,
+}
+
+impl Backup {
+    pub(crate) fn new(machine: Machine, next: LogIndex) -> Self {
+        Self {
+            replayer: Replayer::new(machine),
+            first: next,
+            next,
+            live: false,
+            diverged: None,
+            over: false,
+        }
+    }
+
+    pub(crate) fn machine(&self) -> &Machine {
+        self.replayer.machine()
+    }
+
+    pub(crate) fn status(&self) -> HartStatus {
+        HartStatus {
+            position: self.machine().position(),
+            horizon: self.replayer.horizon(),
+            queued: self.replayer.queued(),
+            inputs_dropped: 0,
+        }
+    }
+
+    pub(crate) fn replay(&mut self, host: u64, first: LogIndex, entries: &[Bytes]) {
+        if first != self.next {
+            return self.refuse(format!(
+                "entries from index {} were given, while {} is the next",
+                first.0, self.next.0
+            ));
+        }
+        for entry in entries {
+            if let Err(error) = self.replayer.push(entry, host) {
+                return self.refuse(format!("entry {}: {error}", self.next.0));
+            }
+            self.next.0 += 1;
+        }
+    }
+
+    pub(crate) fn go_live(&mut self, next: LogIndex) {
+        if next != self.next {
+            return self.refuse(format!(
+                "told to go live at index {}, while {} is the next",
+                next.0, self.next.0
+            ));
+        }
+        self.live = true;
+    }
+
+    /// Told to go live, and everything given has been applied.
+    pub(crate) fn wants_to_go_live(&self) -> bool {
+        let sound = !self.over && self.diverged.is_none();
+        self.live && sound && self.replayer.queued() == 0
+    }
+
+    /// It can replay no further, and its last report is given.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    pub(crate) fn into_primary(self, config: &HartConfig) -> Option<Primary> {
+        if self.over {
+            return None;
+        }
+        let recorder = self.replayer.into_recorder(config.recorder).ok()?;
+        Some(Primary::recording(recorder, self.next, config))
+    }
+
+    pub(crate) fn step(&mut self, budget: u64, reports: &mut VecDeque<HartReport>) -> Advice {
+        let before = self.replayer.applied();
+        let step = self.replayer.step(budget);
+        if step.applied > 0 {
+            let outputs = step.outputs.into_iter();
+            reports.push_back(HartReport::Replayed {
+                index: LogIndex(self.first.0 + before + step.applied - 1),
+                outputs: outputs
+                    .map(|(number, outputs)| (LogIndex(self.first.0 + number), outputs))
+                    .collect(),
+            });
+        }
+        let stopped = match step.state {
+            ReplayState::Running => return Advice::Again,
+            ReplayState::NeedsLog => None,
+            ReplayState::PoweredOff => Some(HartReport::PoweredOff),
+            ReplayState::Reset => Some(HartReport::ResetAsked),
+            ReplayState::Diverged(divergence) => {
+                self.diverged.get_or_insert(divergence);
+                None
+            }
+        };
+        let last = match self.diverged.take() {
+            Some(divergence) => Some(HartReport::Diverged(divergence)),
+            None => stopped,
+        };
+        if let Some(report) = last {
+            self.over = true;
+            reports.push_back(report);
+        }
+        Advice::Wait { until: None }
+    }
+
+    /// What it was given has a hole or cannot be read.
+    fn refuse(&mut self, what: String) {
+        self.diverged.get_or_insert(Divergence {
+            after: self.replayer.agreed(),
+            at: self.replayer.horizon(),
+            what: vec![what],
+        });
+    }
+}

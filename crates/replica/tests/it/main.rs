@@ -1,0 +1,8 @@
+//! Tests of the hart side from outside the crate.
+#![allow(clippy::unwrap_used)] // also in helpers, which clippy does not take for tests
+
+mod bridge;
+#[path = "../../../eventlog/tests/it/guest.rs"]
+#[allow(dead_code)]
+mod guest;
+mod pair;
