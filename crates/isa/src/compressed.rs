@@ -190,111 +190,82 @@ impl CompressedFormat {
         let full2 = (bits >> 2 & 31) as u8;
         let short1 = 8 + (bits >> 7 & 7) as u8;
         let short2 = 8 + (bits >> 2 & 7) as u8;
-        let signed = immediate(bits, &[(12, 5, 1), (2, 0, 5)], Some(5));
-        let unsigned = signed & 63;
-        let words = immediate(bits, &[(10, 3, 3), (6, 2, 1), (5, 6, 1)], None);
-        let doubles = immediate(bits, &[(10, 3, 3), (5, 6, 2)], None);
+        let signed = || immediate(bits, [(12, 5, 1), (2, 0, 5)], Some(5));
+        let unsigned = || immediate(bits, [(12, 5, 1), (2, 0, 5)], None);
+        let words = || immediate(bits, [(10, 3, 3), (6, 2, 1), (5, 6, 1)], None);
+        let doubles = || immediate(bits, [(10, 3, 3), (5, 6, 2)], None);
         let base = Insn {
             length: 2,
             bits,
             ..Insn::new(op)
         };
-        let with = |rd: u8, rs1: u8, rs2: u8, imm: i32| {
-            Some(Insn {
-                rd,
-                rs1,
-                rs2,
-                imm,
-                ..base
-            })
+        let with = |rd: u8, rs1: u8, rs2: u8, imm: i32| Insn {
+            rd,
+            rs1,
+            rs2,
+            imm,
+            ..base
         };
-        match self {
+        let unless = |reserved: bool, insn: Insn| (!reserved).then_some(insn);
+        Some(match self {
             StackAddress => {
-                let imm = immediate(bits, &[(11, 4, 2), (7, 6, 4), (6, 2, 1), (5, 3, 1)], None);
-                if imm == 0 {
-                    None
-                } else {
-                    with(short2, 2, 0, imm)
-                }
+                let imm = immediate(bits, [(11, 4, 2), (7, 6, 4), (6, 2, 1), (5, 3, 1)], None);
+                return unless(imm == 0, with(short2, 2, 0, imm));
             }
-            LoadWord => with(short2, short1, 0, words),
-            LoadDouble => with(short2, short1, 0, doubles),
-            StoreWord => with(0, short1, short2, words),
-            StoreDouble => with(0, short1, short2, doubles),
-            AddImmediate => with(full1, full1, 0, signed),
-            AddImmediateWord => {
-                if full1 == 0 {
-                    None
-                } else {
-                    with(full1, full1, 0, signed)
-                }
-            }
-            LoadImmediate => with(full1, 0, 0, signed),
+            LoadWord => with(short2, short1, 0, words()),
+            LoadDouble => with(short2, short1, 0, doubles()),
+            StoreWord => with(0, short1, short2, words()),
+            StoreDouble => with(0, short1, short2, doubles()),
+            AddImmediate => with(full1, full1, 0, signed()),
+            AddImmediateWord => return unless(full1 == 0, with(full1, full1, 0, signed())),
+            LoadImmediate => with(full1, 0, 0, signed()),
             AdjustStack => {
                 let parts = [(12, 9, 1), (6, 4, 1), (5, 6, 1), (3, 7, 2), (2, 5, 1)];
-                let imm = immediate(bits, &parts, Some(9));
-                if imm == 0 { None } else { with(2, 2, 0, imm) }
+                let imm = immediate(bits, parts, Some(9));
+                return unless(imm == 0, with(2, 2, 0, imm));
             }
-            LoadUpper => {
-                if signed == 0 {
-                    None
-                } else {
-                    with(full1, 0, 0, signed << 12)
-                }
-            }
-            ShiftRight => with(short1, short1, 0, unsigned),
-            AndImmediate => with(short1, short1, 0, signed),
+            LoadUpper => return unless(signed() == 0, with(full1, 0, 0, signed() << 12)),
+            ShiftRight => with(short1, short1, 0, unsigned()),
+            AndImmediate => with(short1, short1, 0, signed()),
             Arithmetic => with(short1, short1, short2, 0),
             Jump => {
-                let parts = [
-                    (12, 11, 1),
-                    (11, 4, 1),
-                    (9, 8, 2),
-                    (8, 10, 1),
-                    (7, 6, 1),
-                    (6, 7, 1),
-                    (3, 1, 3),
-                    (2, 5, 1),
-                ];
-                with(0, 0, 0, immediate(bits, &parts, Some(11)))
+                let high = [(12, 11, 1), (11, 4, 1), (9, 8, 2), (8, 10, 1)];
+                let low = [(7, 6, 1), (6, 7, 1), (3, 1, 3), (2, 5, 1)];
+                with(
+                    0,
+                    0,
+                    0,
+                    immediate(bits, high, Some(11)) | immediate(bits, low, None),
+                )
             }
             BranchZero => {
                 let parts = [(12, 8, 1), (10, 3, 2), (5, 6, 2), (3, 1, 2), (2, 5, 1)];
-                with(0, short1, 0, immediate(bits, &parts, Some(8)))
+                with(0, short1, 0, immediate(bits, parts, Some(8)))
             }
-            ShiftLeft => with(full1, full1, 0, unsigned),
-            StackLoadWord | StackLoadDouble => {
-                let parts: &[_] = if self == StackLoadWord {
-                    &[(12, 5, 1), (4, 2, 3), (2, 6, 2)]
-                } else {
-                    &[(12, 5, 1), (5, 3, 2), (2, 6, 3)]
-                };
-                if full1 == 0 && op != Op::Fld {
-                    None
-                } else {
-                    with(full1, 2, 0, immediate(bits, parts, None))
-                }
+            ShiftLeft => with(full1, full1, 0, unsigned()),
+            StackLoadWord => {
+                let imm = immediate(bits, [(12, 5, 1), (4, 2, 3), (2, 6, 2)], None);
+                return unless(full1 == 0, with(full1, 2, 0, imm));
             }
-            JumpRegister => {
-                if full1 == 0 {
-                    None
-                } else {
-                    with(0, full1, 0, 0)
-                }
+            StackLoadDouble => {
+                let imm = immediate(bits, [(12, 5, 1), (5, 3, 2), (2, 6, 3)], None);
+                return unless(full1 == 0 && op != Op::Fld, with(full1, 2, 0, imm));
             }
+            JumpRegister => return unless(full1 == 0, with(0, full1, 0, 0)),
             JumpAndLinkRegister => with(1, full1, 0, 0),
             Move => with(full1, 0, full2, 0),
             Add => with(full1, full1, full2, 0),
-            Bare => Some(base),
-            StackStoreWord => with(0, 2, full2, immediate(bits, &[(9, 2, 4), (7, 6, 2)], None)),
-            StackStoreDouble => with(0, 2, full2, immediate(bits, &[(10, 3, 3), (7, 6, 3)], None)),
-        }
+            Bare => base,
+            StackStoreWord => with(0, 2, full2, immediate(bits, [(9, 2, 4), (7, 6, 2)], None)),
+            StackStoreDouble => with(0, 2, full2, immediate(bits, [(10, 3, 3), (7, 6, 3)], None)),
+        })
     }
 }
 
 /// An immediate put together from `(from, to, count)`: `count` bits of `bits` from bit `from` go to bit
 /// `to`. It is sign-extended from bit `sign`, if given.
-fn immediate(bits: u32, parts: &[(u32, u32, u32)], sign: Option<u32>) -> i32 {
+#[inline(always)]
+fn immediate<const N: usize>(bits: u32, parts: [(u32, u32, u32); N], sign: Option<u32>) -> i32 {
     let value = parts.iter().fold(0, |value, &(from, to, count)| {
         value | (bits >> from & ((1 << count) - 1)) << to
     });

@@ -30,6 +30,9 @@ pub struct Insn {
     pub bits: u32,
 }
 
+// Four to a cache line.
+const _: () = assert!(size_of::<Insn>() == 16);
+
 impl Insn {
     /// `op` with all operands zero. To be filled in and given its [`Insn::bits`] by
     /// [`Insn::assembled`].
