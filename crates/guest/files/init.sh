@@ -44,20 +44,26 @@ network() {
     [ "$address" = "$ip" ] || ip route add default via "${ip#*,}"
 }
 
-# Started in the background: ready means that it answers, not that it was asked to start.
+# Redis says when it serves; asking it again and again would take the time that it needs to start.
 redis() {
     [ "$redis" = 1 ] || return 0
     echo 1 > /proc/sys/vm/overcommit_memory
-    (cd /tmp && exec redis-server /etc/redis/redis.conf) > /tmp/redis.log 2>&1 &
-    attempts=0
-    until echo PING | nc 127.0.0.1 6379 2> /dev/null | grep -q PONG; do
-        attempts=$((attempts + 1))
-        if [ $attempts -gt 1000 ] || ! kill -0 $! 2> /dev/null; then
-            cat /tmp/redis.log
-            return 1
-        fi
-        usleep 10000
+    mkfifo /run/redis
+    redis-server /etc/redis/redis.conf > /run/redis 2>&1 &
+    exec 3< /run/redis
+    ready=
+    while [ -z "$ready" ] && read -r line <&3; do
+        echo "$line" >> /tmp/redis.log
+        case $line in
+            *'Ready to accept connections'*) ready=1 ;;
+        esac
     done
+    cat <&3 >> /tmp/redis.log &
+    exec 3<&-
+    if [ -z "$ready" ] || ! echo PING | nc 127.0.0.1 6379 | grep -q PONG; then
+        cat /tmp/redis.log
+        return 1
+    fi
 }
 
 if ! network; then

@@ -2,7 +2,7 @@
 //!
 //! The default guest is the unmodified Debian kernel and an initramfs with busybox, redis-server and
 //! the virtio drivers, all from signed Debian 13 riscv64 packages. Nothing of Futago runs in it but
-//! its first process, a shell script ([`files/init.sh`](../../../crates/guest/files/init.sh)).
+//! its first process, the shell script `files/init.sh`.
 //!
 //! ```text
 //! mmdebstrap ──packages──▶ tree ──elf, modules──▶ initramfs ──cpio──▶ cache/KEY/{kernel,initrd,manifest.json}

@@ -12,7 +12,7 @@ use crate::say;
 pub(crate) struct Need {
     /// How it shows that it is there.
     sign: Sign,
-    /// The package that brings it; where releases name it differently, the newest name first.
+    /// The package that brings it; where releases name it differently, the oldest name last.
     packages: &'static [&'static str],
 }
 
@@ -125,8 +125,8 @@ impl Need {
     fn package(&self) -> &'static str {
         let known = |name: &&&str| process::succeeds("apt-cache", &["show", name]);
         match self.packages {
-            [only] => only,
-            names => names.iter().find(known).unwrap_or(&names[0]),
+            [newer @ .., oldest] => newer.iter().find(known).unwrap_or(oldest),
+            [] => self.name(),
         }
     }
 }
