@@ -52,8 +52,28 @@ pub struct Times {
     pub backoff_us_max: u64,
     /// The primary begins to brake when the backup's replay is so far behind in time.
     pub lag_target_us: u64,
-    /// The primary stands still when the backup's replay is so far behind in time.
+    /// The primary brakes as hard as it does for time alone when the backup's replay is so far behind.
     pub lag_us_max: u64,
+}
+
+impl Times {
+    /// What is wrong with these times, as a sentence, if anything is.
+    pub fn problem(&self) -> Option<&'static str> {
+        let beats = self.heartbeat_us.saturating_mul(2);
+        if self.heartbeat_us == 0 || self.join_us == 0 || self.resend_us == 0 {
+            Some("heartbeat, join and resend times must be above zero")
+        } else if beats > self.suspect_backup_us || beats > self.suspect_primary_us {
+            Some("a peer must be silent for at least two heartbeats before it is suspected")
+        } else if self.suspect_backup_us > self.suspect_primary_us {
+            Some("the primary must suspect its backup no later than the backup the primary")
+        } else if self.acknowledge_us > self.heartbeat_us {
+            Some("an acknowledgement may be delayed by at most a heartbeat")
+        } else if self.lag_target_us >= self.lag_us_max {
+            Some("the lag aimed at must be below the largest lag")
+        } else {
+            None
+        }
+    }
 }
 
 /// Bounds on what may wait.
@@ -140,7 +160,7 @@ pub enum Mutation {
     ReuseEpoch,
     /// I2: outputs leave in a pair without acknowledgement.
     ReleaseWithoutAcknowledge,
-    /// I2: acknowledgements of an earlier stream, or from another backup, count.
+    /// I2: an acknowledgement of an earlier epoch, from whomever, counts for all that was sent since.
     AcceptOlderEpochAcknowledge,
     /// I2: the primary lets everything out as soon as it suspects its backup, before the arbiter agrees.
     ReleaseOnSuspicion,
@@ -188,4 +208,14 @@ impl Mutation {
         Self::ReleaseOnLoss,
         Self::LostReplyIsLoss,
     ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_times_fit_together() {
+        assert_eq!(Times::default().problem(), None);
+    }
 }

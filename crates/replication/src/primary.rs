@@ -247,7 +247,7 @@ impl Primary {
         if let Some(stream) = self.protection.stream_mut() {
             if shared.mutated(Mutation::AcceptOlderEpochAcknowledge) && said.epoch < owner.epoch {
                 said.epoch = owner.epoch;
-                said.held = said.held.min(stream.window.last());
+                said.held = stream.window.last();
                 said.replayed = said.held;
                 stream.acknowledge(shared, owner, said);
                 return;

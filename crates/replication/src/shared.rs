@@ -73,7 +73,7 @@ impl Shared {
 
     /// Says that this node stops. What a loser has not let out yet stays in.
     pub(crate) fn halt(&mut self, reason: HaltReason) {
-        if matches!(reason, HaltReason::Lost { .. }) {
+        if matches!(reason, HaltReason::Lost { .. }) && !self.mutated(Mutation::ReleaseOnLoss) {
             self.actions
                 .retain(|action| !matches!(action, Action::Release { .. }));
         }

@@ -113,6 +113,9 @@ impl Takeover {
     fn conclude(&self, shared: &mut Shared, outcome: Option<Outcome>) -> Next {
         match outcome {
             None => Next::Stay,
+            Some(Outcome::Lost(record)) if record.mode == Mode::Down => {
+                Next::Halt(HaltReason::PoweredOff)
+            }
             Some(Outcome::Lost(record)) => Next::Halt(HaltReason::Lost { record }),
             Some(Outcome::Won(won)) => {
                 shared.invariant(

@@ -96,7 +96,7 @@ impl Epoch {
 impl LogIndex {
     /// The index of the entry after this one.
     pub fn next(self) -> Self {
-        Self(self.0 + 1)
+        self.plus(1)
     }
 
     /// The index of the entry before this one; that of "none" stays.

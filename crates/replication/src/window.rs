@@ -9,6 +9,10 @@ use std::collections::VecDeque;
 /// Appends are dated at most so often, so that the dates of a whole lag are few.
 const DATE_US_MIN: u64 = 1_000;
 
+/// The hardest brake for lag in time alone: only a bound on memory stops the guest. A backup that starts with a
+/// long log to catch up with can do so while the guest goes on slowly.
+const BRAKE_BY_TIME_MAX: u64 = 900;
+
 /// The entries after the last one acknowledged.
 #[derive(Debug)]
 pub(crate) struct Window {
@@ -153,7 +157,8 @@ impl Window {
         let lag = if restoring {
             0
         } else {
-            fraction(self.lag_us(now), times.lag_target_us, times.lag_us_max)
+            let lag = fraction(self.lag_us(now), times.lag_target_us, times.lag_us_max);
+            lag.min(BRAKE_BY_TIME_MAX)
         };
         let brake = lag
             .max(half(self.unacknowledged(), bounds.window_entries_max))

@@ -8,15 +8,15 @@ use replication::{Config, Flag, Local, MachineId, Mode, NodeId, RoleStatus};
 const SEEDS: u64 = 400;
 const STEPS: u64 = 60;
 
-struct Cluster {
+struct Cluster<'a> {
     world: World,
     random: Random,
     nodes: u64,
-    adjust: fn(&mut Config),
+    adjust: &'a dyn Fn(&mut Config),
 }
 
-impl Cluster {
-    fn new(seed: u64, adjust: fn(&mut Config)) -> Self {
+impl<'a> Cluster<'a> {
+    fn new(seed: u64, adjust: &'a dyn Fn(&mut Config)) -> Self {
         let mut world = World::new();
         world.chaos = Some(Random(seed ^ 0xc0de));
         let mut cluster = Self {
@@ -60,12 +60,18 @@ impl Cluster {
         self.world.core(id).status().role == RoleStatus::Primary
     }
 
+    fn is_backup(&self, id: NodeId) -> bool {
+        let role = self.world.core(id).status().role;
+        matches!(role, RoleStatus::Backup | RoleStatus::TakingOver)
+    }
+
     /// One guest does some work, unless it brakes.
     fn work(&mut self) {
         for id in self.world.living() {
             let brake = self.world.core(id).status().brake;
             let free = self.random.below(1000) >= u64::from(brake);
-            if self.is_running(id) && !self.world.is_paused(id) && free {
+            let awake = !self.world.is_paused(id) && !self.world.is_off(id);
+            if self.is_running(id) && awake && free {
                 let count = 1 + self.random.below(4);
                 let marks = (0..count as u32).filter(|_| self.random.below(3) == 0);
                 let marks = marks.collect();
@@ -102,7 +108,10 @@ impl Cluster {
                 self.world.local(b, Local::Disconnected { peer: a });
             }
             33..35 if a != b => self.connect(a, b),
-            35 if self.random.below(4) == 0 => self.world.local(a, Local::Diverged),
+            35 if self.is_backup(a) => {
+                self.world.observer.diverges(a);
+                self.world.local(a, Local::Diverged);
+            }
             36..40 if living.len() < 3 => self.join(),
             _ => {}
         }
@@ -110,6 +119,20 @@ impl Cluster {
             self.work();
             let us = self.random.below(30_000);
             self.world.run(us);
+        }
+    }
+
+    /// Now and then the guest switches itself off in the middle of it all.
+    fn maybe_power_off(&mut self) {
+        let living = self.world.living();
+        let owner = living.into_iter().find(|id| self.is_running(*id));
+        if let Some(owner) = owner.filter(|id| !self.world.is_paused(*id))
+            && self.random.below(10) == 0
+        {
+            self.world.power_off(owner);
+            for _ in 0..STEPS / 4 {
+                self.step();
+            }
         }
     }
 
@@ -149,6 +172,11 @@ impl Cluster {
     fn check_whole(&mut self) -> bool {
         let record = self.world.record().expect("the first start succeeded");
         let living = self.world.living();
+        if record.mode == Mode::Down {
+            let running = living.iter().filter(|id| self.is_running(**id));
+            assert_eq!(running.count(), 0, "the machine is off");
+            return true;
+        }
         if !living.contains(&record.owner) {
             let heir = record.backup().filter(|backup| living.contains(backup));
             assert_eq!(
@@ -174,11 +202,12 @@ impl Cluster {
 }
 
 /// Runs one seed; returns whether the machine lived to the end, and how often a backup took over.
-fn run(seed: u64, adjust: fn(&mut Config)) -> (bool, u64) {
+pub(crate) fn run(seed: u64, adjust: &dyn Fn(&mut Config)) -> (bool, u64) {
     let mut cluster = Cluster::new(seed, adjust);
     for _ in 0..STEPS {
         cluster.step();
     }
+    cluster.maybe_power_off();
     cluster.heal();
     let lived = cluster.check_whole();
     (lived, cluster.world.observer.takeovers)
@@ -188,7 +217,7 @@ fn run(seed: u64, adjust: fn(&mut Config)) -> (bool, u64) {
 fn nothing_told_is_lost_and_what_can_live_lives() {
     let (mut lived, mut takeovers) = (0, 0);
     for seed in 0..SEEDS {
-        let result = std::panic::catch_unwind(|| run(seed, |_| {}));
+        let result = std::panic::catch_unwind(|| run(seed, &|_| {}));
         let (alive, took) = result.unwrap_or_else(|_| panic!("seed {seed} failed, see above"));
         lived += u64::from(alive);
         takeovers += took;

@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used)] // Tests, helpers included.
 
 mod chaos;
+mod hostile;
+#[cfg(feature = "mutations")]
+mod mutations;
 mod observer;
 mod random;
 mod scenario;

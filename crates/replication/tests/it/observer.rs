@@ -1,6 +1,8 @@
 //! Judges from outside: whoever was told something is never told anything that contradicts it.
 
-use replication::{Action, ArbiterOperation, Epoch, LogIndex, Message, Mode, NodeId, Record};
+use replication::{
+    Action, ArbiterOperation, Epoch, HaltReason, LogIndex, Message, Mode, NodeId, Record,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the world has seen so far.
@@ -13,6 +15,8 @@ pub(crate) struct Observer {
     begun: BTreeMap<Epoch, NodeId>,
     /// Nodes that tried to take over.
     attempted: BTreeSet<NodeId>,
+    /// Backups whose hart found that it differs.
+    diverged: BTreeSet<NodeId>,
     pub(crate) releases: u64,
     pub(crate) takeovers: u64,
 }
@@ -41,7 +45,8 @@ impl Observer {
                         "I2: {up_to:?} left, the backup holds {held:?}"
                     );
                 }
-                assert_eq!(self.records[epoch].owner, id, "I5: the epoch of another");
+                let owner = self.records.get(epoch).map(|record| record.owner);
+                assert_eq!(owner, Some(id), "I5: the epoch of another, or none");
                 self.tell(&history[..up_to.0 as usize]);
                 self.releases += 1;
             }
@@ -49,6 +54,7 @@ impl Observer {
             Action::GoLive { epoch, next } => {
                 self.begin(id, *epoch);
                 self.takeovers += 1;
+                assert!(!self.diverged.contains(&id), "I7: {id:?} has diverged");
                 assert_eq!(history.len() as u64 + 1, next.0, "I3: all is replayed");
                 assert!(
                     history.starts_with(&self.told),
@@ -68,8 +74,19 @@ impl Observer {
                 message: Message::Acknowledge { .. },
                 ..
             } => assert!(!self.attempted.contains(&id), "I4: {id:?} acknowledges"),
+            Action::Halt {
+                reason: HaltReason::Lost { .. },
+            } => {
+                let owner = self.records.last_key_value().map(|(_, r)| r.owner);
+                assert_ne!(owner, Some(id), "the owner kills itself");
+            }
             _ => {}
         }
+    }
+
+    /// The hart of a backup finds that it differs.
+    pub(crate) fn diverges(&mut self, id: NodeId) {
+        self.diverged.insert(id);
     }
 
     fn begin(&mut self, id: NodeId, epoch: Epoch) {

@@ -76,8 +76,12 @@ pub(crate) struct World {
     /// Delays, loses and repeats messages, if it is there.
     pub(crate) chaos: Option<Random>,
     pub(crate) observer: Observer,
+    /// Whether the observer judges: not when nodes are lied to.
+    pub(crate) judged: bool,
     snapshots: BTreeMap<(NodeId, TransferId), Vec<u64>>,
     appended: u64,
+    /// The entry with which the guest switched itself off.
+    powered_off: Option<u64>,
 }
 
 impl World {
@@ -98,8 +102,10 @@ impl World {
             transcript: String::new(),
             chaos: None,
             observer: Observer::default(),
+            judged: true,
             snapshots: BTreeMap::new(),
             appended: 0,
+            powered_off: None,
         }
     }
 
@@ -148,6 +154,11 @@ impl World {
 
     pub(crate) fn is_paused(&self, id: NodeId) -> bool {
         self.nodes[&id].paused
+    }
+
+    /// A node hears something, whoever said it.
+    pub(crate) fn hear(&mut self, id: NodeId, from: NodeId, message: Message) {
+        self.deliver(id, Event::Message(from, message));
     }
 
     /// Something happens on a node, at once.
@@ -291,7 +302,15 @@ impl World {
                         node.history.push(entry);
                     }
                 }
+                let replayed = matches!(local, Local::Replayed { .. });
                 node.core.handle_local(now, local);
+                if replayed
+                    && self
+                        .powered_off
+                        .is_some_and(|off| node.history.contains(&off))
+                {
+                    node.core.handle_local(now, Local::PoweredOff);
+                }
             }
             Event::Snapshot(transfer) => {
                 let history = node.history.clone();
@@ -371,7 +390,9 @@ impl World {
             let node = &self.nodes[&backup];
             LogIndex((node.history.len() + node.given.len()) as u64)
         });
-        self.observer.action(id, action, &node.history, held);
+        if self.judged {
+            self.observer.action(id, action, &node.history, held);
+        }
     }
 
     fn perform(&mut self, id: NodeId, action: Action) {
@@ -437,6 +458,19 @@ impl World {
             entries.push(Bytes::copy_from_slice(&self.appended.to_be_bytes()));
         }
         self.local(id, Local::Appended { entries, marks });
+    }
+
+    /// The guest on a node switches itself off.
+    pub(crate) fn power_off(&mut self, id: NodeId) {
+        self.append(id, 1, vec![0]);
+        self.powered_off = Some(self.appended);
+        self.local(id, Local::PoweredOff);
+    }
+
+    /// Whether the guest on this node has switched itself off.
+    pub(crate) fn is_off(&self, id: NodeId) -> bool {
+        let history = &self.nodes[&id].history;
+        self.powered_off.is_some_and(|off| history.contains(&off))
     }
 
     fn arbitrate(&mut self, id: NodeId, request: RequestId, operation: ArbiterOperation) {

@@ -1,0 +1,104 @@
+//! A peer that lies. The failure model does not contain it (fail-stop), so lies may cost the pair; but they never
+//! crash a node, nor make it hold more than its bounds.
+
+use crate::random::Random;
+use crate::world::World;
+use bytes::Bytes;
+use replication::{
+    Epoch, LeaveReason, Local, LogIndex, MachineId, Message, NodeId, RoleStatus, TransferId,
+};
+
+fn index(random: &mut Random) -> LogIndex {
+    LogIndex(match random.below(4) {
+        0 => random.below(u64::MAX),
+        1 => u64::MAX - random.below(3),
+        _ => random.below(12),
+    })
+}
+
+fn lie(random: &mut Random) -> Message {
+    let epoch = Epoch(match random.below(3) {
+        0 => random.below(u64::MAX),
+        _ => random.below(5),
+    });
+    let transfer = TransferId(random.below(3));
+    match random.below(7) {
+        0 => Message::Join {
+            machine: MachineId(u128::from(random.below(3))),
+            attempt: random.below(3),
+        },
+        1 => Message::TransferStart {
+            epoch,
+            transfer,
+            attempt: random.below(3),
+            from: index(random),
+        },
+        2 => Message::Append {
+            epoch,
+            transfer,
+            first: index(random),
+            entries: vec![Bytes::from_static(b"lie"); random.below(4) as usize],
+            released: index(random),
+            urgent: random.below(2) == 0,
+        },
+        3 => Message::Acknowledge {
+            epoch,
+            transfer,
+            held: index(random),
+            replayed: index(random),
+            ready: random.below(2) == 0,
+            resend: random.below(2) == 0,
+        },
+        4 => Message::Heartbeat {
+            epoch,
+            transfer,
+            last: index(random),
+            released: index(random),
+            paired: random.below(2) == 0,
+        },
+        5 => Message::Diverged { transfer },
+        _ => Message::Leave {
+            transfer: Some(transfer).filter(|_| random.below(2) == 0),
+            reason: random
+                .pick(&[
+                    LeaveReason::OtherMachine,
+                    LeaveReason::Dismissed,
+                    LeaveReason::Superseded { epoch },
+                    LeaveReason::PoweredOff,
+                    LeaveReason::StateDamaged,
+                    LeaveReason::Stopping,
+                ])
+                .unwrap(),
+        },
+    }
+}
+
+#[test]
+fn lies_crash_nobody() {
+    for seed in 0..300 {
+        let mut random = Random(seed);
+        let mut world = World::new();
+        world.judged = false;
+        let nodes = [1, 2, 3].map(NodeId);
+        for id in nodes {
+            world.add(id);
+            for peer in nodes.into_iter().filter(|peer| *peer < id) {
+                world.local(id, Local::Connected { peer });
+                world.local(peer, Local::Connected { peer: id });
+            }
+        }
+        world.local(nodes[0], Local::Start);
+        world.run(10_000);
+        world.local(nodes[1], Local::Join);
+        for _ in 0..60 {
+            let to = random.pick(&nodes).unwrap();
+            let from = random.pick(&nodes).unwrap();
+            let message = lie(&mut random);
+            world.hear(to, from, message);
+            if random.below(3) == 0 && world.core(to).status().role == RoleStatus::Primary {
+                world.append(to, 2, vec![1]);
+            }
+            world.run(random.below(40_000));
+        }
+    }
+}
