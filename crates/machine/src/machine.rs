@@ -219,13 +219,14 @@ impl Machine {
     }
 }
 
-/// What firmware leaves behind when it enters S-mode: traps delegated, counters and the timer accessible,
-/// all memory permitted.
+/// What firmware leaves behind when it enters S-mode: traps delegated, all memory permitted, timer and counters
+/// accessible, the latter to user programs too, because Linux leaves that as it finds it.
 fn enter_supervisor(hart: &mut Hart) {
     hart.mode = Mode::Supervisor;
     hart.csr.medeleg = csr::DELEGABLE & !(1 << 9);
     hart.csr.mideleg = SUPERVISOR_INTERRUPTS;
     hart.csr.mcounteren = 7;
+    hart.csr.scounteren = 7;
     hart.csr.menvcfg = STCE;
     hart.csr.stimecmp = u64::MAX;
     hart.allow_all_memory();
