@@ -41,7 +41,15 @@ network() {
     fi
     address=${ip%%,*}
     ip addr add "$address" dev eth0 || return 1
-    [ "$address" = "$ip" ] || ip route add default via "${ip#*,}"
+    if [ "$address" = "$ip" ]; then
+        arping -q -U -c 1 -I eth0 "${address%/*}" &
+        return 0
+    fi
+    gateway=${ip#*,}
+    ip route add default via "$gateway" || return 1
+    # The network has not heard of this machine yet, and passt refuses connections to machines that it
+    # has not heard. Asking for the gateway's address makes the guest known.
+    arping -q -f -c 3 -I eth0 "$gateway" || echo "futago: the gateway $gateway does not answer"
 }
 
 # Redis says when it serves; asking it again and again would take the time that it needs to start.
