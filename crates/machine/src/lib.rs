@@ -12,6 +12,7 @@ mod digest;
 pub mod engine;
 mod event;
 pub mod hart;
+pub mod hostile;
 mod machine;
 pub mod mmu;
 mod position;

@@ -69,6 +69,7 @@ pub fn isa_string() -> String {
 
 fn cpus() -> Node {
     let interrupts = Node::new("interrupt-controller")
+        .with("#address-cells", cells(&[0]))
         .with("#interrupt-cells", cells(&[1]))
         .with("interrupt-controller", [])
         .with("compatible", string("riscv,cpu-intc"))

@@ -1,0 +1,4 @@
+//! Tests of the machine from outside.
+
+mod device_tree;
+mod hostile;
