@@ -1,5 +1,7 @@
 //! The primary: the owner of the machine, alone or protected.
 
+mod arming;
+
 use crate::action::{Action, ArbiterReply, HaltReason, Local, RequestId};
 use crate::arbitration::Won;
 use crate::config::Mutation;

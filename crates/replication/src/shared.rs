@@ -21,6 +21,7 @@ pub(crate) struct Shared {
     requests: u64,
     transfers: u64,
     halted: bool,
+    attempted_takeover: bool,
 }
 
 impl Shared {
@@ -36,6 +37,7 @@ impl Shared {
             requests: 0,
             transfers: 0,
             halted: false,
+            attempted_takeover: false,
         }
     }
 
@@ -50,7 +52,16 @@ impl Shared {
         self.act(Action::Explain { why });
     }
 
+    /// From here on this node acknowledges nothing, ever.
+    pub(crate) fn attempt_takeover(&mut self) {
+        self.attempted_takeover = true;
+    }
+
     pub(crate) fn send(&mut self, to: NodeId, message: Message) {
+        self.invariant(
+            !self.attempted_takeover || !matches!(message, Message::Acknowledge { .. }),
+            "I4: no acknowledgement after a takeover attempt",
+        );
         self.act(Action::Send { to, message });
     }
 

@@ -33,6 +33,7 @@ impl Takeover {
         (held, replayed): (LogIndex, LogIndex),
         powered_off: bool,
     ) -> Self {
+        shared.attempt_takeover();
         let new = shared.successor(Some(record), Mode::Solo);
         Self {
             change: Change::start(shared, Some(record), new),

@@ -14,9 +14,8 @@ fn every_mutation_is_caught() {
             let adjust = |config: &mut replication::Config| config.mutation = Some(mutation);
             catch_unwind(AssertUnwindSafe(|| chaos::run(*seed, &adjust))).is_err()
         });
-        match caught {
-            Some(seed) => eprintln!("--- {mutation:?} is caught by seed {seed}, see above"),
-            None => survivors.push(mutation),
+        if caught.is_none() {
+            survivors.push(mutation);
         }
     }
     assert!(survivors.is_empty(), "not caught: {survivors:?}");

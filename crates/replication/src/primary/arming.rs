@@ -1,0 +1,270 @@
+//! How the primary arms and disarms its protection: every step between alone and a pair.
+
+use super::Primary;
+use crate::action::{Action, HaltReason};
+use crate::arbitration::{Change, Inquiry, Won};
+use crate::config::Mutation;
+use crate::core::Next;
+use crate::message::{LeaveReason, Message};
+use crate::output::Rule;
+use crate::pairing::{Pairing, pairing};
+use crate::protection::{Judged, Protection, Snapshotting};
+use crate::shared::Shared;
+use crate::suspicion::Verdict;
+use crate::transfer::Stream;
+use crate::types::{LogIndex, Mode, NodeId, TransferId};
+
+impl Primary {
+    /// A node asks to become the backup.
+    pub(crate) fn join(&mut self, shared: &mut Shared, from: NodeId, attempt: u64) {
+        match &mut self.protection {
+            Protection::Snapshotting(snapshotting) if snapshotting.peer == from => {
+                snapshotting.attempt = snapshotting.attempt.max(attempt);
+                return;
+            }
+            Protection::Copying(stream) if stream.peer == from => {
+                if attempt <= stream.attempt {
+                    stream.answer_again(shared);
+                    return;
+                }
+                // It started over: what was sent is lost.
+                stream.finish();
+            }
+            // One that has been ready is told that it is dismissed, and does not come back as the same node.
+            protection if protection.stream().is_some_and(|s| s.peer == from) => return,
+            _ => {}
+        }
+        self.candidates.retain(|(node, _)| *node != from);
+        if self.candidates.len() < shared.config.bounds.candidates_max {
+            self.candidates.push_back((from, attempt));
+        }
+    }
+
+    pub(crate) fn snapshot_taken(&mut self, shared: &mut Shared, taken: TransferId) {
+        match self.protection.take() {
+            Protection::Snapshotting(Snapshotting {
+                peer,
+                attempt,
+                transfer,
+            }) if transfer == taken => {
+                let epoch = self.record.epoch;
+                let first = self.last.next();
+                let stream = Stream::begin(shared, peer, transfer, attempt, epoch, first);
+                shared.act(Action::SendState { to: peer, transfer });
+                self.protection = Protection::Copying(stream);
+            }
+            other => {
+                self.protection = other;
+                shared.act(Action::AbandonTransfer { transfer: taken });
+            }
+        }
+    }
+
+    /// Does everything that the present state allows, until nothing more is.
+    pub(crate) fn advance(&mut self, shared: &mut Shared) -> Next {
+        loop {
+            self.release(shared);
+            if !self.step(shared) {
+                self.apply_brake(shared);
+                return Next::Stay;
+            }
+        }
+    }
+
+    /// Goes one step on the way, if it can.
+    fn step(&mut self, shared: &mut Shared) -> bool {
+        match self.protection.take() {
+            Protection::Alone if self.powered_off => self.stop(shared, None),
+            Protection::Alone => match self.candidates.pop_front() {
+                Some((peer, attempt)) => {
+                    let transfer = shared.new_transfer();
+                    shared.act(Action::TakeSnapshot { transfer });
+                    self.protection = Protection::Snapshotting(Snapshotting {
+                        peer,
+                        attempt,
+                        transfer,
+                    });
+                }
+                None => return false,
+            },
+            Protection::Snapshotting(snapshotting) if self.powered_off => {
+                let transfer = snapshotting.transfer;
+                shared.act(Action::AbandonTransfer { transfer });
+                self.stop(shared, None);
+            }
+            Protection::Copying(stream) | Protection::Closing { stream, .. }
+                if self.powered_off =>
+            {
+                self.outputs.set_rule(Rule::Free);
+                self.release(shared);
+                self.stop(shared, Some(stream));
+            }
+            Protection::Copying(stream) => return self.pair(shared, stream, None),
+            Protection::Closing { stream, sync } => return self.pair(shared, stream, Some(sync)),
+            Protection::Paired {
+                stream,
+                suspicion: None,
+            } => return self.guard(shared, stream),
+            other => {
+                self.protection = other;
+                return false;
+            }
+        }
+        true
+    }
+
+    /// On the way from a lone primary to a pair, by the table.
+    fn pair(&mut self, shared: &mut Shared, mut stream: Stream, sync: Option<LogIndex>) -> bool {
+        let (decision, why) = pairing(stream.progress(shared, sync));
+        if decision != Pairing::Wait {
+            shared.decide(why);
+        }
+        match (decision, sync) {
+            (Pairing::Wait, None) => {
+                self.protection = Protection::Copying(stream);
+                return false;
+            }
+            (Pairing::Wait, Some(sync)) => {
+                self.protection = Protection::Closing { stream, sync };
+                return false;
+            }
+            (Pairing::Drop, _) => {
+                // The record says SOLO and nobody was asked to change it: what was held is free.
+                self.outputs.set_rule(Rule::Free);
+                self.part(shared, &stream, LeaveReason::Dismissed);
+            }
+            (Pairing::Close, _) => {
+                let sync = self.last;
+                if !shared.mutated(Mutation::PairBeforeHolding) {
+                    self.outputs.set_rule(Rule::Acknowledged { sync });
+                }
+                // So that the backup says at once how far it is.
+                stream.resend(shared, self.owner());
+                self.protection = Protection::Closing { stream, sync };
+            }
+            (Pairing::Arm, sync) => {
+                shared.invariant(
+                    stream.ready
+                        && sync.is_some_and(|sync| {
+                            self.outputs.rule() == Rule::Acknowledged { sync }
+                                && stream.window.acknowledged() >= sync
+                        }),
+                    "I6: PAIR is asked for when every output since the sync point is held",
+                );
+                let mode = Mode::Pair {
+                    backup: stream.peer,
+                };
+                let change = self.change(shared, mode);
+                self.protection = Protection::Arming { stream, change };
+            }
+        }
+        true
+    }
+
+    /// In a pair: suspect the backup, or switch off.
+    fn guard(&mut self, shared: &mut Shared, stream: Stream) -> bool {
+        if stream.cause(shared).is_some() {
+            if shared.mutated(Mutation::ReleaseOnSuspicion) {
+                self.outputs.set_rule(Rule::Free);
+            }
+            let suspicion = Some(Inquiry::start(shared));
+            self.protection = Protection::Paired { stream, suspicion };
+            return true;
+        }
+        if self.powered_off && stream.window.acknowledged() == self.last {
+            self.stop(shared, Some(stream));
+            return true;
+        }
+        let suspicion = None;
+        self.protection = Protection::Paired { stream, suspicion };
+        false
+    }
+
+    fn stop(&mut self, shared: &mut Shared, stream: Option<Stream>) {
+        let change = self.change(shared, Mode::Down);
+        self.protection = Protection::Stopping { stream, change };
+    }
+
+    fn change(&mut self, shared: &mut Shared, mode: Mode) -> Change {
+        let new = shared.successor(Some(self.record), mode);
+        Change::start(shared, Some(self.record), new)
+    }
+
+    /// Tells a backup that its stream has ended.
+    fn part(&self, shared: &mut Shared, stream: &Stream, reason: LeaveReason) {
+        if !stream.ready {
+            let transfer = stream.transfer;
+            shared.act(Action::AbandonTransfer { transfer });
+        }
+        let transfer = Some(stream.transfer);
+        shared.send(stream.peer, Message::Leave { transfer, reason });
+    }
+
+    /// Acts on what the arbiter said.
+    pub(crate) fn judged(&mut self, shared: &mut Shared, judged: Judged) -> Next {
+        let protection = self.protection.take();
+        match (judged, protection) {
+            (Judged::Armed(won), Protection::Arming { mut stream, .. }) => {
+                self.adopt(shared, &won);
+                if shared.mutated(Mutation::PairBeforeHolding) {
+                    let sync = self.last;
+                    self.outputs.set_rule(Rule::Acknowledged { sync });
+                }
+                stream.heartbeat(shared, self.owner());
+                let suspicion = None;
+                self.protection = Protection::Paired { stream, suspicion };
+            }
+            (Judged::Disarmed(won), Protection::Disarming { stream, .. }) => {
+                self.adopt(shared, &won);
+                self.outputs.set_rule(Rule::Free);
+                self.part(shared, &stream, LeaveReason::Dismissed);
+            }
+            (Judged::Stopped, Protection::Stopping { stream, .. }) => {
+                if let Some(stream) = stream {
+                    self.part(shared, &stream, LeaveReason::PoweredOff);
+                }
+                return Next::Halt(HaltReason::PoweredOff);
+            }
+            (Judged::Suspect(verdict), Protection::Paired { stream, suspicion }) => {
+                self.suspect(shared, verdict, stream, suspicion);
+            }
+            (Judged::Lost(record), _) => return self.lose(shared, record),
+            (_, protection) => self.protection = protection,
+        }
+        Next::Stay
+    }
+
+    fn suspect(
+        &mut self,
+        shared: &mut Shared,
+        verdict: Verdict,
+        stream: Stream,
+        suspicion: Option<Inquiry>,
+    ) {
+        self.protection = match (verdict, suspicion) {
+            (Verdict::Withdraw, _) => Protection::Paired {
+                stream,
+                suspicion: None,
+            },
+            (Verdict::Change, _) => {
+                let change = self.change(shared, Mode::Solo);
+                Protection::Disarming { stream, change }
+            }
+            (_, mut suspicion) => {
+                if let Some(inquiry) = &mut suspicion {
+                    inquiry.ask_later(shared);
+                }
+                Protection::Paired { stream, suspicion }
+            }
+        };
+    }
+
+    fn adopt(&mut self, shared: &Shared, won: &Won) {
+        let record = won.record();
+        shared.invariant(
+            record.epoch > self.record.epoch && record.owner == shared.config.node,
+            "I1: epochs strictly increase and have at most one owner each",
+        );
+        self.record = record;
+    }
+}
