@@ -16,6 +16,7 @@ use crate::progress::Progress;
 
 const KERNEL: &str = "kernel";
 const INITRD: &str = "initrd";
+const BUILDING: &str = "building-";
 pub(crate) const MANIFEST: &str = "manifest.json";
 
 /// What an image is made of: the contents of its `manifest.json`.
@@ -116,11 +117,20 @@ impl Cache {
         })
     }
 
-    /// A path where packages can be unpacked, where nothing exists yet. What an earlier builder left
-    /// there is removed, for none is running.
+    /// A path where packages can be unpacked, where nothing exists yet.
+    ///
+    /// What earlier builders left is removed, for none is running. But the mmdebstrap of one that was
+    /// killed may live a moment longer: so every builder has a directory of its own, and what cannot
+    /// be removed now is left to the next.
     pub(crate) fn workspace(&self) -> Result<PathBuf> {
+        let context = || format!("cannot use {}", self.directory.display());
+        for entry in fs::read_dir(&self.directory).with_context(context)? {
+            let entry = entry.with_context(context)?;
+            if entry.file_name().to_string_lossy().starts_with(BUILDING) {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
         let building = self.building();
-        remove(&building)?;
         fs::create_dir(&building)
             .with_context(|| format!("cannot create {}", building.display()))?;
         Ok(building.join("root"))
@@ -160,7 +170,8 @@ impl Cache {
     }
 
     fn building(&self) -> PathBuf {
-        self.directory.join("building")
+        self.directory
+            .join(format!("{BUILDING}{}", std::process::id()))
     }
 }
 

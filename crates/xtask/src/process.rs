@@ -10,12 +10,23 @@ use crate::say;
 /// Runs a program in the workspace's directory and fails if it does. Says what is run and, when it was
 /// long, how long it took.
 pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<()> {
+    show(program, arguments, Stdio::inherit())
+}
+
+/// Like [`run`], for set-up: what the program writes goes to standard error, for standard output
+/// belongs to what the developer asked for.
+pub(crate) fn prepare(program: &str, arguments: &[&str]) -> Result<()> {
+    show(program, arguments, Stdio::from(std::io::stderr()))
+}
+
+fn show(program: &str, arguments: &[&str], stdout: Stdio) -> Result<()> {
     let line = line(program, arguments);
     say(&format!("$ {line}"));
     let begin = Instant::now();
     let status = Command::new(program)
         .args(arguments)
         .current_dir(crate::root())
+        .stdout(stdout)
         .status()
         .with_context(|| format!("cannot run {program}"))?;
     let seconds = begin.elapsed().as_secs();

@@ -154,5 +154,5 @@ fn apt_get(prefix: &[&str], arguments: &[&str]) -> Result<()> {
         "--option=DPkg::Lock::Timeout=300",
     ];
     let line = [prefix, &own[..], arguments].concat();
-    process::run(line[0], &line[1..])
+    process::prepare(line[0], &line[1..])
 }

@@ -14,30 +14,39 @@ const GUEST: &str = ".guest";
 /// `cargo xtask demo`
 pub(crate) fn demo(arguments: &[String]) -> Result<()> {
     setup::ensure(&[setup::GUEST, setup::DEMO])?;
-    process::cargo(&["build", "--release", "--package", "futago"])?;
+    build(&["--package", "futago"])?;
     let futago = futago()?;
     // Built here so that its time is not the demo's.
-    process::run(&futago, &["guest", "build"])?;
+    process::prepare(&futago, &["guest", "build"])?;
     process::run(&futago, &with(&["demo"], arguments))
 }
 
 /// `cargo xtask test`
 pub(crate) fn test(arguments: &[String]) -> Result<()> {
-    setup_all()?;
-    let scope: &[&str] = if arguments.is_empty() {
-        &["test", "--release", "--workspace"]
-    } else {
-        &["test", "--release"]
-    };
-    process::cargo(&with(scope, arguments))
+    if arguments.is_empty() {
+        setup_all()?;
+        return process::cargo(&["test", "--release", "--workspace"]);
+    }
+    set_up(&["--package", "futago"])?;
+    process::cargo(&with(&["test", "--release"], arguments))
 }
 
 /// `cargo xtask setup`
 pub(crate) fn setup_all() -> Result<()> {
+    // What the tests build: it includes the program, and nothing is then compiled twice.
+    set_up(&["--workspace", "--all-targets"])
+}
+
+/// Gets all that tests need; `scope` is what is compiled on the way.
+fn set_up(scope: &[&str]) -> Result<()> {
     setup::ensure(&[setup::GUEST, setup::DEMO, setup::TEST])?;
-    // The tests' own build first: it makes the program too, and nothing is compiled twice.
-    process::cargo(&["build", "--release", "--workspace", "--all-targets"])?;
-    process::run(&futago()?, &["guest", "build", "--output", GUEST])
+    build(scope)?;
+    process::prepare(&futago()?, &["guest", "build", "--output", GUEST])
+}
+
+fn build(scope: &[&str]) -> Result<()> {
+    let line = [&["build", "--release"], scope].concat();
+    process::prepare(&process::cargo_path(), &line)
 }
 
 /// `cargo xtask ci`
