@@ -1,0 +1,319 @@
+//! The configuration of a node: one commented TOML file. Each key or value that is wrong gets one sentence that says
+//! what, where, and what to do.
+
+mod example;
+mod value;
+
+pub use value::{MacAddress, MemorySize};
+
+use crate::keys::NodeKeyFiles;
+use crate::names::machine_id;
+use anyhow::{Context, bail, ensure};
+use replication::MachineId;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Everything that a node is told by its operator. Paths are relative to the file that names them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Which machine, and what it consists of.
+    pub machine: MachineConfig,
+    /// This node and its peers.
+    pub node: NodeConfig,
+    /// Certificates, as `futago keys` makes them.
+    pub keys: KeysConfig,
+    /// Where the record is that says who is the machine.
+    pub arbiter: ArbiterConfig,
+    /// Patience, in milliseconds.
+    #[serde(default)]
+    pub timeouts: TimeoutsConfig,
+}
+
+/// `[machine]`: the same on every node of the machine.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MachineConfig {
+    /// Names the machine among all that share an arbiter.
+    pub name: String,
+    /// Kernel image to boot.
+    pub kernel: Option<PathBuf>,
+    /// Initial RAM disk.
+    pub initrd: Option<PathBuf>,
+    /// Kernel command line.
+    #[serde(default)]
+    pub append: String,
+    /// M-mode firmware instead of the built-in SBI.
+    pub bios: Option<PathBuf>,
+    /// Guest memory.
+    #[serde(default)]
+    pub memory: MemorySize,
+    /// UNIX socket of a switch that speaks QEMU's stream protocol. None: no network.
+    pub network: Option<PathBuf>,
+    /// The guest's MAC address.
+    #[serde(default)]
+    pub mac: MacAddress,
+}
+
+/// `[node]`: of this node alone.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeConfig {
+    /// For logs and status.
+    pub name: String,
+    /// UDP address of the log channel.
+    pub listen: SocketAddr,
+    /// Addresses at which other nodes of the machine listen.
+    #[serde(default)]
+    pub peers: Vec<SocketAddr>,
+    /// UNIX socket for `futago status`, `console` and `stop`.
+    pub control: PathBuf,
+    /// Whether this node may start the machine where it runs nowhere; otherwise it only joins.
+    #[serde(default = "yes")]
+    pub may_start: bool,
+    /// File that the guest's console is appended to.
+    pub console: Option<PathBuf>,
+    /// Directory for records of what the machine does. None: nothing is recorded to disk.
+    pub record: Option<PathBuf>,
+}
+
+/// `[keys]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeysConfig {
+    /// Certificate of the authority that issued all nodes' certificates.
+    pub authority: PathBuf,
+    /// This node's certificate.
+    pub certificate: PathBuf,
+    /// This node's private key.
+    pub key: PathBuf,
+}
+
+/// `[arbiter]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArbiterConfig {
+    /// A directory on a filesystem that all nodes share.
+    pub directory: PathBuf,
+}
+
+/// `[timeouts]`, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TimeoutsConfig {
+    /// Between two signs of life.
+    pub heartbeat_ms: u32,
+    /// Silence after which a peer is suspected.
+    pub suspicion_ms: u32,
+    /// After which an arbiter that has not answered counts as unreachable.
+    pub arbiter_ms: u32,
+}
+
+impl Default for TimeoutsConfig {
+    fn default() -> Self {
+        Self {
+            heartbeat_ms: 10,
+            suspicion_ms: 80,
+            arbiter_ms: 2000,
+        }
+    }
+}
+
+impl TimeoutsConfig {
+    /// [`Self::heartbeat_ms`] as a duration.
+    pub fn heartbeat(&self) -> Duration {
+        Duration::from_millis(self.heartbeat_ms.into())
+    }
+
+    /// [`Self::suspicion_ms`] as a duration.
+    pub fn suspicion(&self) -> Duration {
+        Duration::from_millis(self.suspicion_ms.into())
+    }
+
+    /// [`Self::arbiter_ms`] as a duration.
+    pub fn arbiter(&self) -> Duration {
+        Duration::from_millis(self.arbiter_ms.into())
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// One sentence that says what is wrong, where, and what to do.
+    pub fn load(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| {
+            format!("cannot read the configuration {}; `futago node --example` prints one to start from", path.display())
+        })?;
+        let mut config = Self::parse(&text)
+            .with_context(|| format!("the configuration {} is not usable", path.display()))?;
+        config.resolve(path.parent().unwrap_or(Path::new("")));
+        Ok(config)
+    }
+
+    /// Reads and checks the text of a file; paths stay as they are.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
+        let config: Self = toml::from_str(text).map_err(|error| explain(text, &error))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The text of a complete commented file to start from.
+    pub fn example() -> &'static str {
+        example::EXAMPLE
+    }
+
+    /// The identity behind the machine's name.
+    pub fn machine_id(&self) -> MachineId {
+        machine_id(&self.machine.name)
+    }
+
+    /// The node's certificate files.
+    pub fn key_files(&self) -> NodeKeyFiles {
+        NodeKeyFiles {
+            authority: self.keys.authority.clone(),
+            certificate: self.keys.certificate.clone(),
+            key: self.keys.key.clone(),
+        }
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let timeouts = &self.timeouts;
+        ensure!(
+            !self.machine.name.is_empty() && !self.node.name.is_empty(),
+            "`machine.name` and `node.name` must not be empty"
+        );
+        if self.machine.kernel.is_none() && self.machine.bios.is_none() {
+            bail!("neither `machine.kernel` nor `machine.bios` is given; name the image to boot");
+        }
+        ensure!(
+            timeouts.heartbeat_ms >= 1,
+            "`timeouts.heartbeat_ms` must be at least 1"
+        );
+        ensure!(
+            timeouts.suspicion_ms >= timeouts.heartbeat_ms.saturating_mul(3),
+            "`timeouts.suspicion_ms` ({}) must be at least three times `timeouts.heartbeat_ms` ({})",
+            timeouts.suspicion_ms,
+            timeouts.heartbeat_ms
+        );
+        ensure!(
+            timeouts.arbiter_ms >= 10,
+            "`timeouts.arbiter_ms` must be at least 10"
+        );
+        if self.node.peers.contains(&self.node.listen) {
+            bail!(
+                "`node.peers` names this node's own address {}; remove it",
+                self.node.listen
+            );
+        }
+        Ok(())
+    }
+
+    fn resolve(&mut self, base: &Path) {
+        let resolve = |path: &mut PathBuf| *path = base.join(&*path);
+        let optional = [
+            &mut self.machine.kernel,
+            &mut self.machine.initrd,
+            &mut self.machine.bios,
+            &mut self.machine.network,
+            &mut self.node.console,
+            &mut self.node.record,
+        ];
+        optional.into_iter().flatten().for_each(resolve);
+        resolve(&mut self.node.control);
+        resolve(&mut self.keys.authority);
+        resolve(&mut self.keys.certificate);
+        resolve(&mut self.keys.key);
+        resolve(&mut self.arbiter.directory);
+    }
+}
+
+/// The parser's error as one sentence with the line that it is about.
+fn explain(text: &str, error: &toml::de::Error) -> anyhow::Error {
+    let message = error.message().trim_end().replace('\n', "; ");
+    match error.span() {
+        Some(span) => {
+            let before = &text.as_bytes()[..span.start.min(text.len())];
+            let line = before.iter().filter(|&&byte| byte == b'\n').count();
+            let shown = text.lines().nth(line).unwrap_or_default();
+            let shown = shown.split(" #").next().unwrap_or_default().trim();
+            if shown.is_empty() {
+                anyhow::anyhow!("{message}")
+            } else {
+                anyhow::anyhow!("line {}, `{shown}`: {message}", line + 1)
+            }
+        }
+        None => anyhow::anyhow!("{message}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_error(from: &str, to: &str, expected: &str) {
+        let text = Config::example().replacen(from, to, 1);
+        assert_ne!(text, Config::example(), "`{from}` is not in the example");
+        let message = format!("{:#}", Config::parse(&text).unwrap_err());
+        assert!(message.contains(expected), "{message}");
+        assert!(!message.contains('\n'), "{message}");
+    }
+
+    #[test]
+    fn the_example_is_a_configuration() {
+        let config = Config::parse(Config::example()).unwrap();
+        assert_eq!(
+            config.timeouts,
+            TimeoutsConfig::default(),
+            "the example shows the defaults"
+        );
+        assert_eq!(config.machine.memory, MemorySize::default());
+        assert_eq!(config.machine.mac, MacAddress::default());
+    }
+
+    #[test]
+    fn each_mistake_is_explained_in_one_sentence() {
+        check_error(
+            "kernel =",
+            "kernal =",
+            "`kernal = \"vmlinux\"`: unknown field `kernal`",
+        );
+        check_error(
+            "memory = \"256M\"",
+            "memory = \"12X\"",
+            "memory sizes are written like",
+        );
+        check_error("mac = \"52:", "mac = \"53:", "group address");
+        check_error("listen = \"127.0.0.1:7401\"", "listen = \"here\"", "line ");
+        check_error("listen = \"127.0.0.1:7401\"", "", "missing field `listen`");
+        check_error(
+            "suspicion_ms = 80",
+            "suspicion_ms = 20",
+            "at least three times",
+        );
+        check_error("[arbiter]", "[arbiter", "line ");
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("node.toml");
+        std::fs::write(&path, Config::example()).unwrap();
+        let config = Config::load(&path).unwrap();
+        assert_eq!(
+            config.machine.kernel,
+            Some(directory.path().join("vmlinux"))
+        );
+        let error = Config::load(&directory.path().join("none.toml")).unwrap_err();
+        assert!(error.to_string().contains("cannot read the configuration"));
+    }
+}

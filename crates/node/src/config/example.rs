@@ -1,0 +1,42 @@
+//! The commented configuration that users start from. A test parses it.
+
+pub(super) const EXAMPLE: &str = r#"# One host's side of a protected machine: futago node --config FILE
+# Relative paths are relative to this file.
+
+# The machine: the same on every node.
+[machine]
+name = "demo"               # names the machine among all that share an arbiter
+kernel = "vmlinux"          # the kernel image to boot
+initrd = "initrd.cpio"      # optional
+append = "console=ttyS0"    # the kernel's command line
+# bios = "fw_jump.bin"      # M-mode firmware instead of the built-in SBI
+memory = "256M"             # 16M to 64G
+network = "switch.sock"     # socket of `futago switch`; leave out for no network
+mac = "52:54:00:12:34:56"   # the guest's MAC address
+
+# This node.
+[node]
+name = "a"                          # for logs and status
+listen = "127.0.0.1:7401"           # UDP address of the log channel
+peers = ["127.0.0.1:7402"]          # where the other nodes listen
+control = "a.sock"                  # for futago status, console, stop
+may_start = true                    # may start the machine where it runs nowhere; else it only joins
+# console = "a.console"             # the guest's console is appended here
+# record = "records"                # record what the machine does, into this directory
+
+# Certificates: `futago keys` makes them.
+[keys]
+authority = "keys/authority.pem"
+certificate = "keys/a.pem"
+key = "keys/a.key"
+
+# The record that says who is the machine: a directory on a filesystem that all nodes share.
+[arbiter]
+directory = "arbiter"
+
+# Patience, in milliseconds.
+[timeouts]
+heartbeat_ms = 10           # between two signs of life
+suspicion_ms = 80           # silence after which a peer is suspected
+arbiter_ms = 2000           # after which an arbiter without answer is unreachable
+"#;

@@ -1,0 +1,138 @@
+//! Values that are written in a way of their own: sizes and MAC addresses.
+
+use serde::{Deserialize, Deserializer, de};
+use std::fmt;
+use std::str::FromStr;
+
+/// Smallest guest memory, in bytes.
+const MEMORY_BYTES_MIN: u64 = 16 << 20;
+/// Largest guest memory, in bytes.
+const MEMORY_BYTES_MAX: u64 = 64 << 30;
+/// The guest's memory where nothing else is said, in bytes.
+const MEMORY_BYTES_DEFAULT: u64 = 256 << 20;
+
+/// A size of guest memory, in bytes: whole MiB from 16M to 64G, written like `256M` or `1G`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemorySize(pub u64);
+
+impl Default for MemorySize {
+    fn default() -> Self {
+        Self(MEMORY_BYTES_DEFAULT)
+    }
+}
+
+impl FromStr for MemorySize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let malformed =
+            || format!("`{text}` is no memory size: memory sizes are written like `256M` or `1G`");
+        let (digits, shift) = match text.as_bytes().last() {
+            Some(b'M' | b'm') => (&text[..text.len() - 1], 20),
+            Some(b'G' | b'g') => (&text[..text.len() - 1], 30),
+            // As for QEMU, a bare number is in MiB.
+            _ => (text, 20),
+        };
+        let number: u64 = digits.parse().map_err(|_| malformed())?;
+        let bytes = number.checked_mul(1 << shift).ok_or_else(malformed)?;
+        if (MEMORY_BYTES_MIN..=MEMORY_BYTES_MAX).contains(&bytes) {
+            Ok(Self(bytes))
+        } else {
+            Err(format!(
+                "`{text}` is out of range: memory is from 16M to 64G"
+            ))
+        }
+    }
+}
+
+/// An Ethernet address of one station.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MacAddress(pub [u8; 6]);
+
+impl Default for MacAddress {
+    fn default() -> Self {
+        Self([0x52, 0x54, 0x00, 0x12, 0x34, 0x56])
+    }
+}
+
+impl FromStr for MacAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let malformed =
+            || format!("`{text}` is no MAC address: they are written like `52:54:00:12:34:56`");
+        let mut address = [0u8; 6];
+        let mut parts = text.split(':');
+        for byte in &mut address {
+            let part = parts
+                .next()
+                .filter(|part| part.len() == 2)
+                .ok_or_else(malformed)?;
+            *byte = u8::from_str_radix(part, 16).map_err(|_| malformed())?;
+        }
+        if parts.next().is_some() {
+            return Err(malformed());
+        }
+        if address[0] & 1 != 0 || address == [0; 6] {
+            return Err(format!(
+                "`{text}` is a group address or zero: the first byte must be even, as in `52:54:00:12:34:56`"
+            ));
+        }
+        Ok(Self(address))
+    }
+}
+
+impl fmt::Display for MacAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+impl fmt::Debug for MacAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl<'de> Deserialize<'de> for MemorySize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for MacAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_addresses() {
+        assert_eq!("1G".parse(), Ok(MemorySize(1 << 30)));
+        assert_eq!("64".parse(), Ok(MemorySize(64 << 20)));
+        for wrong in ["", "M", "1T", "1M", "99999999999999G", "65G", "-1G"] {
+            assert!(wrong.parse::<MemorySize>().is_err(), "{wrong}");
+        }
+        let mac = MacAddress::default();
+        assert_eq!(mac.to_string().parse(), Ok(mac));
+        for wrong in [
+            "",
+            "52:54",
+            "52:54:00:12:34:56:78",
+            "01:00:00:00:00:00",
+            "0:0:0:0:0:0",
+            "+2:54:00:12:34:5é",
+        ] {
+            assert!(wrong.parse::<MacAddress>().is_err(), "{wrong}");
+        }
+    }
+}

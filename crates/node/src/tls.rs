@@ -1,0 +1,153 @@
+//! TLS for the log channel: both ends show a certificate of the machine's own authority, or there is no connection.
+
+use crate::keys::NodeKeyFiles;
+use anyhow::{Context, anyhow};
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use rustls::RootCertStore;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::version::TLS13;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Names the protocol inside TLS. The version of what is spoken is in the handshake, where it can be explained.
+const ALPN: &[u8] = b"futago";
+
+/// What a node shows and accepts.
+pub struct TlsIdentity {
+    /// For connections that come in.
+    pub server: Arc<QuicServerConfig>,
+    /// For connections that go out.
+    pub client: Arc<QuicClientConfig>,
+    /// A secret that only this node's key holder can know, the same after a restart.
+    pub reset_secret: [u8; 32],
+}
+
+impl fmt::Debug for TlsIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsIdentity")
+    }
+}
+
+/// Reads a node's certificate files.
+///
+/// # Errors
+/// A file that is missing, is no PEM, or does not belong to the others.
+pub fn load_identity(files: &NodeKeyFiles) -> anyhow::Result<TlsIdentity> {
+    let provider: Arc<CryptoProvider> = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    for certificate in read_certificates(&files.authority)? {
+        roots.add(certificate).with_context(|| {
+            format!(
+                "{} holds no usable authority certificate",
+                files.authority.display()
+            )
+        })?;
+    }
+    let roots = Arc::new(roots);
+    let chain = read_certificates(&files.certificate)?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| {
+        anyhow!(
+            "cannot read the private key {}: {error}; `futago keys` creates one",
+            files.key.display()
+        )
+    })?;
+    let reset_secret = blake3::derive_key("futago 2026 stateless reset", key.secret_der());
+
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
+            .build()
+            .context("cannot set up the check of peers' certificates")?;
+    let mismatch = || {
+        format!(
+            "the certificate {} and the key {} do not belong together",
+            files.certificate.display(),
+            files.key.display()
+        )
+    };
+    let mut server = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&[&TLS13])
+        .context("TLS 1.3 is missing")?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain.clone(), key.clone_key())
+        .with_context(mismatch)?;
+    server.alpn_protocols = vec![ALPN.to_vec()];
+    let mut client = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])
+        .context("TLS 1.3 is missing")?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)
+        .with_context(mismatch)?;
+    client.alpn_protocols = vec![ALPN.to_vec()];
+    Ok(TlsIdentity {
+        server: Arc::new(QuicServerConfig::try_from(server).context("TLS does not suit QUIC")?),
+        client: Arc::new(QuicClientConfig::try_from(client).context("TLS does not suit QUIC")?),
+        reset_secret,
+    })
+}
+
+fn read_certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let unreadable = |error| {
+        anyhow!(
+            "cannot read the certificate {}: {error}; `futago keys` creates one",
+            path.display()
+        )
+    };
+    let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
+        .map_err(unreadable)?
+        .collect::<Result<_, _>>()
+        .map_err(unreadable)?;
+    if certificates.is_empty() {
+        return Err(anyhow!(
+            "{} holds no certificate; `futago keys` creates one",
+            path.display()
+        ));
+    }
+    Ok(certificates)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::create_keys;
+
+    #[test]
+    fn wrong_files_are_explained() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = create_keys(directory.path(), &["a".to_owned(), "b".to_owned()]).unwrap();
+        let identity = load_identity(&files[0]).unwrap();
+        assert_eq!(
+            identity.reset_secret,
+            load_identity(&files[0]).unwrap().reset_secret
+        );
+        let check = |files: NodeKeyFiles, text: &str| {
+            let message = format!("{:#}", load_identity(&files).unwrap_err());
+            assert!(message.contains(text), "{message}");
+        };
+        let own = files[0].clone();
+        check(
+            NodeKeyFiles {
+                key: files[1].key.clone(),
+                ..own.clone()
+            },
+            "do not belong together",
+        );
+        check(
+            NodeKeyFiles {
+                key: directory.path().join("x"),
+                ..own.clone()
+            },
+            "cannot read the private key",
+        );
+        check(
+            NodeKeyFiles {
+                authority: own.key.clone(),
+                ..own
+            },
+            "holds no certificate",
+        );
+    }
+}

@@ -1,0 +1,241 @@
+//! Dialling and accepting. Both ends of a pair may do both; the registry sees to it that one connection comes of it.
+
+use super::connection::{describe, serve};
+use super::endpoint::{CLOSE_DUPLICATE, CLOSE_REFUSED};
+use super::handshake::{self, HandshakeError, Hello, Reply, sanitize};
+use super::registry::Registry;
+use crate::keys::NODE_SERVER_NAME;
+use quinn::ConnectionError;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// First pause after a dial that failed; it doubles up to [`BACKOFF_MAX`].
+const BACKOFF_MIN: Duration = Duration::from_millis(50);
+/// Longest pause between two dials.
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// Pause after a dial that the other side turned away, which will not change soon.
+const BACKOFF_REFUSED: Duration = Duration::from_secs(3);
+/// A peer must have said who it is within this time.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(3);
+/// Peers that may be in their handshake at once; further ones are turned away.
+const HANDSHAKES_MAX: usize = 64;
+/// TLS errors are QUIC transport errors from this code on (RFC 9001, 4.8).
+const CRYPTO_ERRORS: std::ops::RangeInclusive<u64> = 0x100..=0x1ff;
+
+/// How a dial ended without a connection that was served.
+enum DialEnd {
+    /// Nobody there, or the network broke.
+    Unreachable,
+    /// There is another connection to the same node.
+    Duplicate,
+    /// One of the two does not want the other.
+    Refused(String),
+}
+
+type Streams = (quinn::SendStream, quinn::RecvStream);
+
+/// Keeps a connection to `address` for as long as the node lives.
+pub(super) async fn dial(endpoint: quinn::Endpoint, address: SocketAddr, registry: Arc<Registry>) {
+    let mut backoff = BACKOFF_MIN;
+    let mut last_refusal = String::new();
+    loop {
+        let changed = registry.changed.notified();
+        if !registry.start_dial(address) {
+            changed.await;
+            continue;
+        }
+        let outcome = timeout(HANDSHAKE_MAX, introduce(&endpoint, address, &registry)).await;
+        let registered = match outcome {
+            Ok(Ok((connection, peer, streams))) => {
+                if let Some(queue) = registry.register(peer.node, &connection) {
+                    Ok((connection, peer, streams, queue))
+                } else {
+                    connection.close(CLOSE_DUPLICATE, b"there is a connection already");
+                    Err(DialEnd::Duplicate)
+                }
+            }
+            Ok(Err(end)) => Err(end),
+            Err(_) => Err(DialEnd::Unreachable),
+        };
+        registry.end_dial(address);
+        match registered {
+            Ok((connection, peer, streams, queue)) => {
+                serve(&registry, connection, peer, streams, queue).await;
+                backoff = BACKOFF_MIN;
+                last_refusal.clear();
+            }
+            Err(DialEnd::Refused(reason)) => {
+                // Counted and told once, not with each try.
+                if reason != last_refusal {
+                    last_refusal.clone_from(&reason);
+                    registry.refuse(address, reason).await;
+                }
+                sleep(BACKOFF_REFUSED).await;
+                continue;
+            }
+            Err(DialEnd::Unreachable | DialEnd::Duplicate) => {}
+        }
+        if registry.events.is_closed() {
+            return;
+        }
+        sleep(backoff).await;
+        backoff = (backoff * 2).min(BACKOFF_MAX);
+    }
+}
+
+async fn introduce(
+    endpoint: &quinn::Endpoint,
+    address: SocketAddr,
+    registry: &Registry,
+) -> Result<(quinn::Connection, Hello, Streams), DialEnd> {
+    let connecting = endpoint
+        .connect(address, NODE_SERVER_NAME)
+        .map_err(|error| DialEnd::Refused(error.to_string()))?;
+    let connection = connecting.await.map_err(|error| lost(&error))?;
+    match greet(&connection, &registry.config.hello).await {
+        Ok((peer, streams)) => Ok((connection, peer, streams)),
+        Err(error) => {
+            // The peer's close says more than the stream that broke with it.
+            if let Some(reason) = connection.close_reason() {
+                return Err(lost(&reason));
+            }
+            connection.close(
+                CLOSE_REFUSED,
+                registry.config.hello.refusal(&error).as_bytes(),
+            );
+            Err(match error {
+                HandshakeError::Duplicate => DialEnd::Duplicate,
+                error => DialEnd::Refused(error.to_string()),
+            })
+        }
+    }
+}
+
+/// The dialler's half of the handshake.
+async fn greet(
+    connection: &quinn::Connection,
+    me: &Hello,
+) -> Result<(Hello, Streams), HandshakeError> {
+    let lost = |error: ConnectionError| HandshakeError::Refused(describe(&error));
+    let (mut send, mut receive) = connection.open_bi().await.map_err(lost)?;
+    handshake::write(&mut send, me).await?;
+    match handshake::read(&mut receive).await? {
+        Reply::Accepted(peer) => {
+            me.check(&peer)?;
+            Ok((peer, (send, receive)))
+        }
+        Reply::Duplicate => Err(HandshakeError::Duplicate),
+        Reply::Refused(reason) => Err(HandshakeError::Refused(sanitize(&reason))),
+    }
+}
+
+fn lost(error: &ConnectionError) -> DialEnd {
+    match error {
+        ConnectionError::TransportError(inner) if CRYPTO_ERRORS.contains(&u64::from(inner.code)) => {
+            DialEnd::Refused(format!(
+                "its certificate is not of this machine's authority ({}); give both nodes keys of the same `futago keys` run",
+                sanitize(&inner.reason)
+            ))
+        }
+        ConnectionError::ConnectionClosed(close) if CRYPTO_ERRORS.contains(&u64::from(close.error_code)) => {
+            DialEnd::Refused(
+                "it does not accept this node's certificate; give both nodes keys of the same `futago keys` run"
+                    .to_owned(),
+            )
+        }
+        ConnectionError::ApplicationClosed(close) if close.error_code == CLOSE_REFUSED => {
+            DialEnd::Refused(describe(error))
+        }
+        ConnectionError::ApplicationClosed(close) if close.error_code == CLOSE_DUPLICATE => DialEnd::Duplicate,
+        _ => DialEnd::Unreachable,
+    }
+}
+
+/// Takes connections that come in, for as long as the node lives.
+pub(super) async fn accept(endpoint: quinn::Endpoint, registry: Arc<Registry>) {
+    let places = Arc::new(tokio::sync::Semaphore::new(HANDSHAKES_MAX));
+    while let Some(incoming) = endpoint.accept().await {
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            incoming.refuse();
+            continue;
+        };
+        let registry = Arc::clone(&registry);
+        tokio::spawn(async move {
+            let address = incoming.remote_address();
+            let admitted = timeout(HANDSHAKE_MAX, admit(incoming, &registry)).await;
+            drop(place);
+            match admitted {
+                Ok(Ok(Some((connection, peer, streams, queue)))) => {
+                    serve(&registry, connection, peer, streams, queue).await;
+                }
+                Ok(Ok(None)) => {}
+                Ok(Err(reason)) => registry.refuse(address, reason).await,
+                Err(_) => {
+                    registry
+                        .refuse(address, "it did not say who it is".to_owned())
+                        .await;
+                }
+            }
+        });
+    }
+}
+
+type Admitted = (quinn::Connection, Hello, Streams, super::registry::Queue);
+
+/// The acceptor's half of the handshake; none for a duplicate, and for one that went away by itself.
+async fn admit(incoming: quinn::Incoming, registry: &Registry) -> Result<Option<Admitted>, String> {
+    let connection = match incoming.await {
+        Ok(connection) => connection,
+        Err(error) => {
+            return match lost(&error) {
+                DialEnd::Refused(reason) => Err(reason),
+                DialEnd::Unreachable | DialEnd::Duplicate => Ok(None),
+            };
+        }
+    };
+    let Ok((mut send, mut receive)) = connection.accept_bi().await else {
+        return Ok(None);
+    };
+    let me = &registry.config.hello;
+    let checked = match handshake::read::<Hello>(&mut receive).await {
+        Ok(peer) => me.check(&peer).map(|()| peer),
+        Err(error) => Err(error),
+    };
+    let peer = match checked {
+        Ok(peer) => peer,
+        Err(HandshakeError::Frame(super::FrameError::Read(_))) => return Ok(None),
+        Err(error) => {
+            let refusal = Reply::Refused(me.refusal(&error));
+            turn_away(&connection, &mut send, &refusal).await;
+            return Err(error.to_string());
+        }
+    };
+    let queue = if registry.gives_way(peer.node, connection.remote_address()) {
+        None
+    } else {
+        registry.register(peer.node, &connection)
+    };
+    let Some(queue) = queue else {
+        turn_away(&connection, &mut send, &Reply::Duplicate).await;
+        return Ok(None);
+    };
+    if handshake::write(&mut send, &Reply::Accepted(me.clone()))
+        .await
+        .is_err()
+    {
+        registry.unregister(peer.node);
+        return Ok(None);
+    }
+    Ok(Some((connection, peer, (send, receive), queue)))
+}
+
+/// Says why, and leaves the closing to the other side, so that the reply is read before the connection is gone.
+async fn turn_away(connection: &quinn::Connection, send: &mut quinn::SendStream, reply: &Reply) {
+    if handshake::write(send, reply).await.is_ok() {
+        let _ = send.finish();
+        let _ = timeout(HANDSHAKE_MAX / 2, connection.closed()).await;
+    }
+    connection.close(CLOSE_REFUSED, b"the handshake failed");
+}

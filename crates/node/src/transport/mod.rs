@@ -1,0 +1,203 @@
+//! The log channel: QUIC between the nodes of one machine, both ends known by certificate.
+//!
+//! Each pair of nodes has one connection, whoever dialled it. On it run
+//! - one bidirectional stream of frames: the handshake, then [`replication::Message`]s in order;
+//! - heartbeats, as datagrams;
+//! - one unidirectional stream per state transfer, of lower priority, so that bulk never delays the log.
+//!
+//! A connection is a task of its own. It shares with the rest only the [`registry`](self) of who is connected, and
+//! speaks to the node by [`TransportEvent`]s.
+
+mod bulk;
+mod connection;
+mod dial;
+mod endpoint;
+mod frame;
+mod handshake;
+mod registry;
+
+pub use bulk::TransferProgress;
+pub use frame::{FRAME_BYTES_MAX, FrameError, decode_message, encode_message, split_message};
+pub use handshake::{BUILD, HandshakeError, Hello, PROTOCOL_VERSION};
+
+use crate::tls::TlsIdentity;
+use bytes::Bytes;
+use registry::{Outgoing, Registry};
+use replication::{Message, NodeId, TransferId};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// What a node brings to its log channel.
+#[derive(Clone, Debug)]
+pub struct TransportConfig {
+    /// What this node says of itself.
+    pub hello: Hello,
+    /// UDP address to listen on, and to dial from.
+    pub listen: SocketAddr,
+    /// Addresses to dial.
+    pub peers: Vec<SocketAddr>,
+    /// Silence after which a connection is given up. Longer than the protocol's suspicion.
+    pub idle_timeout: Duration,
+    /// Largest state that a peer may send, in bytes.
+    pub state_bytes_max: u64,
+}
+
+/// What the log channel tells the node. In order for each peer.
+#[derive(Debug)]
+pub enum TransportEvent {
+    /// A peer of this machine and version is connected.
+    Connected {
+        /// Its identity.
+        peer: NodeId,
+        /// Its name, for people.
+        name: String,
+        /// Its address.
+        address: SocketAddr,
+    },
+    /// The connection to a peer is gone.
+    Disconnected {
+        /// The peer.
+        peer: NodeId,
+        /// Why, as a phrase.
+        cause: String,
+    },
+    /// A message came in.
+    Message {
+        /// From whom.
+        from: NodeId,
+        /// What.
+        message: Message,
+    },
+    /// The bulk of a state transfer has come in whole.
+    StateReceived {
+        /// From whom.
+        from: NodeId,
+        /// Which transfer.
+        transfer: TransferId,
+        /// Its bytes.
+        state: Bytes,
+    },
+    /// The bulk of a state transfer has been handed to the network whole.
+    StateSent {
+        /// To whom.
+        to: NodeId,
+        /// Which transfer.
+        transfer: TransferId,
+    },
+    /// A peer was turned away, or turned this node away.
+    Refused {
+        /// Its address.
+        address: SocketAddr,
+        /// Why, as a sentence.
+        reason: String,
+    },
+}
+
+/// What the log channel counts, since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TransportCounters {
+    /// Peers turned away: unknown certificate, other version, other machine, malformed bytes.
+    pub refused: u64,
+    /// Bytes of messages sent, before QUIC's own framing.
+    pub bytes_sent: u64,
+    /// Bytes of messages received.
+    pub bytes_received: u64,
+}
+
+/// The log channel of one node.
+#[derive(Debug)]
+pub struct Transport {
+    registry: Arc<Registry>,
+    endpoint: quinn::Endpoint,
+    local_address: SocketAddr,
+}
+
+impl Transport {
+    /// Binds the socket and starts to listen and to dial. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// The address cannot be bound.
+    pub fn start(
+        config: TransportConfig,
+        identity: &TlsIdentity,
+        events: mpsc::Sender<TransportEvent>,
+    ) -> anyhow::Result<Self> {
+        let endpoint = endpoint::bind(&config, identity)?;
+        let local_address = endpoint.local_addr()?;
+        let registry = Arc::new(Registry::new(config, events));
+        tokio::spawn(dial::accept(endpoint.clone(), Arc::clone(&registry)));
+        for &address in &registry.config.peers {
+            tokio::spawn(dial::dial(endpoint.clone(), address, Arc::clone(&registry)));
+        }
+        Ok(Self {
+            registry,
+            endpoint,
+            local_address,
+        })
+    }
+
+    /// The address that was bound.
+    pub fn local_address(&self) -> SocketAddr {
+        self.local_address
+    }
+
+    /// Sends a message. Where there is no connection it is lost, as on a cut network; a peer that does not
+    /// read is disconnected.
+    pub fn send(&self, to: NodeId, message: Message) {
+        if matches!(message, Message::Heartbeat { .. }) {
+            self.registry.send_datagram(to, encode_message(&message));
+            return;
+        }
+        for part in split_message(message) {
+            self.registry
+                .send(to, Outgoing::Frame(encode_message(&part)));
+        }
+    }
+
+    /// Sends the bulk of a state transfer beside the messages. Its progress can be read from the result.
+    pub fn send_state(
+        &self,
+        to: NodeId,
+        transfer: TransferId,
+        state: Bytes,
+    ) -> Arc<TransferProgress> {
+        let progress = Arc::new(TransferProgress::new(transfer, state.len() as u64));
+        self.registry.send(
+            to,
+            Outgoing::State {
+                state,
+                progress: Arc::clone(&progress),
+            },
+        );
+        progress
+    }
+
+    /// The state that is coming in, if any.
+    pub fn receiving(&self) -> Option<Arc<TransferProgress>> {
+        self.registry.receiving()
+    }
+
+    /// Stops what is under way for a transfer.
+    pub fn abandon(&self, transfer: TransferId) {
+        self.registry.abandon(transfer);
+    }
+
+    /// The counters.
+    pub fn counters(&self) -> TransportCounters {
+        self.registry.counters()
+    }
+
+    /// Round-trip time to a peer as QUIC measures it.
+    pub fn round_trip(&self, peer: NodeId) -> Option<Duration> {
+        self.registry.round_trip(peer)
+    }
+
+    /// Closes every connection, telling the peers so, and waits (briefly) for the farewell to leave.
+    pub async fn close(self, reason: &str) {
+        self.endpoint
+            .close(endpoint::CLOSE_LEAVING, reason.as_bytes());
+        let _ = tokio::time::timeout(endpoint::FAREWELL_MAX, self.endpoint.wait_idle()).await;
+    }
+}

@@ -1,0 +1,225 @@
+//! Who is connected. The one thing that the tasks of the log channel share, so that two nodes that dial each other end
+//! up with one connection, and so that the node can send without knowing tasks.
+
+use super::bulk::TransferProgress;
+use super::endpoint::CLOSE_REFUSED;
+use super::{TransportConfig, TransportCounters, TransportEvent};
+use bytes::Bytes;
+use replication::{NodeId, TransferId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, watch};
+
+/// Bytes that may wait for one peer before it counts as not reading.
+const QUEUE_BYTES_MAX: usize = 256 << 20;
+/// Items that may wait for one peer.
+const QUEUE_ITEMS_MAX: usize = 64 << 10;
+
+/// What waits to be sent to a peer.
+#[derive(Debug)]
+pub(super) enum Outgoing {
+    /// The payload of a frame.
+    Frame(Bytes),
+    /// The bulk of a transfer.
+    State {
+        /// All of it.
+        state: Bytes,
+        /// Updated while it is sent.
+        progress: Arc<TransferProgress>,
+    },
+}
+
+/// The receiving side of a peer's queue, held by its task.
+#[derive(Debug)]
+pub(super) struct Queue {
+    pub(super) frames: mpsc::Receiver<Bytes>,
+    pub(super) state: watch::Receiver<Option<(Bytes, Arc<TransferProgress>)>>,
+    pub(super) queued_bytes: Arc<AtomicUsize>,
+}
+
+#[derive(Debug)]
+struct Peer {
+    connection: quinn::Connection,
+    address: SocketAddr,
+    frames: mpsc::Sender<Bytes>,
+    state: watch::Sender<Option<(Bytes, Arc<TransferProgress>)>>,
+    queued_bytes: Arc<AtomicUsize>,
+}
+
+#[derive(Debug)]
+pub(super) struct Registry {
+    pub(super) config: TransportConfig,
+    pub(super) events: mpsc::Sender<TransportEvent>,
+    /// Something in the registry changed: whoever waits for that looks again.
+    pub(super) changed: Notify,
+    table: Mutex<Table>,
+    refused: AtomicU64,
+    pub(super) bytes_sent: AtomicU64,
+    pub(super) bytes_received: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    peers: BTreeMap<NodeId, Peer>,
+    dialing: BTreeSet<SocketAddr>,
+    receiving: Option<Arc<TransferProgress>>,
+}
+
+impl Registry {
+    pub(super) fn new(config: TransportConfig, events: mpsc::Sender<TransportEvent>) -> Self {
+        Self {
+            config,
+            events,
+            changed: Notify::new(),
+            table: Mutex::default(),
+            refused: AtomicU64::new(0),
+            bytes_sent: AtomicU64::new(0),
+            bytes_received: AtomicU64::new(0),
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // Each change below is a single map operation: a panic elsewhere leaves no half-made state.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a dial to `address` may start now: not while its node is connected.
+    pub(super) fn start_dial(&self, address: SocketAddr) -> bool {
+        let mut table = self.table();
+        let connected = table.peers.values().any(|peer| peer.address == address);
+        !connected && table.dialing.insert(address)
+    }
+
+    pub(super) fn end_dial(&self, address: SocketAddr) {
+        self.table().dialing.remove(&address);
+    }
+
+    /// Whether a connection that `peer` dialled from `address` should give way: to one that exists, or to a dial of ours,
+    /// which wins if our identity is the lower one.
+    pub(super) fn gives_way(&self, peer: NodeId, address: SocketAddr) -> bool {
+        let table = self.table();
+        table.peers.contains_key(&peer)
+            || (table.dialing.contains(&address) && self.config.hello.node < peer)
+    }
+
+    /// Registers a connection; none if there is one to that peer already.
+    pub(super) fn register(&self, peer: NodeId, connection: &quinn::Connection) -> Option<Queue> {
+        let (frames, frames_out) = mpsc::channel(QUEUE_ITEMS_MAX);
+        let (state, state_out) = watch::channel(None);
+        let queued_bytes = Arc::new(AtomicUsize::new(0));
+        let mut table = self.table();
+        if table.peers.contains_key(&peer) {
+            return None;
+        }
+        table.peers.insert(
+            peer,
+            Peer {
+                connection: connection.clone(),
+                address: connection.remote_address(),
+                frames,
+                state,
+                queued_bytes: Arc::clone(&queued_bytes),
+            },
+        );
+        drop(table);
+        self.changed.notify_waiters();
+        Some(Queue {
+            frames: frames_out,
+            state: state_out,
+            queued_bytes,
+        })
+    }
+
+    pub(super) fn unregister(&self, peer: NodeId) {
+        self.table().peers.remove(&peer);
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn send(&self, to: NodeId, outgoing: Outgoing) {
+        let table = self.table();
+        let Some(peer) = table.peers.get(&to) else {
+            return;
+        };
+        match outgoing {
+            Outgoing::Frame(payload) => {
+                let bytes = payload.len();
+                let queued = peer.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
+                if queued + bytes > QUEUE_BYTES_MAX || peer.frames.try_send(payload).is_err() {
+                    peer.connection
+                        .close(CLOSE_REFUSED, b"you do not read what is sent to you");
+                }
+                self.bytes_sent.fetch_add(bytes as u64, Ordering::Relaxed);
+            }
+            Outgoing::State { state, progress } => {
+                peer.state.send_replace(Some((state, progress)));
+            }
+        }
+    }
+
+    pub(super) fn send_datagram(&self, to: NodeId, payload: Bytes) {
+        if let Some(peer) = self.table().peers.get(&to) {
+            self.bytes_sent
+                .fetch_add(payload.len() as u64, Ordering::Relaxed);
+            // A heartbeat that cannot be sent is a heartbeat that is missing, which is what it is there to show.
+            let _ = peer.connection.send_datagram(payload);
+        }
+    }
+
+    pub(super) fn abandon(&self, transfer: TransferId) {
+        let mut table = self.table();
+        for peer in table.peers.values() {
+            peer.state.send_if_modified(|job| {
+                let is_it = job
+                    .as_ref()
+                    .is_some_and(|(_, progress)| progress.transfer() == transfer);
+                if is_it {
+                    *job = None;
+                }
+                is_it
+            });
+        }
+        if table
+            .receiving
+            .as_ref()
+            .is_some_and(|progress| progress.transfer() == transfer)
+        {
+            table.receiving = None;
+        }
+    }
+
+    pub(super) fn set_receiving(&self, progress: Arc<TransferProgress>) {
+        self.table().receiving = Some(progress);
+    }
+
+    pub(super) fn receiving(&self) -> Option<Arc<TransferProgress>> {
+        self.table().receiving.clone()
+    }
+
+    pub(super) fn round_trip(&self, peer: NodeId) -> Option<Duration> {
+        self.table()
+            .peers
+            .get(&peer)
+            .map(|peer| peer.connection.rtt())
+    }
+
+    pub(super) fn counters(&self) -> TransportCounters {
+        TransportCounters {
+            refused: self.refused.load(Ordering::Relaxed),
+            bytes_sent: self.bytes_sent.load(Ordering::Relaxed),
+            bytes_received: self.bytes_received.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Counts and reports a peer that was turned away.
+    pub(super) async fn refuse(&self, address: SocketAddr, reason: String) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        // Nobody listens any more when the node is about to end.
+        let _ = self
+            .events
+            .send(TransportEvent::Refused { address, reason })
+            .await;
+    }
+}

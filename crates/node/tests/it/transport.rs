@@ -1,0 +1,325 @@
+//! The log channel between real endpoints on loopback.
+
+use bytes::Bytes;
+use node::keys::create_keys;
+use node::names;
+use node::tls::{TlsIdentity, load_identity};
+use node::transport::{BUILD, Hello, Transport, TransportConfig, TransportEvent};
+use replication::{Epoch, LogIndex, Message, NodeId, TransferId};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Node {
+    id: NodeId,
+    transport: Transport,
+    events: mpsc::Receiver<TransportEvent>,
+}
+
+fn identities(directory: &Path, names: &[&str]) -> Vec<TlsIdentity> {
+    let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+    let files = create_keys(directory, &names).unwrap();
+    files
+        .iter()
+        .map(|files| load_identity(files).unwrap())
+        .collect()
+}
+
+fn start(
+    identity: &TlsIdentity,
+    id: u128,
+    machine: &str,
+    listen: SocketAddr,
+    peers: &[SocketAddr],
+) -> Node {
+    let (sender, events) = mpsc::channel(64);
+    let config = TransportConfig {
+        hello: Hello {
+            build: BUILD.to_owned(),
+            machine: names::machine_id(machine),
+            machine_name: machine.to_owned(),
+            node: NodeId(id),
+            name: format!("node{id}"),
+        },
+        listen,
+        peers: peers.to_vec(),
+        idle_timeout: Duration::from_secs(2),
+        state_bytes_max: 64 << 20,
+    };
+    Node {
+        id: NodeId(id),
+        transport: Transport::start(config, identity, sender).unwrap(),
+        events,
+    }
+}
+
+impl Node {
+    async fn next(&mut self) -> TransportEvent {
+        timeout(PATIENCE, self.events.recv())
+            .await
+            .expect("an event comes in time")
+            .unwrap()
+    }
+
+    async fn expect_connected(&mut self) -> NodeId {
+        match self.next().await {
+            TransportEvent::Connected { peer, .. } => peer,
+            other => panic!("expected a connection, got {other:?}"),
+        }
+    }
+
+    async fn expect_refused(&mut self, text: &str) {
+        match self.next().await {
+            TransportEvent::Refused { reason, .. } => assert!(reason.contains(text), "{reason}"),
+            other => panic!("expected a refusal, got {other:?}"),
+        }
+    }
+}
+
+fn check(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(test);
+}
+
+fn any_port() -> SocketAddr {
+    "127.0.0.1:0".parse().unwrap()
+}
+
+/// A port that was free a moment ago, on a loopback address of the caller's own, where nobody else binds.
+fn free_address(host: u8) -> SocketAddr {
+    std::net::UdpSocket::bind(SocketAddr::from(([127, 0, 7, host], 0)))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
+
+fn append(first: u64, entries: usize) -> Message {
+    Message::Append {
+        epoch: Epoch(1),
+        first: LogIndex(first),
+        entries: (0..entries)
+            .map(|i| Bytes::from(vec![i as u8; 100]))
+            .collect(),
+        released: LogIndex(0),
+    }
+}
+
+#[test]
+fn two_nodes_that_dial_each_other_get_one_connection() {
+    check(async {
+        let keys = tempfile::tempdir().unwrap();
+        let identities = identities(keys.path(), &["a", "b"]);
+        let (at_a, at_b) = (free_address(1), free_address(2));
+        let mut a = start(&identities[0], 1, "m", at_a, &[at_b]);
+        let mut b = start(&identities[1], 2, "m", at_b, &[at_a]);
+        assert_eq!(a.expect_connected().await, b.id);
+        assert_eq!(b.expect_connected().await, a.id);
+        for index in 0..200 {
+            a.transport.send(b.id, append(1 + index * 3, 3));
+        }
+        b.transport
+            .send(a.id, Message::Heartbeat { epoch: Epoch(4) });
+        for index in 0..200 {
+            match b.next().await {
+                TransportEvent::Message { from, message } => {
+                    assert_eq!((from, message), (a.id, append(1 + index * 3, 3)));
+                }
+                other => panic!("expected a message, got {other:?}"),
+            }
+        }
+        assert!(matches!(
+            a.next().await,
+            TransportEvent::Message {
+                message: Message::Heartbeat { epoch: Epoch(4) },
+                ..
+            }
+        ));
+        assert_eq!(
+            a.transport.counters().refused + b.transport.counters().refused,
+            0
+        );
+        a.transport.close("node1 leaves").await;
+        match b.next().await {
+            TransportEvent::Disconnected { peer, cause } => {
+                assert_eq!(peer, NodeId(1));
+                assert!(cause.contains("node1 leaves"), "{cause}");
+            }
+            other => panic!("expected the end, got {other:?}"),
+        }
+    });
+}
+
+#[test]
+fn state_travels_beside_the_log_and_can_be_abandoned() {
+    check(async {
+        let keys = tempfile::tempdir().unwrap();
+        let identities = identities(keys.path(), &["a", "b"]);
+        let mut b = start(&identities[1], 2, "m", any_port(), &[]);
+        let mut a = start(
+            &identities[0],
+            1,
+            "m",
+            any_port(),
+            &[b.transport.local_address()],
+        );
+        a.expect_connected().await;
+        b.expect_connected().await;
+        let state = Bytes::from((0..20u32 << 20).map(|i| (i >> 8) as u8).collect::<Vec<_>>());
+        let progress = a.transport.send_state(b.id, TransferId(1), state.clone());
+        a.transport.abandon(TransferId(1));
+        let sent = a.transport.send_state(b.id, TransferId(2), state.clone());
+        a.transport.send(b.id, append(1, 1));
+        let mut messages = 0;
+        loop {
+            match b.next().await {
+                TransportEvent::Message { .. } => messages += 1,
+                TransportEvent::StateReceived {
+                    transfer,
+                    state: received,
+                    ..
+                } => {
+                    assert_eq!(transfer, TransferId(2));
+                    assert!(received == state, "the state is damaged");
+                    break;
+                }
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+        assert_eq!(messages, 1, "the log came first");
+        assert!(progress.bytes_done() < progress.bytes_total());
+        assert_eq!(sent.bytes_done(), state.len() as u64);
+        assert_eq!(
+            b.transport.receiving().unwrap().bytes_done(),
+            state.len() as u64
+        );
+        // What is larger than the machine is no state: the peer is dropped and counted.
+        a.transport
+            .send_state(b.id, TransferId(3), Bytes::from(vec![0; 65 << 20]));
+        b.expect_refused("larger than this machine").await;
+        assert!(matches!(
+            b.next().await,
+            TransportEvent::Disconnected { .. }
+        ));
+        assert_eq!(b.transport.counters().refused, 1);
+    });
+}
+
+#[test]
+fn strangers_are_refused_and_told_why() {
+    check(async {
+        let keys = tempfile::tempdir().unwrap();
+        let other_keys = tempfile::tempdir().unwrap();
+        let ours = identities(keys.path(), &["a", "b"]);
+        let theirs = identities(other_keys.path(), &["x"]);
+        let mut a = start(&ours[0], 1, "m", any_port(), &[]);
+        let at_a = a.transport.local_address();
+        let mut unknown = start(&theirs[0], 3, "m", any_port(), &[at_a]);
+        unknown.expect_refused("certificate").await;
+        a.expect_refused("certificate").await;
+        drop(unknown);
+        let mut other_machine = start(&ours[1], 4, "other", any_port(), &[at_a]);
+        other_machine.expect_refused("belongs to machine `m`").await;
+        a.expect_refused("belongs to machine `other`").await;
+        drop(other_machine);
+        let mut itself = start(&ours[1], 1, "m", any_port(), &[at_a]);
+        itself.expect_refused("this node itself").await;
+        a.expect_refused("this node itself").await;
+        assert_eq!(a.transport.counters().refused, 3);
+    });
+}
+
+#[test]
+fn a_node_that_vanishes_and_comes_back_is_connected_again() {
+    check(async {
+        let keys = tempfile::tempdir().unwrap();
+        let identities = identities(keys.path(), &["a", "b"]);
+        let mut b = start(&identities[1], 2, "m", free_address(3), &[]);
+        let at_b = b.transport.local_address();
+        let mut a = start(&identities[0], 1, "m", any_port(), &[at_b]);
+        a.expect_connected().await;
+        b.expect_connected().await;
+        b.transport.close("restart").await;
+        assert!(matches!(
+            a.next().await,
+            TransportEvent::Disconnected { .. }
+        ));
+        let mut b = start(&identities[1], 5, "m", at_b, &[]);
+        assert_eq!(a.expect_connected().await, NodeId(5));
+        assert_eq!(b.expect_connected().await, NodeId(1));
+    });
+}
+
+#[test]
+fn a_taken_port_is_explained() {
+    check(async {
+        let keys = tempfile::tempdir().unwrap();
+        let identity = &identities(keys.path(), &["a"])[0];
+        let a = start(identity, 1, "m", any_port(), &[]);
+        let config = TransportConfig {
+            hello: Hello {
+                build: BUILD.to_owned(),
+                machine: names::machine_id("m"),
+                machine_name: "m".to_owned(),
+                node: NodeId(2),
+                name: "b".to_owned(),
+            },
+            listen: a.transport.local_address(),
+            peers: Vec::new(),
+            idle_timeout: Duration::from_secs(2),
+            state_bytes_max: 1,
+        };
+        let error = Transport::start(config, identity, mpsc::channel(1).0).unwrap_err();
+        assert!(format!("{error:#}").contains("another program may use it"));
+    });
+}
+
+#[test]
+fn a_round_trip_is_quick() {
+    check(async {
+        let keys = tempfile::tempdir().unwrap();
+        let identities = identities(keys.path(), &["a", "b"]);
+        let mut b = start(&identities[1], 2, "m", any_port(), &[]);
+        let mut a = start(
+            &identities[0],
+            1,
+            "m",
+            any_port(),
+            &[b.transport.local_address()],
+        );
+        a.expect_connected().await;
+        b.expect_connected().await;
+        let mut round_trips = Vec::new();
+        for index in 1..=500 {
+            let start = Instant::now();
+            a.transport.send(b.id, append(index, 1));
+            let _ = b.next().await;
+            b.transport.send(
+                a.id,
+                Message::Acknowledge {
+                    epoch: Epoch(1),
+                    held: LogIndex(index),
+                    replayed: LogIndex(0),
+                },
+            );
+            let _ = a.next().await;
+            round_trips.push(start.elapsed());
+        }
+        round_trips.sort_unstable();
+        println!(
+            "round trip: p50 {:?}, p99 {:?}",
+            round_trips[250], round_trips[495]
+        );
+        assert!(
+            round_trips[250] < Duration::from_millis(20),
+            "{:?}",
+            round_trips[250]
+        );
+    });
+}
