@@ -114,8 +114,8 @@ pub struct TimeoutsConfig {
 impl Default for TimeoutsConfig {
     fn default() -> Self {
         Self {
-            heartbeat_ms: 10,
-            suspicion_ms: 80,
+            heartbeat_ms: 20,
+            suspicion_ms: 200,
             arbiter_ms: 2000,
         }
     }
@@ -296,8 +296,8 @@ mod tests {
         check_error("listen = \"127.0.0.1:7401\"", "listen = \"here\"", "line ");
         check_error("listen = \"127.0.0.1:7401\"", "", "missing field `listen`");
         check_error(
-            "suspicion_ms = 80",
-            "suspicion_ms = 20",
+            "suspicion_ms = 200",
+            "suspicion_ms = 50",
             "at least three times",
         );
         check_error("[arbiter]", "[arbiter", "line ");

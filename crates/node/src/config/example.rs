@@ -36,7 +36,7 @@ directory = "arbiter"
 
 # Patience, in milliseconds.
 [timeouts]
-heartbeat_ms = 10           # between two signs of life
-suspicion_ms = 80           # silence after which a peer is suspected
+heartbeat_ms = 20           # between two signs of life
+suspicion_ms = 200          # silence after which a peer is suspected
 arbiter_ms = 2000           # after which an arbiter without answer is unreachable
 "#;

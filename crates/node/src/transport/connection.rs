@@ -8,7 +8,7 @@ use super::handshake::{Hello, sanitize};
 use super::registry::{Queue, Registry};
 use bytes::BytesMut;
 use quinn::{ConnectionError, ReadError};
-use replication::{Message, NodeId};
+use replication::NodeId;
 use std::sync::atomic::Ordering;
 use tokio::sync::mpsc;
 
@@ -172,7 +172,7 @@ async fn read_heartbeats(
             .bytes_received
             .fetch_add(payload.len() as u64, Ordering::Relaxed);
         let message = decode_message(&payload)?;
-        if !matches!(message, Message::Heartbeat { .. }) {
+        if !message.is_datagram() {
             return Err(End::Hostile(FrameError::NotHeartbeat));
         }
         registry

@@ -62,9 +62,11 @@ pub fn decode_message(payload: &[u8]) -> Result<Message, FrameError> {
 pub fn split_message(message: Message) -> Vec<Message> {
     let Message::Append {
         epoch,
+        transfer,
         first,
         entries,
         released,
+        urgent,
     } = message
     else {
         return vec![message];
@@ -78,9 +80,11 @@ pub fn split_message(message: Message) -> Vec<Message> {
             let next = LogIndex(part_first.0 + part.len() as u64);
             parts.push(Message::Append {
                 epoch,
+                transfer,
                 first: part_first,
                 entries: std::mem::take(&mut part),
                 released,
+                urgent: false,
             });
             part_first = next;
             part_bytes = 0;
@@ -88,11 +92,14 @@ pub fn split_message(message: Message) -> Vec<Message> {
         part_bytes += entry.len();
         part.push(entry);
     }
+    // An acknowledgement covers everything before it, so only the last part asks for one.
     parts.push(Message::Append {
         epoch,
+        transfer,
         first: part_first,
         entries: part,
         released,
+        urgent,
     });
     parts
 }
@@ -135,14 +142,16 @@ fn read_error(error: quinn::ReadExactError) -> FrameError {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use replication::Epoch;
+    use replication::{Epoch, TransferId};
 
     fn append(entries: Vec<Bytes>) -> Message {
         Message::Append {
             epoch: Epoch(3),
+            transfer: TransferId(1),
             first: LogIndex(10),
             entries,
             released: LogIndex(9),
+            urgent: true,
         }
     }
 

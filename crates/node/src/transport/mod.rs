@@ -146,7 +146,7 @@ impl Transport {
     /// Sends a message. Where there is no connection it is lost, as on a cut network; a peer that does not
     /// read is disconnected.
     pub fn send(&self, to: NodeId, message: Message) {
-        if matches!(message, Message::Heartbeat { .. }) {
+        if message.is_datagram() {
             self.registry.send_datagram(to, encode_message(&message));
             return;
         }

@@ -2,4 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod arbiter;
+mod guest_station;
+mod switch;
 mod transport;

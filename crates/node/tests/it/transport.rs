@@ -103,11 +103,23 @@ fn free_address(host: u8) -> SocketAddr {
 fn append(first: u64, entries: usize) -> Message {
     Message::Append {
         epoch: Epoch(1),
+        transfer: TransferId(1),
         first: LogIndex(first),
         entries: (0..entries)
             .map(|i| Bytes::from(vec![i as u8; 100]))
             .collect(),
         released: LogIndex(0),
+        urgent: false,
+    }
+}
+
+fn heartbeat(epoch: u64) -> Message {
+    Message::Heartbeat {
+        epoch: Epoch(epoch),
+        transfer: TransferId(1),
+        last: LogIndex(0),
+        released: LogIndex(0),
+        paired: true,
     }
 }
 
@@ -124,8 +136,7 @@ fn two_nodes_that_dial_each_other_get_one_connection() {
         for index in 0..200 {
             a.transport.send(b.id, append(1 + index * 3, 3));
         }
-        b.transport
-            .send(a.id, Message::Heartbeat { epoch: Epoch(4) });
+        b.transport.send(a.id, heartbeat(4));
         for index in 0..200 {
             match b.next().await {
                 TransportEvent::Message { from, message } => {
@@ -137,7 +148,10 @@ fn two_nodes_that_dial_each_other_get_one_connection() {
         assert!(matches!(
             a.next().await,
             TransportEvent::Message {
-                message: Message::Heartbeat { epoch: Epoch(4) },
+                message: Message::Heartbeat {
+                    epoch: Epoch(4),
+                    ..
+                },
                 ..
             }
         ));
@@ -250,6 +264,13 @@ fn a_node_that_vanishes_and_comes_back_is_connected_again() {
             a.next().await,
             TransportEvent::Disconnected { .. }
         ));
+        drop(b.events);
+        // The old node's tasks let go of the port one after the other.
+        let deadline = Instant::now() + PATIENCE;
+        while std::net::UdpSocket::bind(at_b).is_err() {
+            assert!(Instant::now() < deadline, "the port stays taken");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         let mut b = start(&identities[1], 5, "m", at_b, &[]);
         assert_eq!(a.expect_connected().await, NodeId(5));
         assert_eq!(b.expect_connected().await, NodeId(1));
@@ -304,8 +325,11 @@ fn a_round_trip_is_quick() {
                 a.id,
                 Message::Acknowledge {
                     epoch: Epoch(1),
+                    transfer: TransferId(1),
                     held: LogIndex(index),
                     replayed: LogIndex(0),
+                    ready: true,
+                    resend: false,
                 },
             );
             let _ = a.next().await;

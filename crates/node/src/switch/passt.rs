@@ -1,0 +1,151 @@
+//! The uplink: a passt process (user-mode networking, <https://passt.top>) that the switch starts, connects to as one
+//! of its ports, and starts again when it dies. passt ends by itself when the switch does.
+
+use super::server::{Hub, serve_uplink};
+use anyhow::{Context, bail};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdStream;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::net::UnixStream;
+use tokio::process::Command;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, info, warn};
+
+/// passt that lived shorter than this is not started again: it cannot work as it was told to.
+const LIFE_MIN: Duration = Duration::from_secs(1);
+/// Pause before passt is started again.
+const RESTART_PAUSE: Duration = Duration::from_millis(100);
+/// passt is sent away with this patience.
+const EXIT_MAX: Duration = Duration::from_secs(2);
+/// Of passt's words, so many lines are kept for the error message.
+const LINES_KEPT: usize = 4;
+/// Where there is no system log, passt complains about each line. That is noise.
+const NOISE: &str = "Failed to send";
+
+/// How guests reach the host's network, and are reached.
+#[derive(Clone, Debug)]
+pub struct Uplink {
+    /// The program; a bare name is looked up in `PATH`.
+    pub program: PathBuf,
+    /// Address that passt offers by DHCP, and to which it forwards.
+    pub guest: Ipv4Addr,
+    /// The guest's gateway. Connections from the host's loopback come from here, too.
+    pub gateway: Ipv4Addr,
+    /// Length of the network's prefix.
+    pub prefix: u8,
+    /// Largest IP packet.
+    pub mtu: u16,
+    /// Host ports whose TCP connections go to the guest, in passt's words: `HOST:GUEST`, or `ADDRESS/HOST:GUEST`.
+    pub tcp_forwards: Vec<String>,
+}
+
+impl Default for Uplink {
+    fn default() -> Self {
+        Self {
+            program: PathBuf::from("passt"),
+            guest: Ipv4Addr::new(10, 0, 2, 15),
+            gateway: Ipv4Addr::new(10, 0, 2, 2),
+            prefix: 24,
+            mtu: 1500,
+            tcp_forwards: Vec::new(),
+        }
+    }
+}
+
+impl Uplink {
+    /// The command whose standard input is the frames' socket. A socket that exists before passt does is why no early
+    /// connection to a forwarded port can find passt without a guest's side, which kills it.
+    fn command(&self, socket: OwnedFd) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(["--foreground", "--stderr", "--ipv4-only", "--fd", "0"])
+            .args([
+                "--address",
+                &self.guest.to_string(),
+                "--netmask",
+                &self.prefix.to_string(),
+            ])
+            .args([
+                "--gateway",
+                &self.gateway.to_string(),
+                "--mtu",
+                &self.mtu.to_string(),
+            ])
+            .args(["--dns", "none", "--search", "none", "--udp-ports", "none"]);
+        if self.tcp_forwards.is_empty() {
+            command.args(["--tcp-ports", "none"]);
+        }
+        for forward in &self.tcp_forwards {
+            command.args(["--tcp-ports", forward]);
+        }
+        command
+            .stdin(Stdio::from(socket))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+}
+
+/// Starts passt, serves it as a port of the switch, and starts it again when it dies. Returns only when it cannot work.
+pub(super) async fn keep(uplink: &Uplink, hub: &RefCell<Hub>) -> anyhow::Result<()> {
+    loop {
+        let started = Instant::now();
+        let (ours, theirs) = StdStream::pair().context("cannot make a pair of sockets")?;
+        ours.set_nonblocking(true)?;
+        let ours = UnixStream::from_std(ours)?;
+        let mut child = uplink.command(theirs.into()).spawn().map_err(|error| match error.kind() {
+            ErrorKind::NotFound => anyhow::anyhow!(
+                "{} is not installed: install it (Debian: apt-get install passt), or run the switch without uplink",
+                uplink.program.display()
+            ),
+            _ => anyhow::anyhow!("cannot start {}: {error}", uplink.program.display()),
+        })?;
+        let stderr = child.stderr.take().context("passt has no standard error")?;
+        info!(forwards = ?uplink.tcp_forwards, guest = %uplink.guest, "the uplink is started");
+        let said = RefCell::new(VecDeque::new());
+        // Each ends when passt does.
+        let (served, ()) = tokio::join!(serve_uplink(hub, ours), listen_to(stderr, &said));
+        if timeout(EXIT_MAX, child.wait()).await.is_err() {
+            // Best effort: `kill_on_drop` tries again.
+            let _ = child.start_kill();
+        }
+        let said = said.into_inner();
+        let words = said
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join("; ");
+        if started.elapsed() < LIFE_MIN {
+            bail!("passt ended at once; it said: {words}");
+        }
+        match served {
+            Ok(()) => warn!("passt ended and is started again; it said: {words}"),
+            Err(error) => warn!("the uplink broke and is started again: {error:#}"),
+        }
+        sleep(RESTART_PAUSE).await;
+    }
+}
+
+/// Reads passt's standard error to its end, which comes with the process's.
+async fn listen_to(stderr: impl AsyncRead + Unpin, said: &RefCell<VecDeque<String>>) {
+    let mut lines = BufReader::new(stderr).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if line.is_empty() || line.starts_with(NOISE) {
+            continue;
+        }
+        debug!("passt: {line}");
+        let mut said = said.borrow_mut();
+        if said.len() == LINES_KEPT {
+            said.pop_front();
+        }
+        said.push_back(line);
+    }
+}
