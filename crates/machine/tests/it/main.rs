@@ -1,4 +1,7 @@
 //! Tests of the machine from outside.
 
+mod bare_metal;
 mod device_tree;
 mod hostile;
+mod programs;
+mod snapshots;
