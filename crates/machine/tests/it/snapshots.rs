@@ -7,7 +7,7 @@ use crate::bare_metal::{assemble, boot, engine};
 fn bytes() -> Vec<u8> {
     let mut machine = boot(&assemble("interrupts"), true);
     machine.run(Position(300));
-    machine.apply(Input::Synchronize).unwrap();
+    machine.apply(Input::Synchronize).expect("always possible");
     machine.snapshot().to_bytes()
 }
 
@@ -32,7 +32,7 @@ fn damage_is_an_error() {
         Snapshot::from_bytes(&flipped).err(),
         Some(SnapshotError::Checksum)
     );
-    let mut newer = bytes.clone();
+    let mut newer = bytes;
     newer[8] = 2;
     assert_eq!(
         Snapshot::from_bytes(&seal(newer)).err(),
