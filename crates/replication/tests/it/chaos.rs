@@ -65,11 +65,13 @@ impl<'a> Cluster<'a> {
         matches!(role, RoleStatus::Backup | RoleStatus::TakingOver)
     }
 
-    /// One guest does some work, unless it brakes.
+    /// Each guest does some work, unless it brakes.
     fn work(&mut self) {
         for id in self.world.living() {
             let brake = self.world.core(id).status().brake;
-            let free = self.random.below(1000) >= u64::from(brake);
+            // A hart hears of its brake late, now and then.
+            let late = self.random.below(20) == 0;
+            let free = late || self.random.below(1000) >= u64::from(brake);
             let awake = !self.world.is_paused(id) && !self.world.is_off(id);
             if self.is_running(id) && awake && free {
                 let count = 1 + self.random.below(4);
@@ -230,4 +232,24 @@ fn nothing_told_is_lost_and_what_can_live_lives() {
         takeovers > SEEDS / 4,
         "only {takeovers} takeovers in {SEEDS} seeds"
     );
+}
+
+/// Bounds so small that every one of them is reached.
+fn cramp(config: &mut Config) {
+    config.bounds.window_entries_max = 4;
+    config.bounds.append_bytes_max = 16;
+    config.bounds.unreplayed_bytes_max = 64;
+    config.bounds.unreplayed_entries_max = 8;
+    config.bounds.held_marks_max = 4;
+    config.bounds.candidates_max = 1;
+    config.bounds.pair_unacknowledged_max = 2;
+    config.bounds.pair_unreplayed_max = 4;
+}
+
+#[test]
+fn the_same_when_every_bound_is_reached() {
+    for seed in 0..SEEDS / 4 {
+        let result = std::panic::catch_unwind(|| run(seed, &cramp));
+        result.unwrap_or_else(|_| panic!("seed {seed} failed, see above"));
+    }
 }
