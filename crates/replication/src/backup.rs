@@ -280,7 +280,7 @@ impl Backup {
         }
         entries.drain(..known as usize);
         let bytes = entries.iter().map(|entry| entry.len() as u64).sum::<u64>();
-        if self.unreplayed_bytes.saturating_add(bytes) > shared.config.bounds.unreplayed_bytes_max {
+        if self.is_full(shared, bytes, entries.len()) {
             // Not taken, hence not acknowledged: the primary brakes, and says it again.
             self.miss(shared);
             return;
@@ -301,6 +301,15 @@ impl Backup {
         } else {
             self.acknowledge_soon(shared);
         }
+    }
+
+    /// Whether so much more would be above the bounds; whatever comes fits into an empty buffer.
+    fn is_full(&self, shared: &Shared, bytes: u64, entries: usize) -> bool {
+        let bounds = &shared.config.bounds;
+        let entries = (self.unreplayed.len() + entries) as u64;
+        !self.unreplayed.is_empty()
+            && (self.unreplayed_bytes.saturating_add(bytes) > bounds.unreplayed_bytes_max
+                || entries > bounds.unreplayed_entries_max.saturating_mul(2))
     }
 
     /// Asks for what is missing, if it has been missing for long enough.

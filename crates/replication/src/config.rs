@@ -83,7 +83,8 @@ pub struct Bounds {
     pub window_entries_max: u64,
     /// Bytes that are sent and not acknowledged: full stop here; at twice as many the backup is dismissed.
     pub window_bytes_max: u64,
-    /// Entries that the backup holds and has not replayed: the primary stands still here.
+    /// Entries that the backup holds and has not replayed: the primary stands still here; at twice as many the
+    /// backup takes no more.
     pub unreplayed_entries_max: u64,
     /// Bytes that the backup holds and has not replayed: it takes no more above this.
     pub unreplayed_bytes_max: u64,
