@@ -123,6 +123,9 @@ pub(crate) const ROM_BASE: u64 = 0x1000;
 /// Largest boot ROM, in bytes.
 pub(crate) const ROM_BYTES_MAX: usize = 0xf000;
 
+/// So many console bytes do not wait for a frame to be taken with.
+const CONSOLE_BATCH_BYTES: usize = 64 * 1024;
+
 /// Start address, size and device: the memory map.
 const MAP: [(u64, u64, Region); 6] = [
     (ROM_BASE, ROM_BYTES_MAX as u64, Region::Rom),
@@ -341,6 +344,15 @@ impl Bus {
     /// What the guest has said and nobody has taken.
     pub fn outputs(&self) -> &[Output] {
         &self.outputs
+    }
+
+    /// Whether outputs should be taken now: there is a frame, or many console bytes. One access adds no more
+    /// than a queue full of frames, so a caller that looks after each access bounds what waits.
+    pub fn output_due(&self) -> bool {
+        self.outputs.iter().any(|output| match output {
+            Output::Frame { .. } => true,
+            Output::Console(bytes) => bytes.len() >= CONSOLE_BATCH_BYTES,
+        })
     }
 
     /// What the guest asked for, if it wants the machine to stop; the first request counts.

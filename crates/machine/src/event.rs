@@ -58,7 +58,7 @@ pub enum Output {
 pub enum Stop {
     /// The asked position was reached.
     Reached,
-    /// A network frame was sent: outputs wait to be taken.
+    /// A network frame was sent, or much console output has gathered: outputs wait to be taken.
     Output,
     /// The hart waits for an interrupt (WFI) and none is pending; only an input or the clock can wake it.
     Idle,

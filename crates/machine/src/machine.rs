@@ -95,12 +95,7 @@ impl Machine {
                     StopRequest::Reset => Stop::Reset,
                 };
             }
-            if core
-                .bus
-                .outputs()
-                .iter()
-                .any(|output| matches!(output, Output::Frame { .. }))
-            {
+            if core.bus.output_due() {
                 return Stop::Output;
             }
             if core.hart.position >= until {

@@ -11,7 +11,7 @@ use super::{BadState, Io, push_console};
 /// Bytes that wait for the driver's buffers. More are dropped.
 const BACKLOG_MAX: usize = 64 * 1024;
 /// Most bytes in one chain.
-const CHAIN_BYTES_MAX: u64 = 1 << 20;
+const CHAIN_BYTES_MAX: u64 = 64 * 1024;
 
 /// A console device.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
