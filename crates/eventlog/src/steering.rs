@@ -6,26 +6,30 @@
 //! guest clock never goes back: when it is ahead, it is slowed down until the host has caught up.
 
 use machine::{Clock, Position, TICKS_PER_SECOND};
+use std::cmp::Ordering;
 
 const MILLISECOND: u64 = TICKS_PER_SECOND / 1_000;
 
 /// Drift that is left alone, in ticks.
-const TOLERANCE: u64 = MILLISECOND / 2;
+const TOLERANCE: u64 = MILLISECOND;
 /// A guest clock that is behind by more than this jumps, in ticks.
 const JUMP: u64 = 5 * MILLISECOND;
 /// Time between two corrections of a small drift, at least, in ticks.
-const PAUSE: u64 = 10 * MILLISECOND;
+const PAUSE: u64 = 20 * MILLISECOND;
 /// The same for a drift of more than [`LARGE`].
-const PAUSE_LARGE: u64 = 2 * MILLISECOND;
+const PAUSE_LARGE: u64 = 5 * MILLISECOND;
 /// Drift that shows that the guest's speed has changed, in ticks.
 const LARGE: u64 = 2 * MILLISECOND;
 /// A correction aims at being on time after this many ticks.
 const SETTLE: u64 = 50 * MILLISECOND;
-/// Between two looks at the clock the process is taken to have been stopped, not slow, in ticks.
+/// When more than this passes between two looks, the process was stopped, not slow, in ticks.
 const STOPPED: u64 = 50 * MILLISECOND;
+/// When this much more passes than the speed explains, the process probably had to wait for the host, in ticks.
+const STOLEN: u64 = 2 * MILLISECOND;
 /// Speed is measured over the last one to two of these, in ticks.
 const WINDOW: u64 = 40 * MILLISECOND;
-/// Samples are this long, in ticks. One that differs from the average by more than a quarter replaces it.
+/// Samples are this long, in ticks. The second in a row that is more than a quarter faster, or slower, than the
+/// average replaces it; the first may only mean that the host was busy with something else.
 const SAMPLE: u64 = 3 * MILLISECOND;
 
 /// Speeds that the guest clock can follow, in positions per second.
@@ -55,11 +59,15 @@ impl Span {
         self.positions += other.positions;
     }
 
-    /// Whether the speeds differ by more than a quarter.
-    fn differs(self, other: Self) -> bool {
+    /// How the speed compares with another; equal when they differ by less than a quarter.
+    fn compare(self, other: Self) -> Ordering {
         let mine = u128::from(self.positions) * u128::from(other.ticks);
         let its = u128::from(other.positions) * u128::from(self.ticks);
-        mine.abs_diff(its) > its / 4
+        if mine.abs_diff(its) > its / 4 {
+            mine.cmp(&its)
+        } else {
+            Ordering::Equal
+        }
     }
 }
 
@@ -72,8 +80,11 @@ pub(crate) struct Steering {
     last: Option<(u64, u64)>,
     /// The sample being taken.
     sample: Span,
-    /// The recent past in which the guest was running.
+    /// The recent past in which the guest was running, and how the last sample compared with it.
     measured: Span,
+    trend: Ordering,
+    /// The last look found time stolen.
+    stolen: bool,
     /// Host time of the last clock entry.
     corrected: u64,
     /// Rate of the last clock entry.
@@ -88,6 +99,8 @@ impl Steering {
             last: None,
             sample: Span::default(),
             measured: Span::default(),
+            trend: Ordering::Equal,
+            stolen: false,
             corrected: 0,
             rate,
         }
@@ -115,12 +128,18 @@ impl Steering {
             let rate = self.speed_rate();
             return Some(self.correct(host, target, rate));
         }
-        let off = behind.max(ahead);
-        let pause = if off > LARGE { PAUSE_LARGE } else { PAUSE };
-        if off <= TOLERANCE || host.saturating_sub(self.corrected) < pause {
+        let straight = self.speed_rate();
+        let since = host.saturating_sub(self.corrected);
+        let due = match behind.max(ahead) {
+            off if off > LARGE => since >= PAUSE_LARGE,
+            off if off > TOLERANCE => since >= PAUSE,
+            // The bend has done its work: left in force, it would overshoot.
+            _ => since >= SETTLE && self.rate.abs_diff(straight) > straight / 64,
+        };
+        if !due {
             return None;
         }
-        let bent = bend(self.speed_rate(), behind, ahead);
+        let bent = bend(straight, behind, ahead);
         // A rate that is in force already need not be said again.
         (bent != self.rate).then(|| self.correct(host, guest, bent))
     }
@@ -152,7 +171,7 @@ impl Steering {
                 ticks: host.saturating_sub(host_before),
                 positions: at.saturating_sub(at_before),
             };
-            if passed.ticks < STOPPED {
+            if !self.is_stolen(passed) {
                 self.sample.add(passed);
             }
         }
@@ -160,7 +179,8 @@ impl Steering {
             return;
         }
         let sample = std::mem::take(&mut self.sample);
-        if sample.differs(self.measured) {
+        let trend_before = std::mem::replace(&mut self.trend, sample.compare(self.measured));
+        if self.trend != Ordering::Equal && self.trend == trend_before {
             self.measured = sample;
             return;
         }
@@ -169,6 +189,20 @@ impl Steering {
             self.measured.ticks /= 2;
             self.measured.positions /= 2;
         }
+    }
+
+    /// Whether the process did not run for a part of this span. Counted as slowness it would make the guest clock
+    /// run ahead afterwards, and an error ahead is not made good by a jump. Twice in a row it is slowness.
+    fn is_stolen(&mut self, passed: Span) -> bool {
+        if passed.ticks >= STOPPED {
+            return true;
+        }
+        let explained = u128::from(passed.positions) * u128::from(self.measured.ticks)
+            / u128::from(self.measured.positions.max(1));
+        let known = self.measured.positions > 0;
+        let more = known && u128::from(passed.ticks) > 2 * explained + u128::from(STOLEN);
+        let before = std::mem::replace(&mut self.stolen, more);
+        more && !before
     }
 
     /// The rate for the measured speed; before any measurement, the present one or a guess.
@@ -189,14 +223,14 @@ impl Steering {
 }
 
 /// Bends a rate so that an error is gone after `SETTLE`: at most to a quarter, or to double. The result has
-/// ten significant bits, so that its encoding is short.
+/// fourteen significant bits, so that its encoding is short.
 fn bend(rate: u64, behind: u64, ahead: u64) -> u64 {
     let (behind, ahead) = (behind.min(SETTLE), ahead.min(SETTLE * 3 / 4));
     let bent = u128::from(rate) * u128::from(SETTLE + behind - ahead) / u128::from(SETTLE);
     let bent = u64::try_from(bent)
         .unwrap_or(RATE_MAX)
         .clamp(RATE_MIN, RATE_MAX);
-    let spare = (u64::BITS - bent.leading_zeros()).saturating_sub(10);
+    let spare = (u64::BITS - bent.leading_zeros()).saturating_sub(14);
     bent >> spare << spare
 }
 
@@ -260,8 +294,8 @@ mod tests {
         bench.run(1_000, |_| 73_000);
         bench.entries = 0;
         bench.run(10_000, |_| 73_000);
-        assert!(bench.worst <= MILLISECOND, "off by {}", bench.worst);
-        assert!(bench.entries <= 100, "{} entries", bench.entries);
+        assert!(bench.worst <= 2 * MILLISECOND, "off by {}", bench.worst);
+        assert!(bench.entries <= 40, "{} entries", bench.entries);
     }
 
     #[test]
@@ -278,7 +312,22 @@ mod tests {
         assert!(bench.entries <= 1_000, "{} entries", bench.entries);
         bench.run(200, |_| 90_000);
         bench.run(1_000, |_| 90_000);
-        assert!(bench.worst <= MILLISECOND, "off by {}", bench.worst);
+        assert!(bench.worst <= 2 * MILLISECOND, "off by {}", bench.worst);
+    }
+
+    #[test]
+    fn a_host_that_is_busy_with_other_work_costs_few_entries() {
+        let mut bench = Bench::new();
+        bench.run(500, |_| 100_000);
+        bench.entries = 0;
+        // Every 25 ms or so the process is not run for up to 4 ms.
+        for round in 0..400 {
+            bench.run(25 + round % 5, |_| 100_000);
+            bench.host += round * 7919 % 4 * MILLISECOND;
+            let off = bench.host.abs_diff(bench.guest());
+            assert!(off <= 10 * MILLISECOND, "off by {off}");
+        }
+        assert!(bench.entries <= 800, "{} entries", bench.entries);
     }
 
     #[test]
@@ -291,7 +340,7 @@ mod tests {
         assert_eq!(bench.entries, entries + 1);
         assert_eq!(bench.guest(), bench.host);
         bench.run(300, |_| 100_000);
-        assert!(bench.worst <= MILLISECOND, "off by {}", bench.worst);
+        assert!(bench.worst <= 2 * MILLISECOND, "off by {}", bench.worst);
     }
 
     #[test]
