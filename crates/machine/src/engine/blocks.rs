@@ -7,23 +7,23 @@ use crate::ram::PAGE_BYTES;
 
 /// Longest block, in instructions.
 const BLOCK_LEN_MAX: usize = 64;
-/// Decoded instructions that are kept before all are dropped: 128 MiB.
-const INSNS_MAX: usize = 8 << 20;
+/// Bits of [`Place`] for the length of a block.
+const LEN_BITS: u32 = 7;
+/// Decoded instructions, current or dropped, that are kept before all are forgotten: 64 MiB.
+const INSNS_MAX: usize = 4 << 20;
 
-/// Decoded blocks of a page. A block is a run of instructions of which only the last may jump.
-struct Page {
-    /// For each half-word: 0, or one more than the number of the block that starts there.
-    block_at: Box<[u16; PAGE_BYTES / 2]>,
-    /// Where each block is in `insns`.
-    blocks: Vec<(u32, u32)>,
-    insns: Vec<Insn>,
-}
+/// Where a block is among all instructions: its start, and in the lowest bits its length. 0: there is none.
+type Place = u32;
+
+/// For each half-word of a page, the block that starts there. A block is a run of instructions of which
+/// only the last may jump.
+type Page = Box<[Place; PAGE_BYTES / 2]>;
 
 /// The decoded code of the whole memory.
 #[derive(Default)]
 pub(super) struct Blocks {
-    pages: Vec<Option<Box<Page>>>,
-    insns: usize,
+    pages: Vec<Option<Page>>,
+    insns: Vec<Insn>,
 }
 
 impl Blocks {
@@ -31,37 +31,36 @@ impl Blocks {
     #[inline(always)]
     pub(super) fn get(&self, offset: usize) -> Option<&[Insn]> {
         let page = self.pages.get(offset / PAGE_BYTES)?.as_ref()?;
-        let block = page.block_at[offset % PAGE_BYTES / 2];
-        let (first, end) = *page.blocks.get(usize::from(block).wrapping_sub(1))?;
-        page.insns.get(first as usize..end as usize)
+        let place = page[offset % PAGE_BYTES / 2];
+        if place == 0 {
+            return None;
+        }
+        let start = (place >> LEN_BITS) as usize;
+        self.insns
+            .get(start..start + (place & ((1 << LEN_BITS) - 1)) as usize)
     }
 
     /// Decodes the block that starts at `offset`. Returns whether the page had no code before, or `None` if
     /// the first instruction straddles the end of the page.
     #[cold]
     pub(super) fn decode(&mut self, ram: &mut Ram, offset: usize) -> Option<bool> {
-        if self.insns > INSNS_MAX {
-            self.clear();
+        if self.insns.len() > INSNS_MAX - BLOCK_LEN_MAX {
+            // Marks in memory stay: they only make stores slower.
+            self.pages.fill_with(|| None);
+            self.insns.clear();
         }
         let number = offset / PAGE_BYTES;
         if self.pages.len() != ram.pages() {
             self.pages.resize_with(ram.pages(), || None);
         }
-        let page = self.pages[number].get_or_insert_with(|| {
-            Box::new(Page {
-                block_at: Box::new([0; PAGE_BYTES / 2]),
-                blocks: Vec::new(),
-                insns: Vec::new(),
-            })
-        });
-        let first = page.insns.len();
+        let start = self.insns.len();
         let mut at = offset;
         let end = (number + 1) * PAGE_BYTES;
-        while page.insns.len() - first < BLOCK_LEN_MAX {
+        while self.insns.len() - start < BLOCK_LEN_MAX {
             let Some(insn) = decode_at(ram, at, end) else {
                 break;
             };
-            page.insns.push(insn);
+            self.insns.push(insn);
             at += usize::from(insn.length);
             if ends_block(insn.op) {
                 break;
@@ -70,23 +69,17 @@ impl Blocks {
         if at == offset {
             return None;
         }
-        page.blocks.push((first as u32, page.insns.len() as u32));
-        page.block_at[offset % PAGE_BYTES / 2] = page.blocks.len() as u16;
-        self.insns += page.insns.len() - first;
+        let len = self.insns.len() - start;
+        let page = self.pages[number].get_or_insert_with(|| Box::new([0; PAGE_BYTES / 2]));
+        page[offset % PAGE_BYTES / 2] = (start as u32) << LEN_BITS | len as u32;
         Some(ram.note_code(offset, at - offset))
     }
 
     /// Drops the code of a page.
     pub(super) fn drop_page(&mut self, page: u32) {
-        if let Some(page) = self.pages.get_mut(page as usize).and_then(Option::take) {
-            self.insns -= page.insns.len();
+        if let Some(page) = self.pages.get_mut(page as usize) {
+            *page = None;
         }
-    }
-
-    /// Drops everything. Marks in memory stay: they only make stores slower.
-    pub(super) fn clear(&mut self) {
-        self.pages.fill_with(|| None);
-        self.insns = 0;
     }
 }
 

@@ -76,16 +76,21 @@ impl Engine for Interpreter {
     }
 }
 
+/// No jump: instructions are at even addresses.
+const NO_JUMP: u64 = 1;
+
 /// Executes instructions that follow each other in memory from `pc` on, as many as can be.
-#[inline]
+#[inline(always)]
 fn run_block(core: &mut Core, insns: &[Insn], mut pc: u64) {
     let mut position = core.hart.position.0;
-    let mut step = Step { core, next: pc };
+    let mut step = Step {
+        core,
+        jump: NO_JUMP,
+    };
     for insn in insns {
         step.core.hart.pc = pc;
         step.core.hart.position = Position(position);
         pc = pc.wrapping_add(insn.length.into());
-        step.next = pc;
         if let Err(Trapped) = execute(&mut step, insn) {
             step.core.take_exception(insn.bits);
             return;
@@ -95,7 +100,7 @@ fn run_block(core: &mut Core, insns: &[Insn], mut pc: u64) {
             break;
         }
     }
-    step.core.hart.pc = step.next;
+    step.core.hart.pc = if step.jump == NO_JUMP { pc } else { step.jump };
     step.core.hart.position = Position(position);
 }
 

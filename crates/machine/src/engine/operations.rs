@@ -11,8 +11,8 @@ use crate::hart::{Access, Cause, Trapped};
 /// One instruction in execution.
 pub(super) struct Step<'a> {
     pub(super) core: &'a mut Core,
-    /// Address of the instruction after it.
-    pub(super) next: u64,
+    /// Set by a jump to its target.
+    pub(super) jump: u64,
 }
 
 fn bus_width(width: isa::Width) -> Width {
@@ -96,18 +96,18 @@ impl Context for Step<'_> {
     #[inline(always)]
     fn branch(&mut self, condition: bool, offset: i32) {
         if condition {
-            self.next = self.core.hart.pc.wrapping_add_signed(offset.into());
+            self.jump = self.core.hart.pc.wrapping_add_signed(offset.into());
         }
     }
 
     #[inline(always)]
     fn jump(&mut self, offset: i32) {
-        self.next = self.core.hart.pc.wrapping_add_signed(offset.into());
+        self.jump = self.core.hart.pc.wrapping_add_signed(offset.into());
     }
 
     #[inline(always)]
     fn jump_to(&mut self, target: u64) {
-        self.next = target;
+        self.jump = target;
     }
 
     #[inline(always)]
@@ -224,13 +224,13 @@ impl Context for Step<'_> {
     }
 
     fn machine_return(&mut self) -> Result<(), Trapped> {
-        self.next = self.core.hart.machine_return()?;
+        self.jump = self.core.hart.machine_return()?;
         self.core.mode_changed();
         Ok(())
     }
 
     fn supervisor_return(&mut self) -> Result<(), Trapped> {
-        self.next = self.core.hart.supervisor_return()?;
+        self.jump = self.core.hart.supervisor_return()?;
         self.core.mode_changed();
         Ok(())
     }
