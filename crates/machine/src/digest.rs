@@ -7,6 +7,8 @@ use crate::ram::{PAGE_BYTES, RAM_BASE, Ram};
 
 /// Number of buckets that the pages of memory are sorted into, by address.
 const BUCKETS: usize = 64;
+/// Bytes of a hash that are kept for a part of the state.
+const PART: usize = 3;
 
 /// Hashes of the whole state at one position, of memory only the pages written since the digest before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,16 +21,16 @@ pub struct Digest {
     whole: u64,
     /// Two bytes of a hash for each register, in the order of [`register_name`].
     registers: Vec<u8>,
-    /// Four bytes of a hash for each device.
-    devices: Vec<(String, u32)>,
+    /// Some bytes of a hash for each device.
+    devices: Vec<(String, [u8; PART])>,
     /// The translation caches.
-    tlb: u32,
+    tlb: [u8; PART],
     /// Number of pages written.
     written: u64,
     /// Which buckets have written pages.
     buckets: u64,
-    /// Four bytes of a hash for each such bucket.
-    bucket_hashes: Vec<u32>,
+    /// Some bytes of a hash for each such bucket.
+    bucket_hashes: Vec<u8>,
 }
 
 /// What a digest is made of.
@@ -64,7 +66,7 @@ impl Digest {
             .map(|(name, state)| {
                 let hash = blake3::hash(state);
                 whole.update(hash.as_bytes());
-                (name.clone(), u32::from_le_bytes(truncate(&hash)))
+                (name.clone(), truncate(&hash))
             })
             .collect();
         whole.update(parts.tlb.as_bytes());
@@ -85,7 +87,7 @@ impl Digest {
                 let hash = hasher.finalize();
                 whole.update(hash.as_bytes());
                 buckets |= 1 << bucket;
-                bucket_hashes.push(u32::from_le_bytes(truncate(&hash)));
+                bucket_hashes.extend_from_slice(&truncate::<PART>(&hash));
             }
         }
         Digest {
@@ -94,19 +96,19 @@ impl Digest {
             whole: u64::from_le_bytes(truncate(&whole.finalize())),
             registers,
             devices,
-            tlb: u32::from_le_bytes(truncate(&parts.tlb)),
+            tlb: truncate(&parts.tlb),
             written,
             buckets,
             bucket_hashes,
         }
     }
 
-    fn bucket(&self, bucket: usize) -> Option<u32> {
+    fn bucket(&self, bucket: usize) -> Option<&[u8]> {
         if self.buckets >> bucket & 1 == 0 {
             return None;
         }
         let place = (self.buckets & ((1 << bucket) - 1)).count_ones() as usize;
-        self.bucket_hashes.get(place).copied()
+        self.bucket_hashes.chunks(PART).nth(place)
     }
 
     /// What differs between two machines that should be equal, a phrase each; empty if nothing does. The
@@ -162,5 +164,77 @@ impl Digest {
             phrases.push("something that only the hash of the whole shows".to_owned());
         }
         phrases
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::GuestAddr;
+
+    const PAGES: usize = 128;
+
+    fn digest(change: impl FnOnce(&mut Vec<u64>, &mut Vec<(String, Vec<u8>)>, &mut Ram)) -> Digest {
+        let mut registers = vec![u64::MAX; 111];
+        let device = |slot| (format!("virtio{slot}"), vec![1, 2, 3]);
+        let mut devices: Vec<_> = (0..8).map(device).collect();
+        for name in ["clint", "plic", "rtc", "uart"] {
+            devices.push((name.to_owned(), Vec::new()));
+        }
+        let mut ram = Ram::new(PAGES * PAGE_BYTES);
+        for page in 0..PAGES as u64 {
+            ram.write(GuestAddr(RAM_BASE + page * 4096), &[1]).unwrap();
+        }
+        change(&mut registers, &mut devices, &mut ram);
+        Digest::new(&Parts {
+            position: Position(u64::MAX),
+            registers: &registers,
+            devices: &devices,
+            tlb: blake3::hash(b""),
+            ram: &ram,
+        })
+    }
+
+    #[test]
+    fn says_what_differs() {
+        let all = digest(|_, _, _| {});
+        assert_eq!(all.compare(&digest(|_, _, _| {})), [""; 0]);
+        let other = digest(|registers, devices, ram| {
+            registers[5] = 0;
+            devices[11].1.push(1);
+            ram.write(GuestAddr(RAM_BASE + 5 * 4096), &[2]).unwrap();
+        });
+        let phrases = all.compare(&other);
+        assert_eq!(
+            phrases,
+            [
+                "register x5 (t0)",
+                "device uart",
+                "a page among 0x80004000..0x80006000"
+            ]
+        );
+        let fewer = digest(|_, _, ram| ram.clear_dirty());
+        assert_eq!(
+            all.compare(&fewer)[0],
+            "the number of written pages (128 and 0)"
+        );
+        assert_eq!(all.compare(&fewer).len(), 65);
+    }
+
+    #[test]
+    fn is_short() {
+        let bytes = postcard::to_allocvec(&digest(|_, _, _| {})).unwrap();
+        assert!(bytes.len() <= 600, "{}", bytes.len());
+    }
+
+    #[test]
+    fn compares_with_anything() {
+        let all = digest(|_, _, _| {});
+        let mut odd = all.clone();
+        odd.bucket_hashes.truncate(4);
+        odd.registers.truncate(3);
+        odd.devices.clear();
+        odd.pages = u64::MAX;
+        assert!(!odd.compare(&all).is_empty() && !all.compare(&odd).is_empty());
     }
 }
