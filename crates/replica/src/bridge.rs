@@ -62,6 +62,8 @@ pub struct Bridge {
     snapshot: Option<(TransferId, Bytes)>,
     /// The state that is to come in, and the entry to apply to it first.
     awaited: Option<(TransferId, LogIndex)>,
+    /// The hart is to become the replica of another state: what it reports before that is of a former life.
+    restoring: Option<TransferId>,
     /// The brake that the core wants, and whether the full gate overrides it.
     brake: u16,
     stands: bool,
@@ -79,6 +81,7 @@ impl Bridge {
             primary: false,
             snapshot: None,
             awaited: None,
+            restoring: None,
             brake: 0,
             stands: false,
             halted: false,
@@ -97,8 +100,14 @@ impl Bridge {
         self.dropped
     }
 
-    /// Takes in what the hart reports: what to tell the core, which must be told in the same order.
+    /// Takes in what the hart reports: what to tell the core, which must be told in the same order. `None`: it
+    /// concerns a state that has been given up.
     pub fn report(&mut self, report: HartReport) -> Option<Local> {
+        if let HartReport::Restored { transfer, .. } = &report {
+            self.restoring.take_if(|restoring| restoring == transfer);
+        } else if self.restoring.is_some() {
+            return None;
+        }
         if self.halted {
             return None;
         }
@@ -202,6 +211,7 @@ impl Bridge {
                 self.gate.clear();
                 self.next = next;
                 self.awaited = Some((transfer, next));
+                self.restoring = Some(transfer);
                 vec![Effect::ReceiveState { from, transfer }]
             }
             Action::Replay { first, entries } => {

@@ -4,7 +4,8 @@
 //! ```text
 //!  Vacant ──Restore──▶ Backup ──GoLive (all applied)──▶ Primary ──guest stops──▶ Stopped
 //!    Ready (has a machine) ──Run──────────────────────────▲
-//!  any ──Restore──▶ Backup      any ──Halt──▶ Halted      Backup ──differs──▶ Stopped
+//!  any ──Restore──▶ Backup (or Stopped, if it fails)      Backup ──differs──▶ Stopped
+//!  any ──Halt──▶ Halted
 //! ```
 
 use crate::backup::Backup;
@@ -129,7 +130,7 @@ impl Hart {
             } => self.restore(transfer, next, &state),
             HartCommand::Replay { first, entries } => match &mut self.role {
                 Role::Backup(backup) => backup.replay(host, first, &entries),
-                // It has diverged or its guest is off: what comes late changes nothing.
+                // It has diverged, has no state or its guest is off: what comes late changes nothing.
                 Role::Stopped => {}
                 _ => return Err(HartError::NoBackup),
             },
@@ -223,7 +224,7 @@ impl Hart {
                 Ok(())
             }
             Err(error) => {
-                self.role = Role::Vacant;
+                self.role = Role::Stopped;
                 Err(error)
             }
         };

@@ -77,6 +77,21 @@ fn a_backup_says_again_what_was_not_forgotten() {
     let restore = bridge.state_received(TRANSFER, Bytes::new());
     assert!(matches!(restore, Some(HartCommand::Restore { next, .. }) if next == LogIndex(10)));
     assert!(bridge.state_received(TRANSFER, Bytes::new()).is_none());
+    // Still from the replica that it was before: the index means nothing now.
+    let stale = HartReport::Replayed {
+        index: LogIndex(900),
+        outputs: vec![(LogIndex(900), said("stale"))],
+    };
+    assert!(bridge.report(stale).is_none());
+    let restored = HartReport::Restored {
+        transfer: TRANSFER,
+        result: Ok(()),
+    };
+    let local = bridge.report(restored);
+    assert!(matches!(
+        local,
+        Some(Local::StateRestored { intact: true, .. })
+    ));
     bridge.report(HartReport::Replayed {
         index: LogIndex(14),
         outputs: vec![(LogIndex(11), said("a")), (LogIndex(13), said("b"))],
