@@ -484,3 +484,6 @@ impl Bus {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

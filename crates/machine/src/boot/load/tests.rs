@@ -230,6 +230,43 @@ fn elf(physical: u64, virtual_address: u64, data: &[u8], memory_bytes: u64) -> V
     file
 }
 
+/// The same file with a symbol table at its end, for `tohost` at `value`.
+fn with_symbol(mut file: Vec<u8>, value: u64) -> Vec<u8> {
+    let strings = file.len();
+    file.extend_from_slice(b"\0tohost\0");
+    let symbols = file.len();
+    file.extend_from_slice(&[0; 24]);
+    file.extend_from_slice(&[1, 0, 0, 0, 0x10, 0, 0xf1, 0xff]);
+    file.extend_from_slice(&value.to_le_bytes());
+    file.extend_from_slice(&[0; 8]);
+    let table = file.len();
+    file.extend_from_slice(&[0; 64]);
+    // Type, place, size, link, entry size: the symbols, then their names.
+    for (kind, at, len, link, entry) in [(2u32, symbols, 48u64, 2u32, 24u64), (3, strings, 8, 0, 0)]
+    {
+        file.extend_from_slice(&[0; 4]);
+        file.extend_from_slice(&kind.to_le_bytes());
+        file.extend_from_slice(&[0; 16]);
+        file.extend_from_slice(&(at as u64).to_le_bytes());
+        file.extend_from_slice(&len.to_le_bytes());
+        file.extend_from_slice(&link.to_le_bytes());
+        file.extend_from_slice(&[1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+        file.extend_from_slice(&entry.to_le_bytes());
+    }
+    file[40..48].copy_from_slice(&(table as u64).to_le_bytes());
+    // Three sections; their own names are in the last, too.
+    file[60..64].copy_from_slice(&[3, 0, 2, 0]);
+    file
+}
+
+#[test]
+fn symbols_of_elf_files() {
+    let file = with_symbol(elf(RAM_BASE, RAM_BASE, b"code", 4), RAM_BASE + 0x1000);
+    let elf = Elf::parse(&file).unwrap();
+    assert_eq!(elf.symbol("tohost"), Some(RAM_BASE + 0x1000));
+    assert_eq!(elf.symbol("begin_signature"), None);
+}
+
 #[test]
 fn elf_files() {
     let boot = kernel(elf(0x8030_0000, 0xffff_ffff_8000_0000, b"text", 100));
