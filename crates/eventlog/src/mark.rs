@@ -6,14 +6,14 @@ use machine::Output;
 /// How many outputs a mark covers, and what they were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputMark {
-    /// Number of outputs, after [`join_console`].
+    /// Number of outputs, after `join_console`.
     pub count: u32,
     /// The first eight bytes of the BLAKE3 hash over all of them.
     pub hash: [u8; 8],
 }
 
 impl OutputMark {
-    /// The mark for these outputs, which [`join_console`] has been through.
+    /// The mark for these outputs, which `join_console` has been through.
     pub fn of(outputs: &[Output]) -> Self {
         let mut hasher = blake3::Hasher::new();
         for output in outputs {

@@ -19,7 +19,7 @@ pub struct Digest {
     pages: u64,
     /// Of everything below, not truncated further: what makes two digests equal.
     whole: u64,
-    /// Two bytes of a hash for each register, in the order of [`register_name`].
+    /// Two bytes of a hash for each register, in the order of `register_name`.
     registers: Vec<u8>,
     /// Some bytes of a hash for each device.
     devices: Vec<(String, [u8; PART])>,
