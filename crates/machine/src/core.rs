@@ -76,7 +76,7 @@ impl Core {
     }
 
     /// To be called after the mode, `mstatus` or `satp` changed.
-    pub(crate) fn mode_changed(&mut self) {
+    pub fn mode_changed(&mut self) {
         self.tlb.fetch_context = self.hart.fetch_context();
         self.tlb.data_context = self.hart.data_context();
         self.attention |= self.hart.due_interrupt().is_some();
@@ -287,7 +287,7 @@ impl Core {
     }
 
     /// The 16 bits of code at a virtual address: all code is in memory.
-    pub(crate) fn fetch(&mut self, address: u64) -> Result<u16, Trapped> {
+    pub fn fetch(&mut self, address: u64) -> Result<u16, Trapped> {
         let physical = self.translate(Access::Fetch, address, 2)?;
         let mut bytes = [0; 2];
         match self.bus.ram.read(GuestAddr(physical), &mut bytes) {

@@ -17,6 +17,8 @@ pub struct Ram {
     bytes: Vec<u8>,
     /// One bit a page: written since the last digest.
     dirty: Vec<u64>,
+    /// One bit a page: written ever. The others are zero, and a snapshot need not look at them.
+    touched: Vec<u64>,
     /// One word a page: bit `n` says that an engine decoded code from line `n`.
     code: Vec<u64>,
     /// Pages whose decoded code was overwritten, in the order of the stores, each once.
@@ -31,6 +33,7 @@ impl Ram {
         Ram {
             bytes: vec![0; len],
             dirty: vec![0; pages.div_ceil(64)],
+            touched: vec![0; pages.div_ceil(64)],
             code: vec![0; pages],
             stale: Vec::new(),
         }
@@ -99,6 +102,7 @@ impl Ram {
         let last = offset + len - 1;
         for page in offset / PAGE_BYTES..=last / PAGE_BYTES {
             self.dirty[page / 64] |= 1 << (page % 64);
+            self.touched[page / 64] |= 1 << (page % 64);
             if self.code[page] != 0 {
                 let start = offset.max(page * PAGE_BYTES) % PAGE_BYTES;
                 let end = last.min(page * PAGE_BYTES + PAGE_BYTES - 1) % PAGE_BYTES;
@@ -141,8 +145,14 @@ impl Ram {
         &self.bytes[page * PAGE_BYTES..(page + 1) * PAGE_BYTES]
     }
 
-    /// Fills in a page of a snapshot; changes no mark.
+    /// Which of the pages from `first` on, a multiple of 64, may hold anything but zeros: a bit each.
+    pub(crate) fn touched(&self, first: usize) -> u64 {
+        self.touched[first / 64]
+    }
+
+    /// Fills in a page of a snapshot: it is no more dirty than before.
     pub(crate) fn page_mut(&mut self, page: usize) -> &mut [u8] {
+        self.touched[page / 64] |= 1 << (page % 64);
         &mut self.bytes[page * PAGE_BYTES..(page + 1) * PAGE_BYTES]
     }
 

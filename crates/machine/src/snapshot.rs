@@ -92,10 +92,10 @@ impl Snapshot {
         for first in (0..ram.pages()).step_by(CHUNK_PAGES) {
             let mut present = 0;
             pages.clear();
-            for page in first..ram.pages().min(first + CHUNK_PAGES) {
-                let bytes = ram.page(page);
+            for bit in (0..CHUNK_PAGES).filter(|bit| ram.touched(first) >> bit & 1 != 0) {
+                let bytes = ram.page(first + bit);
                 if !is_zero(bytes) {
-                    present |= 1 << (page - first);
+                    present |= 1 << bit;
                     pages.extend_from_slice(bytes);
                 }
             }

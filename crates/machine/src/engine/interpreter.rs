@@ -104,9 +104,9 @@ fn run_block(core: &mut Core, insns: &[Insn], mut pc: u64) {
     step.core.hart.position = Position(position);
 }
 
-/// Fetches, decodes and executes one instruction.
+/// Fetches, decodes and executes one instruction: for any engine, where it has nothing better.
 #[cold]
-fn step(core: &mut Core) {
+pub fn step(core: &mut Core) {
     match fetch(core) {
         Ok(insn) => {
             let pc = core.hart.pc;
