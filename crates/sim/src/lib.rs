@@ -1,1 +1,127 @@
-//! A whole cluster from one seed: virtual time, faulty network, arbiter, checkers.
+//! A whole cluster from one seed: virtual time, faulty network, storage and hosts, and checkers that judge from
+//! outside. Faults come first; then everything heals and must converge. Every failure prints its seed.
+#![forbid(unsafe_code)]
+
+mod arbiter;
+mod checker;
+mod cluster;
+mod computer;
+mod counts;
+mod faults;
+mod life;
+mod links;
+mod network;
+mod outside;
+mod process;
+mod queue;
+mod random;
+mod real;
+mod toy;
+mod world;
+
+use checker::Broken;
+pub use checker::Violation;
+use cluster::Cluster;
+pub use computer::Kind;
+pub use counts::Counts;
+pub use replication::Config;
+use replication::{MachineId, NodeId};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Virtual time during which faults strike, in microseconds.
+const FAULTS_LAST: u64 = 6_000_000;
+/// Virtual time within which a healed cluster must be protected and serve again.
+const CONVERGES_WITHIN: u64 = 20_000_000;
+/// Operations that a healed, protected cluster must answer.
+const OPERATIONS_AFTER_HEALING: u64 = 20;
+
+/// What one simulation came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Its seed.
+    pub seed: u64,
+    /// The broken invariant, or the failure to converge.
+    pub verdict: Result<(), Violation>,
+    /// What happened, in numbers.
+    pub counts: Counts,
+    /// What happened, a line each, if asked for.
+    pub transcript: String,
+}
+
+/// What to simulate.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The protocol's configuration; each process gets its own name and seed.
+    pub config: Config,
+    /// Which machine is replicated.
+    pub machine: Kind,
+    /// Keep a transcript.
+    pub transcript: bool,
+    /// Take down the switch's fence against older epochs.
+    pub unfenced_switch: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            config: Config::new(MachineId(1), NodeId(0), 0),
+            machine: Kind::default(),
+            transcript: false,
+            unfenced_switch: false,
+        }
+    }
+}
+
+/// Runs the cluster that `seed` determines.
+pub fn simulate(seed: u64, options: &Options) -> Outcome {
+    let mut cluster = Cluster::new(
+        seed,
+        options.config.clone(),
+        options.machine.clone(),
+        options.transcript,
+    );
+    cluster.switch.unfenced = options.unfenced_switch;
+    // An assertion that fails is a verdict like others, and wants its seed.
+    let verdict = catch_unwind(AssertUnwindSafe(|| run(&mut cluster)));
+    let verdict = verdict.unwrap_or_else(|panic| {
+        let words = panic.downcast_ref::<String>().map(String::as_str);
+        let words = words.or(panic.downcast_ref::<&str>().copied());
+        Err(Broken {
+            invariant: "assertion",
+            what: words.unwrap_or("a panic").to_owned(),
+        })
+    });
+    Outcome {
+        seed,
+        verdict: verdict.map_err(|broken| broken.of_seed(seed)),
+        counts: cluster.counts(),
+        transcript: cluster.transcript().to_owned(),
+    }
+}
+
+fn run(cluster: &mut Cluster) -> Result<(), Broken> {
+    cluster.run_until(FAULTS_LAST)?;
+    cluster.heal();
+    let deadline = cluster.now() + CONVERGES_WITHIN;
+    let mut protected_at = None;
+    while cluster.has_survivor() {
+        cluster.run_until(cluster.now() + 50_000)?;
+        let operations = cluster.counts().operations;
+        if !cluster.is_protected() {
+            protected_at = None;
+        } else if operations >= *protected_at.get_or_insert(operations) + OPERATIONS_AFTER_HEALING {
+            break;
+        }
+        if cluster.now() > deadline {
+            return Err(Broken {
+                invariant: "liveness",
+                what: format!(
+                    "after healing for {} s the machine is {}protected, with {operations} operations answered",
+                    CONVERGES_WITHIN / 1_000_000,
+                    if cluster.is_protected() { "" } else { "not " }
+                ),
+            });
+        }
+    }
+    cluster.check_books()
+}

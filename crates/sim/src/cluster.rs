@@ -1,0 +1,473 @@
+//! A whole cluster in virtual time: processes, channels between them, the arbiter, the switch and the
+//! clients. Faults come first (`faults`), then everything heals and must converge.
+
+use crate::arbiter::Arbiter;
+use crate::checker::{Broken, Checker};
+use crate::faults::Faults;
+use crate::links::Channel;
+use crate::network::{Network, ProcessIndex};
+use crate::process::{Arrival, Effect, Life, Process};
+use crate::queue::Queue;
+use crate::random::Random;
+use crate::toy::{Reply, Request};
+use crate::world::{Clients, Switch};
+use crate::{Counts, Kind};
+use machine::Output;
+use replication::{Action, ArbiterOperation, Config, Epoch, Instant, Local, NodeId, RequestId};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Hosts of a cluster: the pair and one standby.
+pub(crate) const HOSTS: usize = 3;
+const CLIENTS: u8 = 2;
+pub(crate) const CHANNEL_TICK: u64 = 10_000;
+
+/// What is scheduled to happen.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    Arrives {
+        to: ProcessIndex,
+        channel: Option<u64>,
+        from: ProcessIndex,
+        arrival: Arrival,
+    },
+    Timer {
+        process: ProcessIndex,
+        due: u64,
+    },
+    Hart {
+        process: ProcessIndex,
+        due: u64,
+    },
+    Channels,
+    Clients,
+    Faults,
+    RequestReaches {
+        request: Request,
+        to: ProcessIndex,
+    },
+    ReplyReachesSwitch {
+        from: ProcessIndex,
+        epoch: Epoch,
+        frame: Vec<u8>,
+    },
+    ReplyReachesClient {
+        reply: Reply,
+    },
+    Announcement {
+        from: ProcessIndex,
+        epoch: Epoch,
+    },
+    ArbiterHears {
+        from: ProcessIndex,
+        request: RequestId,
+        operation: ArbiterOperation,
+    },
+    LateEffect {
+        from: ProcessIndex,
+        operation: ArbiterOperation,
+    },
+    Restart {
+        host: usize,
+    },
+}
+
+/// The cluster.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    /// Virtual time and what will happen.
+    pub(crate) queue: Queue<Happening>,
+    pub(crate) random: Random,
+    /// Every process there has been.
+    pub(crate) processes: Vec<Process>,
+    /// The links.
+    pub(crate) network: Network,
+    /// The shared storage.
+    pub(crate) arbiter: Arbiter,
+    /// The switch before the machine.
+    pub(crate) switch: Switch,
+    pub(crate) clients: Clients,
+    pub(crate) checker: Checker,
+    pub(crate) faults: Faults,
+    pub(crate) channels: BTreeMap<(ProcessIndex, ProcessIndex), Channel>,
+    pub(crate) generations: u64,
+    pub(crate) timers: BTreeMap<ProcessIndex, u64>,
+    /// Swaps whose effect may still come, by process.
+    pub(crate) swaps_in_flight: BTreeMap<ProcessIndex, u32>,
+    /// What has happened so far, in numbers.
+    pub(crate) counts: Counts,
+    pub(crate) config: Config,
+    pub(crate) kind: Kind,
+    transcript: Option<String>,
+}
+
+impl Cluster {
+    /// A cluster of machines of this kind that `seed` determines. With `config` the protocol can be told to break a
+    /// rule.
+    pub(crate) fn new(seed: u64, config: Config, kind: Kind, with_transcript: bool) -> Self {
+        let mut random = Random::new(seed);
+        let network = Network::new(random.fork());
+        let arbiter = Arbiter::new(random.fork());
+        let faults = Faults::new(random.fork());
+        let mut cluster = Self {
+            queue: Queue::new(),
+            random,
+            processes: Vec::new(),
+            network,
+            arbiter,
+            switch: Switch::default(),
+            clients: Clients::new(CLIENTS),
+            checker: Checker::default(),
+            faults,
+            channels: BTreeMap::new(),
+            generations: 0,
+            timers: BTreeMap::new(),
+            swaps_in_flight: BTreeMap::new(),
+            counts: Counts::default(),
+            config,
+            kind,
+            transcript: with_transcript.then(String::new),
+        };
+        // A long state transfer may be told from a dead primary late, or early.
+        cluster.config.times.suspect_in_transfer_us = *cluster.random.choose(&[300_000, 2_000_000]);
+        for host in 0..HOSTS {
+            cluster.start_process(host);
+        }
+        cluster.queue.after(CHANNEL_TICK, Happening::Channels);
+        cluster.queue.after(1_000, Happening::Clients);
+        cluster.queue.after(400_000, Happening::Faults);
+        cluster
+    }
+
+    /// What happened so far, a line each, if it is kept.
+    pub(crate) fn transcript(&self) -> &str {
+        self.transcript.as_deref().unwrap_or_default()
+    }
+
+    /// Virtual time, in microseconds.
+    pub(crate) fn now(&self) -> u64 {
+        self.queue.now()
+    }
+
+    /// What has happened so far, in numbers.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
+            operations: self.clients.completed(),
+            pairings: self.checker.pairings(),
+            takeovers: self.checker.takeovers(),
+            divergences: self.checker.divergences(),
+            machines_lost: u64::from(!self.has_survivor()),
+            ..self.counts
+        }
+    }
+
+    /// Adds a line to the transcript.
+    pub(crate) fn note(&mut self, line: impl FnOnce() -> String) {
+        if let Some(transcript) = &mut self.transcript {
+            let now = self.queue.now();
+            writeln!(
+                transcript,
+                "{:>6}.{:03} ms  {}",
+                now / 1000,
+                now % 1000,
+                line()
+            )
+            .expect("a string takes all");
+        }
+    }
+
+    pub(crate) fn schedule_local(&mut self, to: ProcessIndex, at: u64, local: Local) {
+        let arrival = Arrival::Local(local);
+        self.queue.at(
+            at,
+            Happening::Arrives {
+                to,
+                channel: None,
+                from: to,
+                arrival,
+            },
+        );
+    }
+
+    /// Runs until virtual time `until` (microseconds) or the first broken invariant.
+    pub(crate) fn run_until(&mut self, until: u64) -> Result<(), Broken> {
+        while self.queue.now() < until {
+            let happening = self
+                .queue
+                .next()
+                .expect("the channels' tick always comes again");
+            self.happen(happening)?;
+        }
+        Ok(())
+    }
+
+    fn happen(&mut self, happening: Happening) -> Result<(), Broken> {
+        match happening {
+            Happening::Arrives {
+                to,
+                channel,
+                from,
+                arrival,
+            } => {
+                if channel.is_none_or(|generation| self.channel(from, to).generation == generation)
+                {
+                    return self.arrive(to, arrival);
+                }
+            }
+            Happening::Timer { process, due } => {
+                if self.timers.get(&process) == Some(&due) {
+                    self.timers.remove(&process);
+                    if self.processes[process].life == Life::Running {
+                        return self.drive(process, |process, now, effects| {
+                            process.timeout(now, effects);
+                        });
+                    }
+                }
+            }
+            Happening::Hart { process, due } => {
+                if self.processes[process].hart_at == Some(due) {
+                    return self.hart_slice(process);
+                }
+            }
+            Happening::Channels => self.tick_channels(),
+            Happening::Clients => self.tick_clients(),
+            Happening::Faults => self.tick_faults(),
+            Happening::RequestReaches { request, to } => {
+                return self.arrive(to, Arrival::Frame(request.to_frame()));
+            }
+            Happening::Announcement { from, epoch } => {
+                self.switch.hear(from, epoch);
+            }
+            Happening::ReplyReachesSwitch { from, epoch, frame } => {
+                return self.switch_hears(from, epoch, &frame);
+            }
+            Happening::ReplyReachesClient { reply } => {
+                self.note(|| {
+                    format!(
+                        "client {} is told {} for operation {}",
+                        reply.client, reply.value, reply.operation
+                    )
+                });
+                return self.clients.hear(reply).map_err(|what| Broken {
+                    invariant: "outside",
+                    what,
+                });
+            }
+            Happening::ArbiterHears {
+                from,
+                request,
+                operation,
+            } => return self.arbiter_hears(from, request, operation),
+            Happening::LateEffect { from, operation } => {
+                *self.swaps_in_flight.entry(from).or_default() -= u32::from(is_swap(&operation));
+                self.perform_at_arbiter(operation)?;
+            }
+            Happening::Restart { host } => self.start_process(host),
+        }
+        Ok(())
+    }
+
+    fn arrive(&mut self, to: ProcessIndex, arrival: Arrival) -> Result<(), Broken> {
+        match self.processes[to].life {
+            Life::Running => {
+                match &arrival {
+                    Arrival::Local(Local::Arbiter { reply, .. }) => {
+                        self.checker.answered(to, reply);
+                    }
+                    Arrival::Message { from, message } => self.checker.hears(to, *from, message),
+                    _ => {}
+                }
+                self.drive(to, |process, now, effects| {
+                    process.arrive(now, arrival, effects);
+                })
+            }
+            Life::Paused => {
+                self.processes[to].inbox.push_back(arrival);
+                Ok(())
+            }
+            Life::Crashed | Life::Halted => Ok(()),
+        }
+    }
+
+    /// Lets a process act, carries what it says and sets its timer.
+    fn drive(
+        &mut self,
+        index: ProcessIndex,
+        act: impl FnOnce(&mut Process, Instant, &mut Vec<Effect>),
+    ) -> Result<(), Broken> {
+        let mut effects = Vec::new();
+        act(
+            &mut self.processes[index],
+            Instant(self.queue.now()),
+            &mut effects,
+        );
+        for effect in effects {
+            self.carry(index, effect)?;
+        }
+        if let Some(due) = self.processes[index].core.poll_timeout() {
+            let due = due.0.max(self.queue.now());
+            if self.timers.get(&index) != Some(&due) {
+                self.set_timer(index, due);
+            }
+        } else {
+            self.timers.remove(&index);
+        }
+        if self.processes[index].life == Life::Halted {
+            self.bury(index);
+        } else if self.processes[index].wants_hart() {
+            let delay = self.random.between(5, 150);
+            self.wake_hart(index, self.queue.now() + delay);
+        }
+        Ok(())
+    }
+
+    /// Lets the timer of a process run out at `due`, and not when it was due before.
+    pub(crate) fn set_timer(&mut self, process: ProcessIndex, due: u64) {
+        self.timers.insert(process, due);
+        self.queue.at(due, Happening::Timer { process, due });
+    }
+
+    fn carry(&mut self, from: ProcessIndex, effect: Effect) -> Result<(), Broken> {
+        match effect {
+            Effect::Action(action) => {
+                self.checker.acts(from, &action, self.arbiter.history())?;
+                self.carry_action(from, action);
+            }
+            Effect::Appended { fingerprint } => self.checker.appended(from, fingerprint),
+            Effect::Replayed { fingerprint } => {
+                let corrupted = self.processes[from].corrupted;
+                self.checker.replayed(from, fingerprint, corrupted)?;
+            }
+            Effect::Diverges => {
+                let corrupted = self.processes[from].corrupted;
+                self.note(|| format!("process {from} diverges"));
+                self.checker.diverges(from, corrupted)?;
+            }
+            Effect::GoesLive { next, fingerprint } => {
+                self.note(|| format!("process {from} goes live at log index {}", next.0));
+                let corrupted = self.processes[from].corrupted;
+                self.checker.goes_live(from, next, fingerprint, corrupted)?;
+            }
+            Effect::Announces { epoch } => {
+                let delay = self.random.between(20, 200);
+                self.queue
+                    .after(delay, Happening::Announcement { from, epoch });
+            }
+            Effect::Leaves { epoch, outputs } => {
+                for (mark, output) in outputs {
+                    self.checker.released(from, mark, epoch, &self.arbiter)?;
+                    if let Output::Frame { frame, .. } = output {
+                        let delay = self.random.between(20, 200);
+                        self.queue
+                            .after(delay, Happening::ReplyReachesSwitch { from, epoch, frame });
+                    }
+                }
+            }
+            Effect::State {
+                to,
+                transfer,
+                state,
+            } => {
+                let sender = self.processes[from].node;
+                if let Some(to) = self.process_called(to) {
+                    let generation = self.channel(from, to).generation;
+                    let delay = self.random.between(5_000, 200_000);
+                    let arrival = Arrival::State {
+                        transfer,
+                        from: sender,
+                        state,
+                    };
+                    self.queue.after(
+                        delay,
+                        Happening::Arrives {
+                            to,
+                            channel: Some(generation),
+                            from,
+                            arrival,
+                        },
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn carry_action(&mut self, from: ProcessIndex, action: Action) {
+        match action {
+            Action::Send { to, message } => {
+                if let Some(to) = self.process_called(to) {
+                    self.send(from, to, message);
+                }
+            }
+            Action::Arbiter { request, operation } => {
+                if is_swap(&operation) {
+                    self.note(|| format!("process {from} asks the arbiter: {operation:?}"));
+                    *self.swaps_in_flight.entry(from).or_default() += 1;
+                }
+                let delay = self.random.between(200, 3_000);
+                self.queue.after(
+                    delay,
+                    Happening::ArbiterHears {
+                        from,
+                        request,
+                        operation,
+                    },
+                );
+            }
+            Action::Halt { reason } => self.note(|| format!("process {from} halts: {reason:?}")),
+            Action::StandAside { .. } => {
+                self.schedule_local(from, self.queue.now(), Local::Join);
+            }
+            Action::Run { epoch } => {
+                self.note(|| format!("process {from} runs as the machine in epoch {}", epoch.0));
+            }
+            _ => {}
+        }
+    }
+
+    /// Index of the process called `node`.
+    pub(crate) fn process_called(&self, node: NodeId) -> Option<ProcessIndex> {
+        self.processes
+            .iter()
+            .position(|process| process.node == node)
+    }
+
+    /// Lets the hart of a process have its turn at `at`, or before.
+    pub(crate) fn wake_hart(&mut self, process: ProcessIndex, at: u64) {
+        let hart_at = &mut self.processes[process].hart_at;
+        if hart_at.is_none_or(|due| at < due) {
+            *hart_at = Some(at);
+            self.queue.at(at, Happening::Hart { process, due: at });
+        }
+    }
+
+    fn hart_slice(&mut self, index: ProcessIndex) -> Result<(), Broken> {
+        self.processes[index].hart_at = None;
+        if self.processes[index].life != Life::Running {
+            return Ok(());
+        }
+        let chance = self.random.bits();
+        let mut again = None;
+        self.drive(index, |process, now, effects| {
+            again = process.step(now, chance, effects);
+        })?;
+        if let Some(again) = again.filter(|_| self.processes[index].is_alive()) {
+            // Not at this very instant: time must pass.
+            self.wake_hart(index, again.max(self.queue.now() + 1));
+        }
+        Ok(())
+    }
+
+    fn tick_faults(&mut self) {
+        let mut faults = std::mem::take(&mut self.faults);
+        let pause = faults.strike(self);
+        self.faults = faults;
+        if let Some(pause) = pause {
+            self.queue.after(pause, Happening::Faults);
+        }
+    }
+}
+
+pub(crate) fn is_swap(operation: &ArbiterOperation) -> bool {
+    matches!(operation, ArbiterOperation::Swap { .. })
+}

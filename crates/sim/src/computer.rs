@@ -1,0 +1,104 @@
+//! The machine of a simulated process: the toy, or the real one behind the hart that `node` runs.
+
+use crate::real::Real;
+use crate::toy::Toy;
+use replica::{HartCommand, HartReport};
+use replication::{Instant, LogIndex};
+use std::rc::Rc;
+
+/// A machine's state, as the judge sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fingerprint {
+    /// The last log entry in it.
+    pub(crate) last: LogIndex,
+    /// Instructions attempted, where the machine counts them: states after the same entry can be compared only
+    /// at the same position.
+    pub(crate) position: u64,
+    /// Hash of the state.
+    pub(crate) digest: u64,
+}
+
+/// What a simulation runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// A counter that is no computer, for speed.
+    #[default]
+    Toy,
+    /// A RISC-V machine that boots this kernel: `guest/counter.c`.
+    Real(Rc<[u8]>),
+}
+
+/// Either machine, behind the commands and reports of the hart.
+#[derive(Debug)]
+pub(crate) enum Computer {
+    Toy(Toy),
+    Real(Box<Real>),
+}
+
+impl Computer {
+    /// A machine of this kind; `initial` says whether it has the initial state, or waits for another's.
+    pub(crate) fn new(kind: &Kind, initial: bool) -> Self {
+        match kind {
+            Kind::Toy => Self::Toy(Toy::new()),
+            Kind::Real(kernel) => Self::Real(Box::new(Real::new(initial.then_some(&kernel[..])))),
+        }
+    }
+
+    /// Obeys a command.
+    pub(crate) fn command(&mut self, now: Instant, command: HartCommand) {
+        match self {
+            Self::Toy(toy) => toy.command(command),
+            Self::Real(real) => real.command(now, command),
+        }
+    }
+
+    /// Executes for a slice of time, and says when it wants the next, in microseconds. `chance` is for the toy.
+    pub(crate) fn step(&mut self, now: Instant, chance: u64) -> Option<u64> {
+        match self {
+            Self::Toy(toy) => {
+                toy.step(
+                    chance.is_multiple_of(20),
+                    1 + usize::try_from(chance / 20 % 40).expect("small"),
+                );
+                Some(now.0 + Toy::SLICE_US)
+            }
+            Self::Real(real) => real.step(now),
+        }
+    }
+
+    /// Whether it wants a slice at once, whatever it said before.
+    pub(crate) fn wants_step(&self) -> bool {
+        match self {
+            Self::Toy(_) => false,
+            Self::Real(real) => real.wants_step(),
+        }
+    }
+
+    /// The next report.
+    pub(crate) fn report(&mut self) -> Option<HartReport> {
+        match self {
+            Self::Toy(toy) => toy.report(),
+            Self::Real(real) => real.report(),
+        }
+    }
+
+    /// Its state after entry `last`, which it has applied or written.
+    pub(crate) fn fingerprint(&self, last: LogIndex) -> Fingerprint {
+        match self {
+            Self::Toy(toy) => Fingerprint {
+                last,
+                position: 0,
+                digest: toy.digest(),
+            },
+            Self::Real(real) => real.fingerprint(last),
+        }
+    }
+
+    /// Flips a bit of its state: what failing hardware would do.
+    pub(crate) fn corrupt(&mut self) {
+        match self {
+            Self::Toy(toy) => toy.corrupt(),
+            Self::Real(real) => real.corrupt(),
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Lives and deaths of a cluster's processes.
+
+use crate::cluster::{Cluster, Happening};
+use crate::computer::Computer;
+use crate::network::ProcessIndex;
+use crate::process::{Build, Life, Process, node_id};
+use replication::{Core, Instant, Local, Mode, Record};
+
+/// How long a host takes to notice that its process is gone and to start another, in microseconds.
+const RESTART_AFTER: u64 = 150_000;
+
+impl Cluster {
+    /// Starts a process. The very first has the machine's initial state, all others ask to join.
+    pub(crate) fn start_process(&mut self, host: usize) {
+        let index = self.processes.len();
+        let node = node_id(index);
+        let mut config = self.config.clone();
+        config.node = node;
+        config.seed = self.random.bits();
+        let core = Core::new(config, Instant(self.queue.now()));
+        let build = Build {
+            gate_bytes_max: *self.random.choose(&[1_000, 1 << 20]),
+            lagging: self.random.chance(500),
+        };
+        let first = index == 0;
+        let computer = Computer::new(&self.kind, first);
+        self.processes
+            .push(Process::new(host, node, core, computer, build));
+        self.checker.born(index, node);
+        self.note(|| format!("process {index} starts on host {host}"));
+        let local = if first { Local::Start } else { Local::Join };
+        self.schedule_local(index, self.queue.now() + 10, local);
+        self.wake_hart(index, self.queue.now() + 20);
+    }
+
+    pub(crate) fn bury(&mut self, index: ProcessIndex) {
+        self.timers.remove(&index);
+        let host = self.processes[index].host;
+        for other in 0..self.processes.len() {
+            if other != index && self.channel(index, other).up {
+                // A process that ends itself closes its channels; a killed one is only missed.
+                self.disconnect(index, other);
+            }
+        }
+        self.queue.after(RESTART_AFTER, Happening::Restart { host });
+    }
+
+    /// Kills a process.
+    pub(crate) fn crash(&mut self, index: ProcessIndex) {
+        self.note(|| format!("process {index} is killed"));
+        self.counts.kills += 1;
+        self.processes[index].life = Life::Crashed;
+        self.timers.remove(&index);
+        let host = self.processes[index].host;
+        self.queue.after(RESTART_AFTER, Happening::Restart { host });
+    }
+
+    /// Flips a bit in a backup's machine: what failing hardware would do.
+    pub(crate) fn corrupt(&mut self, index: ProcessIndex) {
+        self.note(|| format!("the state of process {index} is corrupted"));
+        self.counts.corruptions += 1;
+        self.processes[index].corrupted = true;
+        self.processes[index].computer.corrupt();
+    }
+
+    /// Stops a process as SIGSTOP does.
+    pub(crate) fn pause(&mut self, index: ProcessIndex) {
+        self.note(|| format!("process {index} is paused"));
+        self.counts.pauses += 1;
+        self.processes[index].life = Life::Paused;
+    }
+
+    /// Lets a paused process go on: its timers and what arrived meanwhile come in any order.
+    pub(crate) fn resume(&mut self, index: ProcessIndex) {
+        if self.processes[index].life != Life::Paused {
+            return;
+        }
+        self.note(|| format!("process {index} goes on"));
+        self.processes[index].life = Life::Running;
+        let now = self.queue.now();
+        self.wake_hart(index, now);
+        let timer_first = self.random.chance(500);
+        if timer_first {
+            self.set_timer(index, now);
+        }
+        for arrival in std::mem::take(&mut self.processes[index].inbox) {
+            self.queue.at(
+                now,
+                Happening::Arrives {
+                    to: index,
+                    channel: None,
+                    from: index,
+                    arrival,
+                },
+            );
+        }
+        if !timer_first {
+            self.set_timer(index, now);
+        }
+    }
+
+    /// Ends all faults.
+    pub(crate) fn heal(&mut self) {
+        self.note(|| "everything heals".to_owned());
+        self.faults.end();
+        self.network.heal_all();
+        self.arbiter.reachable = true;
+        self.arbiter.trouble = 0;
+        for index in 0..self.processes.len() {
+            self.resume(index);
+        }
+    }
+
+    /// Whether the process is the owner or the backup that the record names.
+    pub(crate) fn is_member(&self, index: ProcessIndex, record: Record) -> bool {
+        let node = self.processes[index].node;
+        record.owner == node || matches!(record.mode, Mode::Pair { backup } if backup == node)
+    }
+
+    /// Whether the machine is protected and serves, with both its nodes alive.
+    pub(crate) fn is_protected(&self) -> bool {
+        let Some(record) = self.arbiter.record() else {
+            return false;
+        };
+        let Mode::Pair { backup } = record.mode else {
+            return false;
+        };
+        [record.owner, backup].iter().all(|&node| {
+            self.process_called(node)
+                .is_some_and(|index| self.processes[index].life == Life::Running)
+        })
+    }
+
+    /// Whether this process, which the record names, could carry the machine on: it was not killed, and its state was
+    /// not damaged. One that ended itself counts: it had no reason to.
+    pub(crate) fn could_go_on(&self, index: ProcessIndex, record: Record) -> bool {
+        let process = &self.processes[index];
+        let owns = record.owner == process.node;
+        let sound = !process.corrupted || owns && process.is_alive();
+        self.is_member(index, record) && process.life != Life::Crashed && sound
+    }
+
+    /// Whether the record names some process that could carry the machine on. When none is left (a second fault came
+    /// before the machine was protected again), nobody can be asked to converge.
+    pub(crate) fn has_survivor(&self) -> bool {
+        let Some(record) = self.arbiter.record() else {
+            return true;
+        };
+        (0..self.processes.len()).any(|index| self.could_go_on(index, record))
+    }
+}

@@ -1,0 +1,171 @@
+//! The channels between the processes of a cluster, and what travels on them.
+
+use crate::cluster::{CHANNEL_TICK, Cluster, Happening};
+use crate::network::ProcessIndex;
+use crate::process::{Arrival, Life};
+use replication::{Local, Message, NodeId};
+use std::collections::VecDeque;
+
+/// One channel between two processes.
+#[derive(Debug, Default)]
+pub(crate) struct Channel {
+    pub(crate) generation: u64,
+    pub(crate) up: bool,
+    cut_since: Option<u64>,
+    /// Messages that wait for the cut to heal, by direction (true: from the lower index to the higher).
+    backlog: [VecDeque<Arrival>; 2],
+}
+
+impl Cluster {
+    pub(crate) fn send(&mut self, from: ProcessIndex, to: ProcessIndex, message: Message) {
+        let now = self.queue.now();
+        let arrival = Arrival::Message {
+            from: self.processes[from].node,
+            message,
+        };
+        if matches!(&arrival, Arrival::Message { message, .. } if message.is_datagram()) {
+            for at in self.network.datagram_arrivals(now, from, to) {
+                self.queue.at(
+                    at,
+                    Happening::Arrives {
+                        to,
+                        channel: None,
+                        from,
+                        arrival: arrival.clone(),
+                    },
+                );
+            }
+            return;
+        }
+        let channel = self.channel(from, to);
+        if !channel.up {
+            return;
+        }
+        let generation = channel.generation;
+        if let Some(rough) = self.network.rough {
+            for (at, outlives) in self.network.rough_arrivals(now, rough, from, to) {
+                self.queue.at(
+                    at,
+                    Happening::Arrives {
+                        to,
+                        channel: (!outlives).then_some(generation),
+                        from,
+                        arrival: arrival.clone(),
+                    },
+                );
+            }
+            return;
+        }
+        let channel = self.channel(from, to);
+        let direction = usize::from(from < to);
+        if !channel.backlog[direction].is_empty() {
+            channel.backlog[direction].push_back(arrival);
+            return;
+        }
+        match self.network.channel_arrival(now, from, to) {
+            Some(at) => self.queue.at(
+                at,
+                Happening::Arrives {
+                    to,
+                    channel: Some(generation),
+                    from,
+                    arrival,
+                },
+            ),
+            None => self.channel(from, to).backlog[direction].push_back(arrival),
+        }
+    }
+
+    pub(crate) fn channel(&mut self, one: ProcessIndex, other: ProcessIndex) -> &mut Channel {
+        self.channels
+            .entry((one.min(other), one.max(other)))
+            .or_default()
+    }
+
+    /// Brings channels up, flushes what waited behind a cut, and tears down those that were cut for too long or
+    /// whose other end is gone.
+    pub(crate) fn tick_channels(&mut self) {
+        let now = self.queue.now();
+        let patience = self.network.weather.channel_patience;
+        for higher in 1..self.processes.len() {
+            for lower in 0..higher {
+                let alive = [lower, higher].map(|index| self.processes[index].is_alive());
+                if alive == [false, false] {
+                    continue;
+                }
+                let works = alive == [true, true] && self.network.connects(lower, higher);
+                let paused = [lower, higher]
+                    .iter()
+                    .any(|&index| self.processes[index].life == Life::Paused);
+                let channel = self.channel(lower, higher);
+                if works && (channel.up || !paused) {
+                    channel.cut_since = None;
+                    if !channel.up {
+                        self.connect(lower, higher);
+                    }
+                    self.flush(lower, higher);
+                } else if channel.up {
+                    let since = *channel.cut_since.get_or_insert(now);
+                    if now - since > patience {
+                        self.disconnect(lower, higher);
+                    }
+                }
+            }
+        }
+        self.queue.after(CHANNEL_TICK, Happening::Channels);
+    }
+
+    fn connect(&mut self, lower: ProcessIndex, higher: ProcessIndex) {
+        self.generations += 1;
+        let generation = self.generations;
+        let channel = self.channel(lower, higher);
+        *channel = Channel {
+            generation,
+            up: true,
+            ..Channel::default()
+        };
+        self.tell_both(lower, higher, |peer| Local::Connected { peer });
+    }
+
+    /// Tears a channel down at once: what was on its way is lost.
+    pub(crate) fn disconnect(&mut self, one: ProcessIndex, other: ProcessIndex) {
+        *self.channel(one, other) = Channel::default();
+        self.tell_both(one, other, |peer| Local::Disconnected { peer });
+    }
+
+    fn tell_both(
+        &mut self,
+        one: ProcessIndex,
+        other: ProcessIndex,
+        local: impl Fn(NodeId) -> Local,
+    ) {
+        for (to, peer) in [(one, other), (other, one)] {
+            let local = local(self.processes[peer].node);
+            self.schedule_local(to, self.queue.now(), local);
+        }
+    }
+
+    fn flush(&mut self, lower: ProcessIndex, higher: ProcessIndex) {
+        let now = self.queue.now();
+        for (from, to) in [(lower, higher), (higher, lower)] {
+            let direction = usize::from(from < to);
+            let generation = self.channel(from, to).generation;
+            let waiting = std::mem::take(&mut self.channel(from, to).backlog[direction]);
+            for arrival in waiting {
+                let at = self
+                    .network
+                    .channel_arrival(now, from, to)
+                    .expect("the link works");
+                self.queue.at(
+                    at,
+                    Happening::Arrives {
+                        to,
+                        channel: Some(generation),
+                        from,
+                        arrival,
+                    },
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The real machine with a bare-metal guest (`guest/counter.c`), run by the hart that `node` runs. Host time is virtual
+//! time; the hart executes 20 positions a microsecond.
+
+use crate::computer::Fingerprint;
+use bytes::Bytes;
+use eventlog::{Entry, Event, RecorderConfig};
+use machine::{
+    Board, Boot, Engine, GuestAddr, Input, Interpreter, InterpreterOptions, Machine, NetConfig,
+    TICKS_PER_SECOND,
+};
+use replica::{Advice, Hart, HartCommand, HartConfig, HartReport};
+use replication::{Instant, LogIndex};
+use std::fmt;
+
+const TICKS_PER_US: u64 = TICKS_PER_SECOND / 1_000_000;
+/// A slice of time, and what is executed in it.
+const SLICE_US: u64 = 200;
+const SLICE_POSITIONS: u64 = 4_000;
+/// Where the guest lies, and all that it writes.
+const GUEST: GuestAddr = GuestAddr(0x8020_0000);
+const GUEST_BYTES: usize = 16 << 10;
+
+/// A hart, and damage to come.
+pub(crate) struct Real {
+    hart: Hart,
+    /// The next frame that it replays is damaged.
+    corrupt: bool,
+    commanded: bool,
+}
+
+impl fmt::Debug for Real {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "hart {:?}", self.hart.status())
+    }
+}
+
+impl Real {
+    /// A hart with the machine that boots `kernel`, or with none.
+    pub(crate) fn new(kernel: Option<&[u8]>) -> Self {
+        let config = HartConfig {
+            recorder: RecorderConfig {
+                digest_ticks: TICKS_PER_SECOND / 10,
+                ..RecorderConfig::default()
+            },
+            ..HartConfig::default()
+        };
+        Self {
+            hart: Hart::new(kernel.map(boot), Box::new(engine), config),
+            corrupt: false,
+            commanded: false,
+        }
+    }
+
+    pub(crate) fn command(&mut self, now: Instant, mut command: HartCommand) {
+        if let HartCommand::Replay { entries, .. } = &mut command
+            && self.corrupt
+        {
+            self.corrupt = !damage_a_frame(entries);
+        }
+        self.commanded = true;
+        self.hart
+            .handle(now.0 * TICKS_PER_US, command)
+            .expect("the core asks of the hart only what its role can do");
+    }
+
+    pub(crate) fn step(&mut self, now: Instant) -> Option<u64> {
+        self.commanded = false;
+        let host = now.0 * TICKS_PER_US;
+        match self.hart.step(host, SLICE_POSITIONS) {
+            Advice::Again => Some(now.0 + SLICE_US),
+            Advice::Wait { until } => until.map(|until| until.div_ceil(TICKS_PER_US)),
+        }
+    }
+
+    pub(crate) fn wants_step(&self) -> bool {
+        self.commanded
+    }
+
+    pub(crate) fn report(&mut self) -> Option<HartReport> {
+        self.hart.poll_report()
+    }
+
+    pub(crate) fn fingerprint(&self, last: LogIndex) -> Fingerprint {
+        let Some(machine) = self.hart.machine() else {
+            return Fingerprint {
+                last,
+                position: u64::MAX,
+                digest: 0,
+            };
+        };
+        let mut memory = vec![0; GUEST_BYTES];
+        machine
+            .read_memory(GUEST, &mut memory)
+            .expect("the guest's memory is memory");
+        let words = memory.chunks_exact(8);
+        let words = words.map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes")));
+        let digest = words
+            .chain(machine.hart().registers())
+            .chain([machine.time()])
+            .fold(0, |hash: u64, word| {
+                (hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            });
+        Fingerprint {
+            last,
+            position: machine.position().0,
+            digest,
+        }
+    }
+
+    pub(crate) fn corrupt(&mut self) {
+        self.corrupt = true;
+    }
+}
+
+fn engine() -> Box<dyn Engine> {
+    Box::new(Interpreter::new(InterpreterOptions::default()))
+}
+
+fn boot(kernel: &[u8]) -> Machine {
+    let board = Board {
+        memory_bytes: 16 << 20,
+        net: vec![NetConfig {
+            mac: [0x52, 0x54, 0, 0x12, 0x34, 0x56],
+        }],
+        entropy: false,
+        console: false,
+    };
+    let boot = Boot {
+        kernel: Some(kernel.to_vec()),
+        ..Boot::default()
+    };
+    Machine::boot(&board, &boot, engine()).expect("the guest is built for this board")
+}
+
+/// Flips a bit of the sender's address in the first frame, if there is one.
+fn damage_a_frame(entries: &mut [Bytes]) -> bool {
+    for bytes in entries {
+        if let Ok(mut entry) = Entry::decode(bytes)
+            && let Event::Input(Input::Frame { frame, .. }) = &mut entry.event
+        {
+            frame[11] ^= 1;
+            *bytes = entry
+                .encode()
+                .expect("a frame stays as long as it was")
+                .into();
+            return true;
+        }
+    }
+    false
+}

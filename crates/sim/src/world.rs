@@ -1,0 +1,161 @@
+//! The outside: an Ethernet switch that fences older epochs, and clients that increment the counter and
+//! believe what they are told.
+
+use crate::network::ProcessIndex;
+use crate::toy::{Reply, Request};
+use replication::{Epoch, Fence};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How long a client waits before it repeats its request, in microseconds.
+pub(crate) const RETRANSMIT_AFTER: u64 = 40_000;
+
+/// The switch in front of the machine.
+#[derive(Debug, Default)]
+pub(crate) struct Switch {
+    fence: Fence,
+    /// The port behind which the machine is: that of the newest epoch's owner.
+    port: Option<ProcessIndex>,
+    /// Whether the fence is taken down, to show that the checkers see it.
+    pub(crate) unfenced: bool,
+}
+
+impl Switch {
+    /// A frame or announcement from a process; whether it passes.
+    pub(crate) fn hear(&mut self, from: ProcessIndex, epoch: Epoch) -> bool {
+        if !self.fence.admit(epoch) && !self.unfenced {
+            return false;
+        }
+        self.port = Some(from);
+        true
+    }
+
+    /// The newest epoch heard.
+    pub(crate) fn newest(&self) -> Epoch {
+        self.fence.newest()
+    }
+
+    /// Where frames to the machine go.
+    pub(crate) fn port(&self) -> Option<ProcessIndex> {
+        self.port
+    }
+}
+
+#[derive(Debug)]
+struct Client {
+    /// The operation that waits for its reply.
+    operation: u64,
+    /// Values at or below this were known to somebody before the operation was sent.
+    floor: u64,
+    sent_at: Option<u64>,
+}
+
+/// All clients, and what they were told.
+#[derive(Debug)]
+pub(crate) struct Clients {
+    clients: Vec<Client>,
+    told: BTreeMap<(u8, u64), u64>,
+    values: BTreeSet<u64>,
+    highest: u64,
+}
+
+impl Clients {
+    /// `count` clients, each about to send its first operation.
+    pub(crate) fn new(count: u8) -> Self {
+        let clients = (0..count)
+            .map(|_| Client {
+                operation: 1,
+                floor: 0,
+                sent_at: None,
+            })
+            .collect();
+        Self {
+            clients,
+            told: BTreeMap::new(),
+            values: BTreeSet::new(),
+            highest: 0,
+        }
+    }
+
+    /// Operations answered so far.
+    pub(crate) fn completed(&self) -> u64 {
+        self.told.len() as u64
+    }
+
+    /// Requests to send now: new ones, and repeated ones that waited long enough.
+    pub(crate) fn requests(&mut self, now: u64) -> Vec<Request> {
+        let highest = self.highest;
+        let mut due = Vec::new();
+        for (number, client) in (0..).zip(&mut self.clients) {
+            if client
+                .sent_at
+                .is_none_or(|sent| now >= sent + RETRANSMIT_AFTER)
+            {
+                if client.sent_at.is_none() {
+                    client.floor = highest;
+                }
+                client.sent_at = Some(now);
+                due.push(Request {
+                    client: number,
+                    operation: client.operation,
+                });
+            }
+        }
+        due
+    }
+
+    /// A reply reaches its client. The sentence says how it breaks the story of one machine.
+    pub(crate) fn hear(&mut self, reply: Reply) -> Result<(), String> {
+        let Reply {
+            client: number,
+            operation,
+            value,
+        } = reply;
+        let client = self
+            .clients
+            .get_mut(usize::from(number))
+            .ok_or("a reply to nobody")?;
+        if let Some(&told) = self.told.get(&(number, operation)) {
+            if told != value {
+                return Err(format!(
+                    "client {number} was told {told} and then {value} for operation {operation}"
+                ));
+            }
+            return Ok(());
+        }
+        if operation != client.operation {
+            return Err(format!(
+                "client {number} got a reply to operation {operation}, which it never sent"
+            ));
+        }
+        if value <= client.floor {
+            return Err(format!(
+                "client {number} was told {value}, although {} was told before it asked",
+                client.floor
+            ));
+        }
+        if !self.values.insert(value) {
+            return Err(format!(
+                "the value {value} was given twice, at last to client {number}"
+            ));
+        }
+        self.told.insert((number, operation), value);
+        self.highest = self.highest.max(value);
+        client.operation += 1;
+        client.sent_at = None;
+        Ok(())
+    }
+
+    /// After the last reply: no increment may be lost or counted twice.
+    pub(crate) fn check_sum(&self) -> Result<(), String> {
+        // Operations that wait for their reply may or may not be counted already.
+        let waiting = self.clients.len() as u64;
+        if self.highest > self.completed() + waiting {
+            return Err(format!(
+                "the counter reached {} with {} operations answered",
+                self.highest,
+                self.completed()
+            ));
+        }
+        Ok(())
+    }
+}

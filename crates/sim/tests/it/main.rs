@@ -1,0 +1,79 @@
+//! Simulated clusters, as many as a test run affords. More: `cargo xtask sim`.
+
+#[path = "../../src/guest.rs"]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the guest is compiled before any machine exists"
+)]
+mod guest;
+
+use sim::{Counts, Kind, Options, Violation, simulate};
+use std::ops::Range;
+
+/// Simulates all `seeds`; the first that fails fails the test, and says its seed.
+fn check(seeds: Range<u64>, options: &Options) -> Counts {
+    let mut counts = Counts::default();
+    for seed in seeds {
+        let outcome = simulate(seed, options);
+        if let Err(violation) = outcome.verdict {
+            panic!("{violation}");
+        }
+        counts += outcome.counts;
+    }
+    counts
+}
+
+#[test]
+fn three_hundred_clusters_keep_every_invariant_and_converge() {
+    let counts = check(0..300, &Options::default());
+    // A fault that does not strike proves nothing.
+    assert!(counts.takeovers >= 100, "{counts}");
+    assert!(counts.pairings >= 600, "{counts}");
+    assert!(counts.divergences >= 50, "{counts}");
+    assert!(counts.arbiter_troubles >= 50, "{counts}");
+    assert!(counts.pauses >= 100 && counts.cuts >= 100, "{counts}");
+    assert!(counts.operations >= 100_000, "{counts}");
+    // The faults leave a survivor; else a lost machine could hide a failure to converge.
+    assert_eq!(counts.machines_lost, 0, "{counts}");
+}
+
+#[test]
+fn twenty_clusters_of_real_machines_keep_every_invariant_and_converge() {
+    let counts = check(0..20, &real());
+    assert!(counts.takeovers >= 10, "{counts}");
+    assert!(counts.pairings >= 40, "{counts}");
+    assert!(counts.divergences >= 1, "{counts}");
+    assert_eq!(counts.machines_lost, 0, "{counts}");
+}
+
+#[test]
+fn a_seed_repeated_gives_the_same_transcript() {
+    for mut options in [Options::default(), real()] {
+        options.transcript = true;
+        let [one, other] = [(); 2].map(|()| simulate(7, &options));
+        assert!(one.transcript.lines().count() > 100);
+        assert!(one.transcript == other.transcript, "the transcripts differ");
+        assert_ne!(one.transcript, simulate(8, &options).transcript);
+    }
+}
+
+#[test]
+fn a_violation_says_how_to_repeat_it() {
+    let violation = Violation {
+        invariant: "I2",
+        what: "an output leaves".to_owned(),
+        seed: 42,
+    };
+    let said = violation.to_string();
+    assert_eq!(
+        said,
+        "seed 42: I2: an output leaves (repeat it: cargo xtask sim --seed 42)"
+    );
+}
+
+fn real() -> Options {
+    Options {
+        machine: Kind::Real(guest::build().expect("the guest is built").into()),
+        ..Options::default()
+    }
+}
