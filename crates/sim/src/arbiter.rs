@@ -25,13 +25,16 @@ pub(crate) struct Arbiter {
     pub(crate) reachable: bool,
     /// Chance in thousandths that a request meets something else than service.
     pub(crate) trouble: u64,
+    /// Longest ordinary way to it, or back, in microseconds.
+    way_max: u64,
     history: Vec<Record>,
 }
 
 impl Arbiter {
     /// An empty store in good health.
-    pub(crate) fn new(random: Random) -> Self {
+    pub(crate) fn new(mut random: Random) -> Self {
         Self {
+            way_max: *random.choose(&[1_000, 3_000, 300_000]),
             random,
             reachable: true,
             trouble: 0,
@@ -60,6 +63,11 @@ impl Arbiter {
                 .choose(&[Fate::AnswerLost, Fate::EffectLate, Fate::Refused]);
         }
         Fate::Served
+    }
+
+    /// How long a request, or its answer, is under way, in microseconds.
+    pub(crate) fn way(&mut self) -> u64 {
+        self.random.between(200, self.way_max)
     }
 
     /// How long a delayed effect or answer takes, in microseconds.

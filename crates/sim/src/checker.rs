@@ -402,12 +402,21 @@ impl Checker {
         let record = arbiter.record();
         let witness = &self.witnesses[process];
         let node = witness.node;
-        let owned = |record: &Record| record.epoch == epoch && record.owner == node;
-        if epoch < witness.speaks_since || !arbiter.history().iter().any(owned) {
+        if epoch < witness.speaks_since {
             return broken(
                 "I5",
                 format!(
-                    "process {process} stamps an output with epoch {}, which is not its own",
+                    "process {process}, the owner since epoch {}, stamps an output with epoch {}",
+                    witness.speaks_since.0, epoch.0
+                ),
+            );
+        }
+        let owned = |record: &Record| record.epoch == epoch && record.owner == node;
+        if !arbiter.history().iter().any(owned) {
+            return broken(
+                "I8",
+                format!(
+                    "process {process} stamps an output with epoch {}, which the arbiter never gave it",
                     epoch.0
                 ),
             );

@@ -404,7 +404,7 @@ impl Cluster {
                     self.note(|| format!("process {from} asks the arbiter: {operation:?}"));
                     *self.swaps_in_flight.entry(from).or_default() += 1;
                 }
-                let delay = self.random.between(200, 3_000);
+                let delay = self.arbiter.way();
                 self.queue.after(
                     delay,
                     Happening::ArbiterHears {

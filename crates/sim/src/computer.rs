@@ -36,10 +36,11 @@ pub(crate) enum Computer {
 }
 
 impl Computer {
-    /// A machine of this kind; `initial` says whether it has the initial state, or waits for another's.
-    pub(crate) fn new(kind: &Kind, initial: bool) -> Self {
+    /// A machine of this kind; `initial` says whether it has the initial state, or waits for another's. A slow toy
+    /// replays so slowly that its owner must brake.
+    pub(crate) fn new(kind: &Kind, initial: bool, slow: bool) -> Self {
         match kind {
-            Kind::Toy => Self::Toy(Toy::new()),
+            Kind::Toy => Self::Toy(Toy::new(slow)),
             Kind::Real(kernel) => Self::Real(Box::new(Real::new(initial.then_some(&kernel[..])))),
         }
     }
@@ -56,10 +57,7 @@ impl Computer {
     pub(crate) fn step(&mut self, now: Instant, chance: u64) -> Option<u64> {
         match self {
             Self::Toy(toy) => {
-                toy.step(
-                    chance.is_multiple_of(20),
-                    1 + usize::try_from(chance / 20 % 40).expect("small"),
-                );
+                toy.step(chance);
                 Some(now.0 + Toy::SLICE_US)
             }
             Self::Real(real) => real.step(now),

@@ -23,7 +23,8 @@ impl Cluster {
             lagging: self.random.chance(500),
         };
         let first = index == 0;
-        let computer = Computer::new(&self.kind, first);
+        let slow = self.random.chance(150);
+        let computer = Computer::new(&self.kind, first, slow);
         self.processes
             .push(Process::new(host, node, core, computer, build));
         self.checker.born(index, node);

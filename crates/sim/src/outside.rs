@@ -81,7 +81,7 @@ impl Cluster {
         if is_swap && fate != Fate::EffectLate {
             *self.swaps_in_flight.entry(from).or_default() -= 1;
         }
-        let delay = self.random.between(200, 3_000);
+        let delay = self.arbiter.way();
         self.schedule_local(
             from,
             self.queue.now() + delay,

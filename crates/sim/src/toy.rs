@@ -197,6 +197,10 @@ pub(crate) struct Toy {
     /// Index of the next entry that it appends.
     next: LogIndex,
     reports: VecDeque<HartReport>,
+    /// Replays slowly.
+    slow: bool,
+    /// In thousandths.
+    brake: u16,
 }
 
 impl Toy {
@@ -204,8 +208,10 @@ impl Toy {
     pub(crate) const SLICE_US: u64 = 4_000;
 
     /// A machine in its initial state that waits to be run or restored.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(slow: bool) -> Self {
         Self {
+            slow,
+            brake: 0,
             state: State::new(),
             role: Role::Waiting,
             next: LogIndex(1),
@@ -236,11 +242,13 @@ impl Toy {
                 self.role = Role::Recording;
             }
             HartCommand::Input(Input::Frame { frame, .. }) => {
-                if self.is_recording() {
+                // One that stands still has no room for frames.
+                if self.is_recording() && self.brake < 1_000 {
                     self.record(&frame);
                 }
             }
-            HartCommand::Input(_) | HartCommand::Throttle { .. } => {}
+            HartCommand::Input(_) => {}
+            HartCommand::Throttle { brake } => self.brake = brake,
             HartCommand::TakeSnapshot { transfer } => {
                 let report = HartReport::SnapshotTaken {
                     transfer,
@@ -312,10 +320,12 @@ impl Toy {
             .push_back(HartReport::Appended { entries, outputs });
     }
 
-    /// A slice of time: the primary logs its progress and, when `digest`, its digest; the backup replays at
-    /// most `budget` entries.
-    pub(crate) fn step(&mut self, digest: bool, budget: usize) {
+    /// A slice of time, in which `chance` decides what happens: the primary logs its progress, or its digest; the
+    /// backup replays some entries.
+    pub(crate) fn step(&mut self, chance: u64) {
+        let (digest, chance) = (chance.is_multiple_of(20), chance / 20);
         match &mut self.role {
+            Role::Recording if chance % 1_000 < u64::from(self.brake) => {}
             Role::Recording => {
                 let entry = if digest {
                     entry(ENTRY_DIGEST, &self.state.digest().to_le_bytes())
@@ -324,7 +334,10 @@ impl Toy {
                 };
                 self.append(vec![entry], Vec::new());
             }
-            Role::Replaying { .. } => self.replay(budget),
+            Role::Replaying { .. } => {
+                let entries_max = if self.slow { 3 } else { 40 };
+                self.replay(1 + usize::try_from(chance % entries_max).expect("small"));
+            }
             Role::Waiting | Role::Stopped => {}
         }
     }

@@ -1,0 +1,71 @@
+//! The checkers see each way to break the protocol: `cargo test -p sim --features mutations --test mutations`.
+
+use replication::Mutation;
+use sim::{Options, Outcome, simulate};
+
+/// Seeds that a mutation may need.
+const SEEDS_MAX: u64 = 400;
+
+/// The invariants that may show a mutation first. Where it is not the one that the mutation is named after, the
+/// broken protocol breaks another on the way there.
+fn expected(mutation: Mutation) -> &'static [&'static str] {
+    match mutation {
+        Mutation::ReuseEpoch => &["I1"],
+        // What left too early before the record said PAIR breaks I6, what leaves later I2.
+        Mutation::ReleaseWithoutAcknowledge | Mutation::PairBeforeHolding => &["I2", "I6"],
+        Mutation::AcceptOlderEpochAcknowledge | Mutation::ReleaseOnSuspicion => &["I2"],
+        Mutation::SkipDrain => &["I3"],
+        Mutation::AcknowledgeAfterTakeover | Mutation::AcknowledgeAhead => &["I4"],
+        Mutation::StampOlderEpoch => &["I5"],
+        Mutation::TakeOverIncomplete => &["I6", "I7"],
+        Mutation::TakeOverDiverged => &["I7"],
+        Mutation::IgnoreArbiterUnreachable => &["I8"],
+        Mutation::IgnoreLostSwap => &["I8", "I9"],
+        Mutation::ReleaseOnLoss => &["I9"],
+        Mutation::LostReplyIsLoss => &["liveness"],
+    }
+}
+
+/// The first of the seeds that shows the break.
+fn first_failure(options: &Options) -> Option<Outcome> {
+    (0..SEEDS_MAX)
+        .map(|seed| simulate(seed, options))
+        .find(|outcome| outcome.verdict.is_err())
+}
+
+#[test]
+fn every_mutation_is_caught() {
+    let mut table = vec!["mutation → invariant, seeds needed".to_owned()];
+    let mut wrong = Vec::new();
+    let mutated = Mutation::ALL.map(|mutation| {
+        let mut options = Options::default();
+        options.config.mutation = Some(mutation);
+        (format!("{mutation:?}"), options, expected(mutation))
+    });
+    let unfenced = Options {
+        unfenced_switch: true,
+        ..Options::default()
+    };
+    let unfenced = ("the switch unfenced".to_owned(), unfenced, &["I5"][..]);
+    for (name, options, expected) in mutated.into_iter().chain([unfenced]) {
+        match first_failure(&options).map(|outcome| outcome.verdict) {
+            Some(Err(violation)) => {
+                if !expected.contains(&violation.invariant) {
+                    wrong.push(format!("{name}: {violation}"));
+                }
+                table.push(format!(
+                    "{name} → {}, {}",
+                    violation.invariant,
+                    violation.seed + 1
+                ));
+            }
+            _ => wrong.push(format!("{name}: not caught in {SEEDS_MAX} seeds")),
+        }
+    }
+    let table = table.join("\n");
+    assert!(wrong.is_empty(), "{}\n{table}", wrong.join("\n"));
+    #[expect(clippy::print_stdout, reason = "for the report, with --nocapture")]
+    {
+        println!("{table}");
+    }
+}
