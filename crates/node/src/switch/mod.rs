@@ -25,5 +25,6 @@ pub use client::{SwitchClient, SwitchEvent, announcement};
 pub use frame::{FRAME_BYTES_MAX, FRAME_BYTES_MIN, FrameError, put_frame, take_frame};
 pub use hello::{HelloError, SwitchHello};
 pub use passt::Uplink;
+pub(crate) use server::listen;
 pub use server::{SwitchConfig, run_switch};
 pub use table::{PortId, SwitchCounters, Table};

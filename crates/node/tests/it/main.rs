@@ -1,7 +1,8 @@
 //! Tests of the node's edges against real files, sockets and processes.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod arbiter;
 mod guest_station;
+mod pair;
 mod switch;
 mod transport;

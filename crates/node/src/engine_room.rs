@@ -1,0 +1,487 @@
+//! The one owner of a node's state: takes every event, tells the replication core and the bridge, and performs what
+//! they ask for, in order. Everything that runs beside it (sockets, the arbiter's store, the hart) only sends events.
+
+mod network;
+mod report;
+
+use crate::arbiter::{ArbiterAnswer, ArbiterWorker};
+use crate::config::Config;
+use crate::console::Console;
+use crate::control::ControlEvent;
+use crate::hart_thread::{HartEvent, HartThread};
+use crate::names::short;
+use crate::node::ExitReason;
+use crate::switch::SwitchEvent;
+use crate::transport::{TransferProgress, Transport, TransportEvent};
+use bytes::Bytes;
+use eventlog::CONSOLE_BYTES_MAX;
+use machine::{Input, Output};
+use network::Network;
+use replica::{Bridge, Effect, HartCommand, HartReport};
+use replication::{
+    Action, ArbiterReply, Core, HaltReason, Instant, Local, NodeId, RoleStatus, TransferId,
+};
+use report::Gauges;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tracing::{debug, error, info, warn};
+
+/// Outputs held, in bytes, before the guest must stand still.
+const OUTPUT_BYTES_MAX: usize = 64 << 20;
+/// Between two looks at rates, and at what needs a look now and then.
+const HOUSEKEEPING: Duration = Duration::from_millis(250);
+/// So often commands that found no room are offered to the hart again.
+const OFFER_AGAIN: Duration = Duration::from_millis(1);
+
+/// The ways in and out of the engine room.
+pub(crate) struct Doors {
+    pub(crate) hart: HartThread,
+    pub(crate) from_hart: mpsc::Receiver<HartEvent>,
+    pub(crate) transport: Transport,
+    pub(crate) from_transport: mpsc::Receiver<TransportEvent>,
+    pub(crate) arbiter: ArbiterWorker,
+    pub(crate) from_arbiter: mpsc::Receiver<ArbiterAnswer>,
+    pub(crate) switch_events: mpsc::Sender<SwitchEvent>,
+    pub(crate) from_switch: mpsc::Receiver<SwitchEvent>,
+    pub(crate) control: mpsc::Receiver<ControlEvent>,
+    pub(crate) console: Console,
+}
+
+/// Everything that can happen to a node.
+#[derive(Debug)]
+enum Event {
+    Hart(HartEvent),
+    Transport(TransportEvent),
+    Arbiter(ArbiterAnswer),
+    Switch(SwitchEvent),
+    Control(ControlEvent),
+    /// A deadline has come: the core's, or the node's own.
+    Time,
+    /// The process was asked to end.
+    Signal,
+}
+
+/// A state that comes in, from the core's wish to the hart.
+#[derive(Debug, Default)]
+struct Incoming {
+    /// What the core waits for.
+    awaited: Option<(NodeId, TransferId)>,
+    /// What came before the core asked for it.
+    early: Option<(TransferId, Bytes)>,
+}
+
+pub(crate) struct EngineRoom {
+    config: Config,
+    node: NodeId,
+    core: Core,
+    bridge: Bridge,
+    hart: HartThread,
+    transport: Transport,
+    arbiter: ArbiterWorker,
+    console: Console,
+    network: Network,
+    incoming: Incoming,
+    sending: Option<Arc<TransferProgress>>,
+    gauges: Gauges,
+    origin: std::time::Instant,
+    housekeeping_at: std::time::Instant,
+    arbiter_answers: bool,
+    /// What the core explained last.
+    explained: &'static str,
+    /// Set when the node must end.
+    end: Option<ExitReason>,
+}
+
+pub(crate) struct Sources {
+    hart: mpsc::Receiver<HartEvent>,
+    transport: mpsc::Receiver<TransportEvent>,
+    arbiter: mpsc::Receiver<ArbiterAnswer>,
+    switch: mpsc::Receiver<SwitchEvent>,
+    control: mpsc::Receiver<ControlEvent>,
+}
+
+impl EngineRoom {
+    pub(crate) fn new(config: Config, node: NodeId, seed: u64, doors: Doors) -> (Self, Sources) {
+        let mut protocol = replication::Config::new(config.machine_id(), node, seed);
+        let suspicion_us = u64::from(config.timeouts.suspicion_ms) * 1000;
+        protocol.times.heartbeat_us = u64::from(config.timeouts.heartbeat_ms) * 1000;
+        protocol.times.suspect_primary_us = suspicion_us;
+        protocol.times.suspect_backup_us = suspicion_us * 4 / 5;
+        protocol.times.arbiter_us = u64::from(config.timeouts.arbiter_ms) * 1000;
+        let network = Network::new(&config, doors.switch_events);
+        let now = std::time::Instant::now();
+        let sources = Sources {
+            hart: doors.from_hart,
+            transport: doors.from_transport,
+            arbiter: doors.from_arbiter,
+            switch: doors.from_switch,
+            control: doors.control,
+        };
+        let room = Self {
+            config,
+            node,
+            core: Core::new(protocol, Instant(0)),
+            bridge: Bridge::new(OUTPUT_BYTES_MAX),
+            hart: doors.hart,
+            transport: doors.transport,
+            arbiter: doors.arbiter,
+            console: doors.console,
+            network,
+            incoming: Incoming::default(),
+            sending: None,
+            gauges: Gauges::new(now),
+            origin: now,
+            housekeeping_at: now,
+            arbiter_answers: true,
+            explained: "",
+            end: None,
+        };
+        (room, sources)
+    }
+
+    /// Works until the node ends.
+    pub(crate) async fn run(
+        mut self,
+        mut sources: Sources,
+        stop: impl Future<Output = ()>,
+    ) -> anyhow::Result<ExitReason> {
+        let mut stop = pin!(stop);
+        let begin = if self.config.node.may_start {
+            Local::Start
+        } else {
+            Local::Join
+        };
+        self.tell(begin);
+        loop {
+            self.perform()?;
+            if let Some(reason) = self.end.take() {
+                self.transport.close(&reason.to_string()).await;
+                return Ok(reason);
+            }
+            let deadline = tokio::time::Instant::from_std(self.deadline());
+            let event = tokio::select! {
+                Some(event) = sources.hart.recv() => Event::Hart(event),
+                Some(event) = sources.transport.recv() => Event::Transport(event),
+                Some(event) = sources.arbiter.recv() => Event::Arbiter(event),
+                Some(event) = sources.switch.recv() => Event::Switch(event),
+                Some(event) = sources.control.recv() => Event::Control(event),
+                () = tokio::time::sleep_until(deadline) => Event::Time,
+                () = &mut stop => Event::Signal,
+            };
+            self.handle(event)?;
+        }
+    }
+
+    fn now(&self) -> Instant {
+        Instant(u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    fn deadline(&self) -> std::time::Instant {
+        let mut deadline = self.housekeeping_at;
+        if let Some(Instant(us)) = self.core.poll_timeout() {
+            deadline = deadline
+                .min(self.origin + Duration::from_micros(us.min(u64::from(u32::MAX) * 1000)));
+        }
+        if self.hart.is_backed_up() {
+            deadline = deadline.min(std::time::Instant::now() + OFFER_AGAIN);
+        }
+        deadline
+    }
+
+    fn tell(&mut self, local: Local) {
+        let now = self.now();
+        self.core.handle_local(now, local);
+    }
+
+    fn handle(&mut self, event: Event) -> anyhow::Result<()> {
+        match event {
+            Event::Hart(HartEvent::Report(report)) => self.on_report(report),
+            Event::Hart(HartEvent::Broken(what)) => {
+                anyhow::bail!(
+                    "the hart was {what}: this is a bug in Futago; the other replica goes on"
+                )
+            }
+            Event::Transport(event) => self.on_transport(event),
+            Event::Arbiter(answer) => self.on_arbiter(&answer),
+            Event::Switch(SwitchEvent::Frame(frame)) => {
+                if self.network.accepts(&frame) {
+                    let frame = frame.to_vec();
+                    self.hart
+                        .send(HartCommand::Input(Input::Frame { device: 0, frame }));
+                }
+            }
+            Event::Switch(SwitchEvent::Closed(cause)) => self.network.closed(&cause),
+            Event::Control(event) => self.on_control(event),
+            Event::Signal => self.leave(),
+            Event::Time => {
+                self.hart.flush();
+                let now = self.now();
+                self.core.handle_timeout(now);
+                self.keep_house();
+            }
+        }
+        if let Some(command) = self.bridge.back_pressure() {
+            self.hart.send(command);
+        }
+        Ok(())
+    }
+
+    fn keep_house(&mut self) {
+        let now = std::time::Instant::now();
+        if now < self.housekeeping_at {
+            return;
+        }
+        self.housekeeping_at = now + HOUSEKEEPING;
+        self.gauges
+            .sample(now, self.transport.counters().bytes_sent);
+        self.network.reconnect();
+    }
+
+    fn on_report(&mut self, report: HartReport) {
+        match &report {
+            HartReport::SnapshotTaken { state, .. } => {
+                let pause = self.gauges.snapshot_taken();
+                info!(
+                    mib = state.len() >> 20,
+                    pause_ms = pause.as_millis(),
+                    "the guest stood still while a snapshot was taken"
+                );
+            }
+            HartReport::Restored { result: Ok(()), .. } => {
+                info!("the state was restored and agrees with its digest");
+            }
+            HartReport::Restored {
+                result: Err(error), ..
+            } => warn!("the state that came in cannot be used: {error}"),
+            HartReport::Replayed { index, .. } => self.gauges.replayed(*index),
+            HartReport::Diverged(divergence) => error!(
+                after = divergence.after.0,
+                at = divergence.at.0,
+                "this backup differs from its primary: {}",
+                divergence.what.join("; ")
+            ),
+            HartReport::ResetAsked => {
+                warn!(
+                    "the guest asked for a reset, which is not supported yet: it is switched off"
+                );
+            }
+            HartReport::PoweredOff => info!("the guest switched itself off"),
+            HartReport::Appended { .. } => {}
+        }
+        if let Some(local) = self.bridge.report(report) {
+            self.tell(local);
+        }
+    }
+
+    fn on_transport(&mut self, event: TransportEvent) {
+        match event {
+            TransportEvent::Message { from, message } => {
+                let now = self.now();
+                self.core.handle_message(now, from, message);
+            }
+            TransportEvent::Connected {
+                peer,
+                name,
+                address,
+            } => {
+                info!(peer = %short(peer.0), name, %address, "a peer is connected");
+                self.gauges.connected(peer);
+                self.tell(Local::Connected { peer });
+            }
+            TransportEvent::Disconnected { peer, cause } => {
+                warn!(peer = %short(peer.0), "the connection to a peer is gone: {cause}");
+                self.gauges.disconnected(peer);
+                if let Some((_, transfer)) =
+                    self.incoming.awaited.take_if(|(from, _)| *from == peer)
+                {
+                    self.tell(Local::StateRestored {
+                        transfer,
+                        intact: false,
+                    });
+                }
+                self.tell(Local::Disconnected { peer });
+            }
+            TransportEvent::StateReceived {
+                from,
+                transfer,
+                state,
+            } => {
+                info!(peer = %short(from.0), mib = state.len() >> 20, "a state has come in");
+                if self.incoming.awaited == Some((from, transfer)) {
+                    self.restore(transfer, state);
+                } else {
+                    self.incoming.early = Some((transfer, state));
+                }
+            }
+            TransportEvent::StateSent { to, transfer } => {
+                debug!(peer = %short(to.0), transfer = transfer.0, "the state was sent");
+            }
+            TransportEvent::Refused { address, reason } => {
+                warn!(%address, "a peer was refused: {reason}");
+            }
+        }
+    }
+
+    fn restore(&mut self, transfer: TransferId, state: Bytes) {
+        self.incoming = Incoming::default();
+        if let Some(command) = self.bridge.state_received(transfer, state) {
+            self.hart.send(command);
+        }
+    }
+
+    fn on_arbiter(&mut self, answer: &ArbiterAnswer) {
+        let answers = answer.reply != ArbiterReply::Unavailable;
+        if answers != self.arbiter_answers {
+            self.arbiter_answers = answers;
+            if let Some(cause) = &answer.cause {
+                warn!("the arbiter is unavailable, nobody changes role: {cause}");
+            } else {
+                info!("the arbiter answers again");
+            }
+        }
+        self.tell(Local::Arbiter {
+            request: answer.request,
+            reply: answer.reply,
+        });
+    }
+
+    fn on_control(&mut self, event: ControlEvent) {
+        match event {
+            // A client that left does not want its answer any more.
+            ControlEvent::Status(reply) => drop(reply.send(self.status())),
+            ControlEvent::Attach(reply) => drop(reply.send(self.console.attach())),
+            ControlEvent::ConsoleInput(bytes) => {
+                for piece in bytes.chunks(CONSOLE_BYTES_MAX) {
+                    self.hart
+                        .send(HartCommand::Input(Input::Console(piece.to_vec())));
+                }
+            }
+            ControlEvent::Stop => self.leave(),
+            ControlEvent::PowerOff => self.hart.send(HartCommand::Input(Input::PowerOff)),
+        }
+    }
+
+    /// A backup tells its primary; a primary just ends, and its backup, if there is one, takes over.
+    fn leave(&mut self) {
+        info!("the node was told to stop");
+        if self.core.status().role != RoleStatus::Primary {
+            self.tell(Local::Leave);
+            self.drain_farewell();
+        }
+        self.network.silence();
+        self.end = Some(ExitReason::Stopped);
+    }
+
+    /// Sends what a leaving node has to say; nothing else that it was still asked to do matters.
+    fn drain_farewell(&mut self) {
+        while let Some(action) = self.core.poll_action() {
+            if let Action::Send { to, message } = action {
+                self.transport.send(to, message);
+            }
+        }
+    }
+
+    /// Does everything that the core asks for.
+    fn perform(&mut self) -> anyhow::Result<()> {
+        while self.end.is_none() {
+            let Some(action) = self.core.poll_action() else {
+                return Ok(());
+            };
+            match &action {
+                Action::Run { epoch } => {
+                    info!(epoch = epoch.0, "this node starts the machine");
+                    self.network.speak_as(*epoch);
+                }
+                Action::GoLive { epoch, next } => {
+                    info!(
+                        epoch = epoch.0,
+                        next = next.0,
+                        "this node is the machine now: it goes live"
+                    );
+                    self.network.speak_as(*epoch);
+                }
+                Action::TakeSnapshot { .. } => self.gauges.snapshot_asked(),
+                Action::Replay { first, entries } => self.gauges.given(*first, entries),
+                _ => {}
+            }
+            for effect in self.bridge.action(action) {
+                self.perform_effect(effect)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn perform_effect(&mut self, effect: Effect) -> anyhow::Result<()> {
+        match effect {
+            Effect::Hart(command) => self.hart.send(command),
+            Effect::Speak { epoch, outputs } => {
+                for output in outputs {
+                    match output {
+                        Output::Frame { frame, .. } => self.network.send(epoch, &frame),
+                        Output::Console(bytes) => self.console.write(&bytes),
+                    }
+                }
+            }
+            Effect::SendState {
+                to,
+                transfer,
+                state,
+            } => {
+                self.sending = Some(self.transport.send_state(to, transfer, state));
+            }
+            Effect::ReceiveState { from, transfer } => {
+                self.incoming.awaited = Some((from, transfer));
+                if let Some((_, state)) =
+                    self.incoming.early.take_if(|(early, _)| *early == transfer)
+                {
+                    self.restore(transfer, state);
+                }
+            }
+            Effect::AbandonTransfer { transfer } => {
+                self.transport.abandon(transfer);
+                self.incoming
+                    .awaited
+                    .take_if(|(_, awaited)| *awaited == transfer);
+                self.sending
+                    .take_if(|progress| progress.transfer() == transfer);
+            }
+            Effect::Halt { reason } => {
+                self.network.silence();
+                if matches!(reason, HaltReason::PoweredOff) {
+                    info!("the node ends: the machine is off");
+                } else {
+                    warn!("the node halts: {}", ExitReason::Halted(reason.clone()));
+                }
+                self.end = Some(ExitReason::Halted(reason));
+            }
+            Effect::Node(action) => self.perform_action(action)?,
+        }
+        Ok(())
+    }
+
+    fn perform_action(&mut self, action: Action) -> anyhow::Result<()> {
+        match action {
+            // What is tried again and again is told once.
+            Action::Explain { why } if why == self.explained => debug!("{why}"),
+            Action::Explain { why } => {
+                self.explained = why;
+                info!("{why}");
+            }
+            Action::Send { to, message } => self.transport.send(to, message),
+            Action::Arbiter { request, operation } => {
+                if let Some(answer) = self.arbiter.ask(request, operation) {
+                    self.on_arbiter(&answer);
+                }
+            }
+            Action::StandAside { record } => {
+                info!(owner = %short(record.owner.0), epoch = record.epoch.0, "another node is the machine: this one joins it");
+                self.tell(Local::Join);
+            }
+            // Everything else is the bridge's, which gives back other effects for it.
+            other => anyhow::bail!("the bridge left {other:?} undone: this is a bug in Futago"),
+        }
+        Ok(())
+    }
+}

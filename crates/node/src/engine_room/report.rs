@@ -1,0 +1,197 @@
+//! What is measured for people: rates, pauses, compared digests; and the status made of it.
+
+use super::EngineRoom;
+use crate::names::{hex, short};
+use crate::status::NodeStatus;
+use bytes::Bytes;
+use eventlog::{Entry, Event};
+use replication::{Flag, LogIndex, NodeId, RoleStatus, TransferStatus};
+use std::collections::{BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+/// Rates are taken over about this long.
+const RATE_OVER: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Gauges {
+    started: Instant,
+    connected: BTreeSet<NodeId>,
+    /// Looks at the bytes sent so far, oldest first.
+    samples: VecDeque<(Instant, u64)>,
+    snapshot_asked: Option<Instant>,
+    snapshot_pause: Duration,
+    /// Digests given to the hart and not reached yet.
+    digests_ahead: VecDeque<LogIndex>,
+    digests_compared: u64,
+}
+
+impl Gauges {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            started: now,
+            connected: BTreeSet::new(),
+            samples: VecDeque::from([(now, 0)]),
+            snapshot_asked: None,
+            snapshot_pause: Duration::ZERO,
+            digests_ahead: VecDeque::new(),
+            digests_compared: 0,
+        }
+    }
+
+    pub(super) fn connected(&mut self, peer: NodeId) {
+        self.connected.insert(peer);
+    }
+
+    pub(super) fn disconnected(&mut self, peer: NodeId) {
+        self.connected.remove(&peer);
+    }
+
+    pub(super) fn sample(&mut self, now: Instant, bytes_sent: u64) {
+        self.samples.push_back((now, bytes_sent));
+        while self
+            .samples
+            .get(1)
+            .is_some_and(|(at, _)| now.duration_since(*at) >= RATE_OVER)
+        {
+            self.samples.pop_front();
+        }
+    }
+
+    fn bits_per_second(&self) -> u64 {
+        let (Some((from, first)), Some((to, last))) = (self.samples.front(), self.samples.back())
+        else {
+            return 0;
+        };
+        let seconds = to.duration_since(*from).as_secs_f64();
+        if seconds > 0.0 {
+            ((last - first) as f64 * 8.0 / seconds) as u64
+        } else {
+            0
+        }
+    }
+
+    pub(super) fn snapshot_asked(&mut self) {
+        self.snapshot_asked = Some(Instant::now());
+    }
+
+    /// How long the guest stood still: no longer than from the wish to the answer.
+    pub(super) fn snapshot_taken(&mut self) -> Duration {
+        if let Some(asked) = self.snapshot_asked.take() {
+            self.snapshot_pause = asked.elapsed();
+        }
+        self.snapshot_pause
+    }
+
+    /// Entries were given to the backup's hart.
+    pub(super) fn given(&mut self, first: LogIndex, entries: &[Bytes]) {
+        for (index, entry) in (first.0..).zip(entries) {
+            if let Ok(Entry {
+                event: Event::Digest(_),
+                ..
+            }) = Entry::decode(entry)
+            {
+                self.digests_ahead.push_back(LogIndex(index));
+            }
+        }
+    }
+
+    /// The backup's hart has applied everything up to here: the digests on the way agreed.
+    pub(super) fn replayed(&mut self, index: LogIndex) {
+        while self
+            .digests_ahead
+            .front()
+            .is_some_and(|digest| *digest <= index)
+        {
+            self.digests_ahead.pop_front();
+            self.digests_compared += 1;
+        }
+    }
+}
+
+impl EngineRoom {
+    pub(super) fn status(&self) -> NodeStatus {
+        let core = self.core.status();
+        let hart = self.hart.status();
+        let counters = self.transport.counters();
+        let is_primary = core.role == RoleStatus::Primary;
+        let progress = match (is_primary, core.transfer) {
+            (true, TransferStatus::Idle) | (_, TransferStatus::Complete(_)) => None,
+            (true, _) => self.sending.clone(),
+            (false, _) => self.transport.receiving(),
+        };
+        NodeStatus {
+            node: self.config.node.name.clone(),
+            node_id: hex(self.node.0),
+            machine: self.config.machine.name.clone(),
+            role: role_name(&core.role).to_owned(),
+            epoch: core.epoch.0,
+            flag: match core.flag {
+                Flag::Pair => Some(0),
+                Flag::Solo => Some(1),
+                Flag::Unknown => None,
+            },
+            peer: core.peer.map(|peer| short(peer.0)),
+            peer_connected: core
+                .peer
+                .is_some_and(|peer| self.gauges.connected.contains(&peer)),
+            peer_round_trip_us: core
+                .peer
+                .and_then(|peer| self.transport.round_trip(peer))
+                .and_then(|time| u64::try_from(time.as_micros()).ok()),
+            log_index: core.last.0,
+            acknowledged: core.acknowledged.0,
+            replayed: core.replayed.0,
+            lag_entries: if core.peer.is_some() {
+                core.last.since(core.replayed)
+            } else {
+                0
+            },
+            lag_positions: hart.horizon.0.saturating_sub(hart.position.0),
+            lag_ms: core.lag_us as f64 / 1000.0,
+            position: hart.position.0,
+            log_bits_per_second: self.gauges.bits_per_second(),
+            log_bytes_sent: counters.bytes_sent,
+            outputs_held: core.outputs_held as u64,
+            outputs_gated: core.outputs_gated,
+            digests_compared: self.gauges.digests_compared,
+            transfer: transfer_name(core.transfer).to_owned(),
+            transfer_bytes: progress
+                .as_ref()
+                .map_or(0, |progress| progress.bytes_done()),
+            transfer_bytes_total: progress
+                .as_ref()
+                .map_or(0, |progress| progress.bytes_total()),
+            snapshot_pause_ms: self.gauges.snapshot_pause.as_secs_f64() * 1000.0,
+            refused_peers: counters.refused,
+            throttle: core.brake,
+            arbiter_reachable: core.arbiter_reachable && self.arbiter_answers,
+            suspects: core.suspects,
+            network_connected: self.network.is_connected(),
+            inputs_dropped: hart.inputs_dropped,
+            uptime_s: self.gauges.started.elapsed().as_secs_f64(),
+        }
+    }
+}
+
+fn role_name(role: &RoleStatus) -> &'static str {
+    match role {
+        RoleStatus::Out => "out",
+        RoleStatus::Starting => "starting",
+        RoleStatus::Joining => "joining",
+        RoleStatus::Backup => "backup",
+        RoleStatus::TakingOver => "taking over",
+        RoleStatus::Primary => "primary",
+        RoleStatus::Halted(_) => "halted",
+    }
+}
+
+fn transfer_name(transfer: TransferStatus) -> &'static str {
+    match transfer {
+        TransferStatus::Idle => "idle",
+        TransferStatus::Snapshotting(_) => "snapshotting",
+        TransferStatus::Copying(_) => "copying",
+        TransferStatus::Closing(_) => "closing",
+        TransferStatus::Arming(_) => "arming",
+        TransferStatus::Complete(_) => "complete",
+    }
+}

@@ -1,0 +1,252 @@
+//! The thread that runs the hart. Commands come in by a bounded channel, reports leave by another, which wakes the I/O
+//! side. The hart never waits inside the guest: between two slices of execution it looks at its commands.
+
+use anyhow::Context;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError, bounded};
+use machine::TICKS_PER_SECOND;
+use replica::{Advice, Hart, HartCommand, HartReport, HartStatus};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// Commands that may wait for the hart. More wait on the I/O side, but no inputs.
+const COMMANDS_MAX: usize = 1024;
+/// Inputs are not taken any more when so many commands wait.
+const INPUTS_WAITING_MAX: usize = 768;
+/// A slice of execution takes about this long: the latency of an input while the guest is busy.
+const SLICE: Duration = Duration::from_micros(200);
+const BUDGET_MIN: u64 = 1_000;
+const BUDGET_MAX: u64 = 10_000_000;
+const BUDGET_FIRST: u64 = 20_000;
+/// Waking a sleeping core costs about as much as this; a hart that is woken soon again spins instead.
+const SPIN_MAX: Duration = Duration::from_micros(60);
+/// Waits up to this long count as soon.
+const SOON: Duration = Duration::from_micros(150);
+const NANOSECONDS_PER_TICK: u128 = 1_000_000_000 / TICKS_PER_SECOND as u128;
+
+/// What comes from the hart's thread.
+#[derive(Debug)]
+pub(crate) enum HartEvent {
+    /// The hart reports.
+    Report(HartReport),
+    /// The hart was told something that does not fit it: a bug, after which nothing can be trusted.
+    Broken(String),
+}
+
+/// Handle of the thread.
+#[derive(Debug)]
+pub(crate) struct HartThread {
+    commands: Sender<HartCommand>,
+    /// Commands for which the channel had no room, in order.
+    waiting: VecDeque<HartCommand>,
+    status: Arc<Mutex<HartStatus>>,
+    inputs_dropped: u64,
+}
+
+impl HartThread {
+    /// Starts the thread with what runs on it.
+    pub(crate) fn start(hart: Hart, events: mpsc::Sender<HartEvent>) -> anyhow::Result<Self> {
+        let (commands, receiver) = bounded(COMMANDS_MAX);
+        let status = Arc::new(Mutex::new(HartStatus::default()));
+        let shown = Arc::clone(&status);
+        thread::Builder::new()
+            .name("hart".to_owned())
+            .spawn(move || Runner::new(hart, receiver, events, shown).run())
+            .context("cannot start the hart's thread")?;
+        Ok(Self {
+            commands,
+            waiting: VecDeque::new(),
+            status,
+            inputs_dropped: 0,
+        })
+    }
+
+    /// Gives a command. Never waits; commands are never lost, but inputs for which there is no room are, as on a device.
+    pub(crate) fn send(&mut self, command: HartCommand) {
+        self.flush();
+        let is_input = matches!(command, HartCommand::Input(_));
+        if is_input && (self.commands.len() >= INPUTS_WAITING_MAX || !self.waiting.is_empty()) {
+            self.inputs_dropped += 1;
+            return;
+        }
+        self.waiting.push_back(command);
+        self.flush();
+    }
+
+    /// Gives what waits, as far as there is room.
+    pub(crate) fn flush(&mut self) {
+        while let Some(command) = self.waiting.pop_front() {
+            match self.commands.try_send(command) {
+                Ok(()) => {}
+                Err(TrySendError::Full(command)) => {
+                    self.waiting.push_front(command);
+                    return;
+                }
+                // The thread has ended, after `Halt` or with an event that says why.
+                Err(TrySendError::Disconnected(_)) => self.waiting.clear(),
+            }
+        }
+    }
+
+    /// Whether commands wait on this side.
+    pub(crate) fn is_backed_up(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// How the hart is doing.
+    pub(crate) fn status(&self) -> HartStatus {
+        let mut status = *self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        status.inputs_dropped += self.inputs_dropped;
+        status
+    }
+}
+
+struct Runner {
+    hart: Hart,
+    commands: Receiver<HartCommand>,
+    events: mpsc::Sender<HartEvent>,
+    shown: Arc<Mutex<HartStatus>>,
+    origin: Instant,
+    budget: u64,
+    spin: Duration,
+}
+
+/// The thread's work is over.
+struct Over;
+
+impl Runner {
+    fn new(
+        hart: Hart,
+        commands: Receiver<HartCommand>,
+        events: mpsc::Sender<HartEvent>,
+        shown: Arc<Mutex<HartStatus>>,
+    ) -> Self {
+        Self {
+            hart,
+            commands,
+            events,
+            shown,
+            origin: Instant::now(),
+            budget: BUDGET_FIRST,
+            spin: SPIN_MAX,
+        }
+    }
+
+    fn run(mut self) {
+        // Ends with `Over`, always.
+        let _ = self.work();
+    }
+
+    fn work(&mut self) -> Result<(), Over> {
+        loop {
+            loop {
+                match self.commands.try_recv() {
+                    Ok(command) => self.handle(command)?,
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return Err(Over),
+                }
+            }
+            let start = Instant::now();
+            let before = self.hart.status().position;
+            let advice = self.hart.step(self.ticks(), self.budget);
+            self.adapt(
+                start.elapsed(),
+                self.hart.status().position.0.saturating_sub(before.0),
+            );
+            self.report()?;
+            if let Advice::Wait { until } = advice {
+                self.wait(until)?;
+            }
+        }
+    }
+
+    /// Host time in guest clock ticks.
+    fn ticks(&self) -> u64 {
+        u64::try_from(self.origin.elapsed().as_nanos() / NANOSECONDS_PER_TICK).unwrap_or(u64::MAX)
+    }
+
+    fn handle(&mut self, command: HartCommand) -> Result<(), Over> {
+        let halts = matches!(command, HartCommand::Halt);
+        if let Err(error) = self.hart.handle(self.ticks(), command) {
+            let _ = self
+                .events
+                .blocking_send(HartEvent::Broken(error.to_string()));
+            return Err(Over);
+        }
+        self.report()?;
+        if halts { Err(Over) } else { Ok(()) }
+    }
+
+    fn report(&mut self) -> Result<(), Over> {
+        while let Some(report) = self.hart.poll_report() {
+            self.events
+                .blocking_send(HartEvent::Report(report))
+                .map_err(|_| Over)?;
+        }
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = self.hart.status();
+        Ok(())
+    }
+
+    /// Keeps slices about as long as they should be, whatever the guest does. Slices that ended early say nothing.
+    fn adapt(&mut self, took: Duration, executed: u64) {
+        if executed < self.budget {
+            if took > SLICE * 2 {
+                self.budget = (self.budget / 2).max(BUDGET_MIN);
+            }
+            return;
+        }
+        let wanted = u128::from(self.budget) * SLICE.as_nanos() / took.as_nanos().max(1);
+        let wanted = u64::try_from(wanted).unwrap_or(BUDGET_MAX);
+        // Smoothly: one slice may have been interrupted by the host.
+        self.budget = ((self.budget * 3 + wanted) / 4).clamp(BUDGET_MIN, BUDGET_MAX);
+    }
+
+    /// Waits for a command or until host time `until`. Spins a little first where that has paid lately.
+    fn wait(&mut self, until: Option<u64>) -> Result<(), Over> {
+        let start = Instant::now();
+        let deadline = until.map(|until| {
+            let ahead = u128::from(until.saturating_sub(self.ticks())) * NANOSECONDS_PER_TICK;
+            start + Duration::from_nanos(u64::try_from(ahead).unwrap_or(u64::MAX / 4))
+        });
+        let spin_end = start + self.spin;
+        let command = loop {
+            match self.commands.try_recv() {
+                Ok(command) => break Some(command),
+                Err(TryRecvError::Disconnected) => return Err(Over),
+                Err(TryRecvError::Empty) => {}
+            }
+            let now = Instant::now();
+            if deadline.is_some_and(|deadline| now >= deadline) {
+                return Ok(());
+            }
+            if now >= spin_end {
+                break self.sleep(deadline)?;
+            }
+            std::hint::spin_loop();
+        };
+        let waited = start.elapsed();
+        self.spin = if waited <= SOON {
+            SPIN_MAX
+        } else {
+            self.spin / 2
+        };
+        command.map_or(Ok(()), |command| self.handle(command))
+    }
+
+    fn sleep(&self, deadline: Option<Instant>) -> Result<Option<HartCommand>, Over> {
+        let received = match deadline {
+            Some(deadline) => self.commands.recv_deadline(deadline),
+            None => self
+                .commands
+                .recv()
+                .map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match received {
+            Ok(command) => Ok(Some(command)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(Over),
+        }
+    }
+}

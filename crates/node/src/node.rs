@@ -1,0 +1,166 @@
+//! One host's side of a protected machine, from its configuration to its end.
+
+use crate::arbiter::{ArbiterWorker, DirectoryArbiter};
+use crate::config::Config;
+use crate::console::Console;
+use crate::control::ControlSocket;
+use crate::engine_room::{Doors, EngineRoom};
+use crate::hart_thread::HartThread;
+use crate::names::{fresh_node_id, hex, random_u128, short};
+use crate::tls::load_identity;
+use crate::transport::{BUILD, Hello, Transport, TransportConfig};
+use crate::vm::{VmOptions, engines};
+use anyhow::Context;
+use replica::{Hart, HartConfig};
+use replication::{HaltReason, NodeId};
+use std::fmt;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::info;
+
+/// Events of one kind that may wait for the engine room.
+const EVENTS_MAX: usize = 1024;
+/// Frames from the network that may wait for the engine room.
+const FRAMES_MAX: usize = 1024;
+/// A connection is given up after so many times the suspicion timeout, but not before [`IDLE_MIN`].
+const IDLE_SUSPICIONS: u32 = 8;
+const IDLE_MIN: Duration = Duration::from_secs(3);
+/// A snapshot is at most this much larger than the guest's memory.
+const STATE_BYTES_EXTRA: u64 = 64 << 20;
+
+/// Why a node ended in good order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExitReason {
+    /// It was told to stop.
+    Stopped,
+    /// The protocol says so.
+    Halted(HaltReason),
+}
+
+impl ExitReason {
+    /// The process's exit status: 0 after a wish of the operator or the guest, 3 for a node that lost the machine, 4 for a
+    /// backup that differs, 5 for one that was dismissed, 6 for one that belongs to another machine.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Stopped | Self::Halted(HaltReason::PoweredOff) => 0,
+            Self::Halted(HaltReason::Lost { .. }) => 3,
+            Self::Halted(HaltReason::Diverged) => 4,
+            Self::Halted(HaltReason::Dismissed) => 5,
+            Self::Halted(HaltReason::OtherMachine) => 6,
+        }
+    }
+}
+
+impl fmt::Display for ExitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped => write!(f, "the node was told to stop"),
+            Self::Halted(HaltReason::PoweredOff) => write!(f, "the machine is switched off"),
+            Self::Halted(HaltReason::Lost { record }) => write!(
+                f,
+                "node {} is the machine since epoch {}; this one has stopped for good: start it again to make it a backup",
+                short(record.owner.0),
+                record.epoch.0
+            ),
+            Self::Halted(HaltReason::Diverged) => write!(
+                f,
+                "this backup's state differs from its primary's and must not be used; start it again to make a new one"
+            ),
+            Self::Halted(HaltReason::Dismissed) => write!(
+                f,
+                "this backup is not needed any more, or its primary went on without it; start it again to make a new one"
+            ),
+            Self::Halted(HaltReason::OtherMachine) => {
+                write!(
+                    f,
+                    "the peers belong to another machine: correct `machine.name` or `node.peers`"
+                )
+            }
+        }
+    }
+}
+
+/// Runs a node until it ends. Blocks the calling thread; the hart has a thread of its own.
+///
+/// # Errors
+/// One sentence (with its chain) on what is missing or broken on this host. Nothing of the machine is lost by it that was
+/// ever told to anyone, as long as its peer lives.
+pub fn run_node(config: Config) -> anyhow::Result<ExitReason> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the I/O runtime")?;
+    let result = runtime.block_on(run(config));
+    // Tasks that still serve peers or clients must not hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+async fn run(config: Config) -> anyhow::Result<ExitReason> {
+    let node = fresh_node_id().context("the host gives no random numbers")?;
+    let seed = random_u128().context("the host gives no random numbers")? as u64;
+    let identity = load_identity(&config.key_files())?;
+    let console = Console::open(config.node.console.as_deref())?;
+    let machine = if config.node.may_start {
+        Some(VmOptions::of_config(&config.machine).build()?)
+    } else {
+        None
+    };
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
+
+    let (control_events, control) = mpsc::channel(EVENTS_MAX);
+    let _socket = ControlSocket::open(&config.node.control, control_events)?;
+    let (transport_events, from_transport) = mpsc::channel(EVENTS_MAX);
+    let transport = Transport::start(transport_config(&config, node), &identity, transport_events)?;
+    let (arbiter_events, from_arbiter) = mpsc::channel(EVENTS_MAX);
+    let store = DirectoryArbiter::new(&config.arbiter.directory, config.machine_id());
+    let arbiter = ArbiterWorker::start(Box::new(store), move |answer| {
+        arbiter_events.blocking_send(answer).is_ok()
+    })?;
+    let (hart_events, from_hart) = mpsc::channel(EVENTS_MAX);
+    let hart = Hart::new(machine, engines(), HartConfig::default());
+    let hart = HartThread::start(hart, hart_events)?;
+    let (switch_events, from_switch) = mpsc::channel(FRAMES_MAX);
+    info!(
+        node = %hex(node.0), name = config.node.name, machine = config.machine.name,
+        listen = %transport.local_address(), "the node is up"
+    );
+    let doors = Doors {
+        hart,
+        from_hart,
+        transport,
+        from_transport,
+        arbiter,
+        from_arbiter,
+        switch_events,
+        from_switch,
+        control,
+        console,
+    };
+    let (room, sources) = EngineRoom::new(config, node, seed, doors);
+    room.run(sources, async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+    .await
+}
+
+fn transport_config(config: &Config, node: NodeId) -> TransportConfig {
+    TransportConfig {
+        hello: Hello {
+            build: BUILD.to_owned(),
+            machine: config.machine_id(),
+            machine_name: config.machine.name.clone(),
+            node,
+            name: config.node.name.clone(),
+        },
+        listen: config.node.listen,
+        peers: config.node.peers.clone(),
+        idle_timeout: (config.timeouts.suspicion() * IDLE_SUSPICIONS).max(IDLE_MIN),
+        state_bytes_max: config.machine.memory.0 + STATE_BYTES_EXTRA,
+    }
+}

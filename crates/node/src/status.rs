@@ -1,0 +1,171 @@
+//! What `futago status` shows: the node's view of itself, as plain values for JSON and as text for people.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A node's view of itself. Identities are hexadecimal.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// Name of the node.
+    pub node: String,
+    /// Identity of this process among nodes.
+    pub node_id: String,
+    /// Name of the machine.
+    pub machine: String,
+    /// `out`, `starting`, `joining`, `backup`, `taking over`, `primary` or `halted`.
+    pub role: String,
+    /// Newest epoch known.
+    pub epoch: u64,
+    /// The memo's flag as this node knows it: 0 paired, 1 alone, none unknown.
+    pub flag: Option<u8>,
+    /// Identity of the other replica.
+    pub peer: Option<String>,
+    /// Whether a connection to it is open.
+    pub peer_connected: bool,
+    /// Round trip to it, in microseconds.
+    pub peer_round_trip_us: Option<u64>,
+    /// Last log index known.
+    pub log_index: u64,
+    /// Last log index that the backup has acknowledged.
+    pub acknowledged: u64,
+    /// Last log index that the backup has replayed.
+    pub replayed: u64,
+    /// Entries that the backup has yet to replay.
+    pub lag_entries: u64,
+    /// Positions that this node's hart is behind the log (backup only).
+    pub lag_positions: u64,
+    /// How long the oldest entry that is not replayed has waited, in milliseconds (primary only).
+    pub lag_ms: f64,
+    /// Where the hart is.
+    pub position: u64,
+    /// Bits a second sent to peers, over the last second.
+    pub log_bits_per_second: u64,
+    /// Bytes sent to peers since the start.
+    pub log_bytes_sent: u64,
+    /// Output marks that wait to leave.
+    pub outputs_held: u64,
+    /// Whether outputs leave only when acknowledged.
+    pub outputs_gated: bool,
+    /// Digests that this node has compared with its primary's, all equal.
+    pub digests_compared: u64,
+    /// A state transfer under way: `idle`, `snapshotting`, `copying`, `closing`, `arming`, `complete`.
+    pub transfer: String,
+    /// Bytes of it that have been copied.
+    pub transfer_bytes: u64,
+    /// Bytes of it in all.
+    pub transfer_bytes_total: u64,
+    /// How long the guest stood still for the last snapshot, in milliseconds.
+    pub snapshot_pause_ms: f64,
+    /// Peers turned away since the start.
+    pub refused_peers: u64,
+    /// How hard the hart brakes, in thousandths.
+    pub throttle: u16,
+    /// Whether the arbiter answered the last request.
+    pub arbiter_reachable: bool,
+    /// Whether the peer is suspected.
+    pub suspects: bool,
+    /// Whether the network is connected (primary only).
+    pub network_connected: bool,
+    /// Inputs from outside for which there was no room.
+    pub inputs_dropped: u64,
+    /// Seconds since the node started.
+    pub uptime_s: f64,
+}
+
+impl fmt::Display for NodeStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let flag = match self.flag {
+            Some(0) => "0 (paired)",
+            Some(_) => "1 (alone)",
+            None => "unknown",
+        };
+        let yes = |yes: bool| if yes { "yes" } else { "no" };
+        writeln!(f, "node        {} ({})", self.node, self.node_id)?;
+        writeln!(f, "machine     {}", self.machine)?;
+        writeln!(
+            f,
+            "role        {}, epoch {}, flag {flag}",
+            self.role, self.epoch
+        )?;
+        match &self.peer {
+            Some(peer) => {
+                let state = match (self.peer_connected, self.suspects) {
+                    (_, true) => "suspected",
+                    (true, false) => "connected",
+                    (false, false) => "not connected",
+                };
+                write!(f, "peer        {peer}, {state}")?;
+                if let Some(us) = self.peer_round_trip_us {
+                    write!(f, ", round trip {us} µs")?;
+                }
+                writeln!(f)?;
+            }
+            None => writeln!(f, "peer        none")?,
+        }
+        writeln!(
+            f,
+            "log         index {}, acknowledged {}, replayed {}, {} kbit/s",
+            self.log_index,
+            self.acknowledged,
+            self.replayed,
+            self.log_bits_per_second / 1000
+        )?;
+        writeln!(
+            f,
+            "lag         {} entries, {} positions, {:.1} ms; brake {}/1000",
+            self.lag_entries, self.lag_positions, self.lag_ms, self.throttle
+        )?;
+        writeln!(
+            f,
+            "outputs     {} held, gated: {}; network connected: {}",
+            self.outputs_held,
+            yes(self.outputs_gated),
+            yes(self.network_connected)
+        )?;
+        writeln!(
+            f,
+            "transfer    {}, {} of {} MiB; last pause {:.1} ms",
+            self.transfer,
+            self.transfer_bytes >> 20,
+            self.transfer_bytes_total >> 20,
+            self.snapshot_pause_ms
+        )?;
+        writeln!(
+            f,
+            "digests     {} compared, all equal",
+            self.digests_compared
+        )?;
+        write!(
+            f,
+            "arbiter     reachable: {}; peers refused: {}; up {:.0} s",
+            yes(self.arbiter_reachable),
+            self.refused_peers,
+            self.uptime_s
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_survives_json_and_can_be_read() {
+        let status = NodeStatus {
+            node: "a".to_owned(),
+            role: "primary".to_owned(),
+            flag: Some(0),
+            peer: Some("b".to_owned()),
+            lag_ms: 1.5,
+            ..NodeStatus::default()
+        };
+        let json = serde_json::to_string(&status).unwrap();
+        assert_eq!(serde_json::from_str::<NodeStatus>(&json).unwrap(), status);
+        let text = status.to_string();
+        assert!(
+            text.contains("role        primary, epoch 0, flag 0 (paired)"),
+            "{text}"
+        );
+        assert!(text.contains("peer        b, not connected"), "{text}");
+    }
+}
