@@ -1,6 +1,7 @@
 //! Tests of the machine from outside.
 
 mod bare_metal;
+mod chaos;
 mod device_tree;
 mod hostile;
 mod programs;

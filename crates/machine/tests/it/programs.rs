@@ -2,7 +2,7 @@
 
 use machine::{Input, StopRequest};
 
-use crate::bare_metal::{WAYS, agree, assemble, check, play};
+use crate::bare_metal::{POSITIONS_MAX, WAYS, agree, assemble, check, play};
 
 #[test]
 fn traps() {
@@ -28,12 +28,12 @@ fn interrupts() {
 #[test]
 fn an_interrupt_at_every_position() {
     let elf = assemble("interrupts");
-    let end = play(&elf, &[], WAYS[0]).position.0;
+    let end = play(&elf, &[], POSITIONS_MAX, WAYS[0]).position.0;
     let mut courses = 0;
     for position in (0..end.min(700)).chain((700..end).step_by(13)) {
         let inputs = [(position, Input::Console(b"k".to_vec()))];
-        let course = agree("interrupts", &elf, &inputs);
-        assert_eq!(course.end, StopRequest::PowerOff, "at {position}");
+        let course = agree("interrupts", &elf, &inputs, POSITIONS_MAX);
+        assert_eq!(course.end, Some(StopRequest::PowerOff), "at {position}");
         courses += 1;
     }
     assert!(courses > 500, "the program is too short to say anything");
