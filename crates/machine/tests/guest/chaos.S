@@ -4,9 +4,9 @@
         .equ    CODE, 0x80010000
         .equ    LEAVES, 0x80020000
         .equ    DATA, 0x80030000
-        # Four words that say how to start: bits of mstatus, of the page table entry for all memory, whether
-        # there is paging, and medeleg.
-        .equ    START, 0x8001ffe0
+        # Five words that say how to start: bits of mstatus, of the page table entry for all memory, whether
+        # there is paging, medeleg, and mie.
+        .equ    START, 0x8001ffd8
         .globl  _start
 _start: la      t0, trap
         csrw    mtvec, t0
@@ -40,6 +40,10 @@ _start: la      t0, trap
         or      x9, x9, t0
         ld      t0, 24(x20)
         csrw    medeleg, t0
+        ld      t0, 32(x20)
+        csrw    mie, t0
+        li      t0, 1 << 63
+        csrw    0x30a, t0
         ld      t0, 0(x20)
         csrw    mstatus, t0
         ld      t0, 16(x20)

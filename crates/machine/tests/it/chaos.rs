@@ -7,7 +7,7 @@ use crate::bare_metal::{agree, assemble_flat};
 
 /// Where `chaos.S` expects them, from the start of memory.
 const CODE: usize = 0x1_0000;
-const START: usize = 0x1_ffe0;
+const START: usize = 0x1_ffd8;
 const LEAVES: usize = 0x2_0000;
 const END: usize = 0x4_0000;
 /// Random instructions in a program.
@@ -61,7 +61,7 @@ fn instruction(random: &mut Random) -> u32 {
         operands = operands & !(31 << 15) | source << 15;
     } else if matches!(opcode, 0x03 | 0x07 | 0x23 | 0x27 | 0x2f) {
         // A base that points somewhere, and mostly a small offset.
-        let base = [5, 6, 7, 10, 11, 12, 16, 2][random.below(8) as usize];
+        let base = [5, 6, 7, 10, 11, 12, 13, 16][random.below(8) as usize];
         operands = operands & !(31 << 15) | base << 15;
         if !random.one_in(4) {
             operands &= 0x07ff_ffff;
@@ -102,8 +102,9 @@ fn program(prologue: &[u8], random: &mut Random) -> Vec<u8> {
     let status = random.next() & 0xe_0000 | 3 << 13 | mode << 11;
     let paging = u64::from(!random.one_in(4));
     let delegated = if random.one_in(2) { random.next() } else { 0 };
+    let enabled = if random.one_in(3) { random.next() } else { 0 };
     let words = image[START..LEAVES].chunks_exact_mut(8);
-    for (bytes, word) in words.zip([status, user_page, paging, delegated]) {
+    for (bytes, word) in words.zip([status, user_page, paging, delegated, enabled]) {
         bytes.copy_from_slice(&word.to_le_bytes());
     }
     // Back to the start: jr x1, if it still points there.
