@@ -23,3 +23,4 @@ pub mod vm;
 
 pub use config::Config;
 pub use node::{ExitReason, run_node};
+pub mod unprotected;

@@ -28,7 +28,8 @@ pub struct End {
     pub entries: u64,
     /// The last position.
     pub position: Position,
-    /// Digest of the final state, as `machine::Digest` encodes it.
+    /// What the writer says of the final state; the codec does not look into it. Futago's own records hold the
+    /// BLAKE3 hash of a final snapshot's bytes (32 bytes), then the digest as an entry encodes it.
     pub digest: Vec<u8>,
 }
 

@@ -1,0 +1,181 @@
+//! `futago run`, `record` and `replay`: one machine on this host.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use clap::Args;
+use node::unprotected::{Ending, RecordOptions, ReplayEvent, ReplayOptions, RunOptions};
+
+use crate::vm;
+
+/// A replay shorter than this shows no progress.
+const PATIENCE: Duration = Duration::from_secs(2);
+const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+
+#[derive(Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    vm: vm::Options,
+    /// Write the words between `begin_signature` and `end_signature` of the --bios ELF here at the end.
+    #[arg(long, value_name = "FILE")]
+    signature: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct Record {
+    /// The record to write.
+    file: PathBuf,
+    #[command(flatten)]
+    vm: vm::Options,
+    /// Take a snapshot that replay can start from so often; the guest stands still for some 100 ms.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    snapshot_every: Option<u32>,
+    /// Most positions between two digests [default: 200 million]
+    #[arg(long, value_name = "POSITIONS", value_parser = clap::value_parser!(u64).range(1..))]
+    digest_every: Option<u64>,
+}
+
+#[derive(Args)]
+pub(crate) struct Replay {
+    /// The record to replay. Every digest in it is compared with the machine.
+    file: PathBuf,
+    /// Also compare the whole state, byte by byte, at every snapshot.
+    #[arg(long)]
+    verify: bool,
+    /// Start from this snapshot; 0 is the beginning.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    from_snapshot: u64,
+    /// Show what the guest says on its console.
+    #[arg(long)]
+    console: bool,
+    #[command(flatten)]
+    execution: vm::Execution,
+}
+
+/// Runs `futago run`.
+pub(crate) fn run(arguments: Run) -> Result<ExitCode> {
+    let vm = arguments.vm.machine()?;
+    let ending = node::unprotected::run(&RunOptions {
+        vm,
+        signature: arguments.signature,
+    })?;
+    say_ending(ending);
+    Ok(match ending {
+        Ending::PoweredOff | Ending::Quit | Ending::Test(0) => ExitCode::SUCCESS,
+        Ending::ResetAsked => ExitCode::FAILURE,
+        // An exit status has eight bits, and 0 means something else.
+        Ending::Test(code) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
+    })
+}
+
+fn say_ending(ending: Ending) {
+    match ending {
+        Ending::ResetAsked => {
+            tracing::warn!("the guest asked for a reset, which is not supported yet: it is ended")
+        }
+        Ending::Test(code) if code != 0 => {
+            tracing::error!("the test program ended with code {code}")
+        }
+        Ending::PoweredOff | Ending::Quit | Ending::Test(_) => {}
+    }
+}
+
+/// Runs `futago record`.
+pub(crate) fn record(arguments: Record) -> Result<ExitCode> {
+    let options = RecordOptions {
+        vm: arguments.vm.machine()?,
+        file: arguments.file,
+        snapshot_every: arguments
+            .snapshot_every
+            .map(|seconds| Duration::from_secs(seconds.into())),
+        digest_positions: arguments.digest_every,
+    };
+    let summary = node::unprotected::record(&options)?;
+    say_ending(summary.ending);
+    let mut err = std::io::stderr().lock();
+    writeln!(
+        err,
+        "recorded     {}, {} bytes",
+        options.file.display(),
+        summary.bytes
+    )?;
+    writeln!(
+        err,
+        "entries      {}, and {} snapshots",
+        summary.entries, summary.snapshots
+    )?;
+    writeln!(err, "positions    0 to {}", summary.position.0)?;
+    writeln!(err, "final state  {}", summary.state)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs `futago replay`.
+pub(crate) fn replay(arguments: Replay) -> Result<ExitCode> {
+    let options = ReplayOptions {
+        file: arguments.file,
+        verify: arguments.verify,
+        from_snapshot: arguments.from_snapshot,
+        block_cache: arguments.execution.block_cache()?,
+    };
+    let begun = Instant::now();
+    let mut shown = begun + PATIENCE;
+    let mut open_line = false;
+    let terminal = std::io::stderr().is_terminal();
+    let result = node::unprotected::replay(&options, &mut |event| match event {
+        ReplayEvent::Console(bytes) if arguments.console => {
+            // Nobody may be reading.
+            let _ = std::io::stdout().write_all(bytes);
+        }
+        ReplayEvent::Position(position) if shown.elapsed() >= PROGRESS_EVERY => {
+            shown = Instant::now();
+            let (before, after) = if terminal { ("\r", "") } else { ("", "\n") };
+            open_line = terminal;
+            let millions = position.0 / 1_000_000;
+            let _ = write!(
+                std::io::stderr(),
+                "{before}replayed     {millions} million positions{after}"
+            );
+        }
+        ReplayEvent::Console(_) | ReplayEvent::Position(_) => {}
+    });
+    if open_line {
+        let _ = writeln!(std::io::stderr());
+    }
+    let summary = result?;
+    let (from, to) = summary.positions;
+    let positions = to.0.saturating_sub(from.0);
+    let seconds = summary.executing.as_secs_f64();
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "machine      {}", summary.machine)?;
+    writeln!(out, "positions    {} to {}", from.0, to.0)?;
+    writeln!(
+        out,
+        "speed        {:.1} million positions/s, {seconds:.1} s",
+        positions as f64 / seconds / 1e6
+    )?;
+    writeln!(out, "entries      {}", summary.entries)?;
+    writeln!(out, "digests      {} equal", summary.digests)?;
+    writeln!(
+        out,
+        "snapshots    {} compared, all equal",
+        summary.snapshots
+    )?;
+    if let Some(state) = summary.state {
+        writeln!(out, "final state  {state}")?;
+    }
+    let Some(divergence) = summary.divergence else {
+        writeln!(out, "verdict      equal")?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    writeln!(
+        out,
+        "verdict      DIFFERENT: equal up to position {}, at position {} differs {}",
+        divergence.after.0,
+        divergence.at.0,
+        divergence.what.join("; ")
+    )?;
+    Ok(ExitCode::FAILURE)
+}

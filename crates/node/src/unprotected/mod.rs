@@ -1,0 +1,15 @@
+//! One machine on this host alone: run, recorded to a file, or replayed from one. No peers, no arbiter.
+
+mod console;
+mod drive;
+mod net;
+mod record;
+mod replay;
+mod run;
+mod vm;
+
+pub use drive::Ending;
+pub use record::{RecordOptions, RecordSummary, record};
+pub use replay::{ReplayEvent, ReplayOptions, ReplaySummary, replay};
+pub use run::{RunOptions, run};
+pub use vm::{Network, VmOptions};

@@ -1,0 +1,189 @@
+//! `futago record`: a machine that runs as under `futago run`, while all that it takes to repeat it goes to a file.
+
+use super::drive::{Ending, Host, drive};
+use super::vm::VmOptions;
+use anyhow::Context;
+use eventlog::record::RecordWriter;
+use eventlog::{Recorder, RecorderConfig, Step, digest_to_bytes};
+use machine::{Digest, Input, Machine, Position, Snapshot};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Entries reach the file after this time at the latest, so that a record of a killed process is not far behind.
+const FLUSH_EVERY: Duration = Duration::from_secs(1);
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// Options of `futago record`.
+#[derive(Clone, Debug)]
+pub struct RecordOptions {
+    /// The machine.
+    pub vm: VmOptions,
+    /// The file to write.
+    pub file: PathBuf,
+    /// Time between two snapshots that replay can start from. None: only the one at the beginning.
+    pub snapshot_every: Option<Duration>,
+    /// Positions between two digests, at most. None: as a protected machine does.
+    pub digest_positions: Option<u64>,
+}
+
+/// What was recorded.
+#[derive(Clone, Debug)]
+pub struct RecordSummary {
+    /// Why the machine ended.
+    pub ending: Ending,
+    /// Its last position.
+    pub position: Position,
+    /// Log entries.
+    pub entries: u64,
+    /// Snapshots, with the one at the beginning.
+    pub snapshots: u64,
+    /// Size of the file, in bytes.
+    pub bytes: u64,
+    /// Hash of the final state, as a replay computes it.
+    pub state: blake3::Hash,
+}
+
+/// Runs the machine until it ends, and records it.
+///
+/// # Errors
+/// The machine cannot be started, or the file not be written; what was written until then stays readable.
+pub fn record(options: &RecordOptions) -> anyhow::Result<RecordSummary> {
+    let (mut machine, _) = options.vm.boot()?;
+    let mut file = RecordFile::create(&options.file, &options.vm.describe())?;
+    // Nothing has been executed: this only says that nothing is cached.
+    machine
+        .apply(Input::Synchronize)
+        .context("the machine cannot be recorded")?;
+    file.snapshot(&machine.snapshot(), machine.position())?;
+    let mut config = RecorderConfig::default();
+    if let Some(positions) = options.digest_positions {
+        config.digest_positions = positions;
+    }
+    let mut recorder = Recorder::new(machine, config);
+    let host = Host::new(&options.vm.network)?;
+    let mut snapshot_at = options.snapshot_every.map(|every| Instant::now() + every);
+    let sink = |recorder: &mut Recorder, step: &mut Step| {
+        file.entries(step)?;
+        if let (Some(at), Some(every)) = (snapshot_at, options.snapshot_every)
+            && Instant::now() >= at
+        {
+            let (mut more, snapshot) = recorder.snapshot(host.ticks());
+            file.entries(&more)?;
+            step.outputs.append(&mut more.outputs);
+            if let Some(snapshot) = snapshot {
+                file.snapshot(&snapshot, recorder.machine().position())?;
+            }
+            snapshot_at = Some(Instant::now() + every);
+        }
+        Ok(())
+    };
+    let ending = drive(&mut recorder, &host, sink, |_| None)?;
+    // A machine that has stopped has said so in its last entry; any other says where it was left.
+    if !matches!(ending, Ending::PoweredOff | Ending::ResetAsked) {
+        file.entries(&recorder.final_digest(host.ticks()))?;
+    }
+    file.end(recorder.into_machine(), ending)
+}
+
+/// Digest and hash of the state in which a record ends. The machine is of no use afterwards.
+pub(super) fn final_state(mut machine: Machine) -> anyhow::Result<(Digest, blake3::Hash)> {
+    let digest = machine.digest();
+    machine
+        .apply(Input::Synchronize)
+        .context("the final state cannot be taken")?;
+    Ok((digest, blake3::hash(&machine.snapshot().to_bytes())))
+}
+
+/// The file, and what was written to it.
+struct RecordFile {
+    path: PathBuf,
+    out: BufWriter<File>,
+    writer: RecordWriter,
+    frames: Vec<u8>,
+    bytes: u64,
+    snapshots: u64,
+    flushed: Instant,
+}
+
+impl RecordFile {
+    fn create(path: &Path, machine: &str) -> anyhow::Result<Self> {
+        let file = File::create(path)
+            .with_context(|| format!("cannot create the record {}", path.display()))?;
+        let mut frames = Vec::new();
+        let writer = RecordWriter::new(machine, &mut frames)?;
+        let mut file = Self {
+            path: path.to_owned(),
+            out: BufWriter::with_capacity(BUFFER_BYTES, file),
+            writer,
+            frames,
+            bytes: 0,
+            snapshots: 0,
+            flushed: Instant::now(),
+        };
+        file.put()?;
+        Ok(file)
+    }
+
+    fn entries(&mut self, step: &Step) -> anyhow::Result<()> {
+        if !step.entries.is_empty() {
+            self.writer.entries_batch(&step.entries, &mut self.frames)?;
+        }
+        self.put()
+    }
+
+    fn snapshot(&mut self, snapshot: &Snapshot, position: Position) -> anyhow::Result<()> {
+        self.writer
+            .snapshot(position, &snapshot.to_bytes(), &mut self.frames)?;
+        self.snapshots += 1;
+        self.put()
+    }
+
+    /// Closes the record with what the final state is.
+    fn end(mut self, machine: Machine, ending: Ending) -> anyhow::Result<RecordSummary> {
+        let position = machine.position();
+        let (digest, state) = final_state(machine)?;
+        let entries = self.writer.entries();
+        let mut closing = state.as_bytes().to_vec();
+        closing.extend_from_slice(&digest_to_bytes(&digest));
+        let writer = self.writer;
+        writer.end(position, &closing, &mut self.frames)?;
+        let lost = || lost(&self.path);
+        self.out.write_all(&self.frames).with_context(lost)?;
+        self.out.flush().with_context(lost)?;
+        let file = self.out.get_ref();
+        // A pipe or a device has nothing to be synchronized.
+        if file.metadata().with_context(lost)?.is_file() {
+            file.sync_all().with_context(lost)?;
+        }
+        let bytes = self.bytes + self.frames.len() as u64;
+        Ok(RecordSummary {
+            ending,
+            position,
+            entries,
+            snapshots: self.snapshots,
+            bytes,
+            state,
+        })
+    }
+
+    fn put(&mut self) -> anyhow::Result<()> {
+        let lost = || lost(&self.path);
+        self.out.write_all(&self.frames).with_context(lost)?;
+        self.bytes += self.frames.len() as u64;
+        self.frames.clear();
+        if self.flushed.elapsed() >= FLUSH_EVERY {
+            self.out.flush().with_context(lost)?;
+            self.flushed = Instant::now();
+        }
+        Ok(())
+    }
+}
+
+fn lost(path: &Path) -> String {
+    format!(
+        "cannot write the record {}, which can be replayed as far as it was written",
+        path.display()
+    )
+}

@@ -1,0 +1,264 @@
+//! `futago replay`: repeats what a record says as fast as this host can, and compares on the way.
+
+use super::record::final_state;
+use super::vm::engine;
+use anyhow::{Context, bail, ensure};
+use eventlog::record::{End, Frame, RecordReader, Snapshot};
+use eventlog::{Divergence, Entry, Event, ReplayState, Replayer, digest_from_bytes};
+use machine::{Input, Machine, Output, Position};
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Positions after which progress is told: a fraction of a second.
+const SLICE: u64 = 20_000_000;
+const READ_BYTES: usize = 1 << 20;
+const HASH_BYTES: usize = 32;
+
+/// Options of `futago replay`.
+#[derive(Clone, Debug)]
+pub struct ReplayOptions {
+    /// The record.
+    pub file: PathBuf,
+    /// Also compare the whole state, byte by byte, at each snapshot and at the end.
+    pub verify: bool,
+    /// Which snapshot to start from; 0 is the beginning.
+    pub from_snapshot: u64,
+    /// Whether the interpreter keeps decoded blocks.
+    pub block_cache: bool,
+}
+
+/// What the replay did.
+#[derive(Clone, Debug)]
+pub struct ReplaySummary {
+    /// What the record says of the machine.
+    pub machine: String,
+    /// Where it began, and where it ended.
+    pub positions: (Position, Position),
+    /// Entries applied.
+    pub entries: u64,
+    /// Digests that agreed.
+    pub digests: u64,
+    /// Snapshots that were equal, byte by byte.
+    pub snapshots: u64,
+    /// Time spent on executing.
+    pub executing: Duration,
+    /// Hash of the final state; none where the machine diverged before.
+    pub state: Option<blake3::Hash>,
+    /// The first difference.
+    pub divergence: Option<Divergence>,
+}
+
+/// What a replay tells while it goes on.
+#[derive(Debug)]
+pub enum ReplayEvent<'a> {
+    /// It has come so far.
+    Position(Position),
+    /// The guest said this on its console.
+    Console(&'a [u8]),
+}
+
+/// Replays a record to its end, or to the first difference.
+///
+/// # Errors
+/// The record cannot be read, is damaged or ends too early; it was replayed without difference up to there.
+pub fn replay(
+    options: &ReplayOptions,
+    show: &mut dyn FnMut(ReplayEvent<'_>),
+) -> anyhow::Result<ReplaySummary> {
+    let mut replay = Replay {
+        options,
+        show,
+        snapshots_seen: 0,
+        replayer: None,
+        summary: ReplaySummary {
+            machine: String::new(),
+            positions: (Position(0), Position(0)),
+            entries: 0,
+            digests: 0,
+            snapshots: 0,
+            executing: Duration::ZERO,
+            state: None,
+            divergence: None,
+        },
+    };
+    let result = replay.read();
+    if let Some(replayer) = &replay.replayer {
+        replay.summary.positions.1 = replayer.machine().position();
+        replay.summary.entries += replayer.applied();
+    }
+    match result {
+        Ok(None) => {}
+        Ok(Some(divergence)) => replay.summary.divergence = Some(divergence),
+        Err(error) => {
+            let mut what = format!("cannot replay {} to its end", options.file.display());
+            if replay.replayer.is_some() {
+                let position = replay.summary.positions.1.0;
+                write!(what, " (up to position {position} there is no difference)")
+                    .expect("a string takes all");
+            }
+            return Err(error.context(what));
+        }
+    }
+    Ok(replay.summary)
+}
+
+struct Replay<'a> {
+    options: &'a ReplayOptions,
+    show: &'a mut dyn FnMut(ReplayEvent<'_>),
+    snapshots_seen: u64,
+    /// From the chosen snapshot on.
+    replayer: Option<Replayer>,
+    summary: ReplaySummary,
+}
+
+impl Replay<'_> {
+    /// Reads and repeats the whole record; says where the machine differs first, if it does.
+    fn read(&mut self) -> anyhow::Result<Option<Divergence>> {
+        let mut file = File::open(&self.options.file).context("it cannot be opened")?;
+        let mut reader = RecordReader::new();
+        let mut buffer = vec![0; READ_BYTES];
+        let mut end = None;
+        loop {
+            let length = file.read(&mut buffer).context("it cannot be read")?;
+            if length == 0 {
+                break;
+            }
+            reader.feed(&buffer[..length]);
+            while let Some(frame) = reader.next_frame()? {
+                let divergence = match frame {
+                    Frame::Header(header) => {
+                        self.summary.machine = header.machine;
+                        None
+                    }
+                    Frame::Snapshot(snapshot) => self.take_snapshot(&snapshot)?,
+                    Frame::Entries(entries) => self.repeat(&entries)?,
+                    Frame::End(whole) => {
+                        end = Some(whole);
+                        None
+                    }
+                };
+                if divergence.is_some() {
+                    return Ok(divergence);
+                }
+            }
+        }
+        reader.finish()?;
+        let end = end.context("it has no end")?;
+        self.compare_end(&end)
+    }
+
+    /// Starts from a snapshot, or compares it with the machine.
+    fn take_snapshot(&mut self, snapshot: &Snapshot) -> anyhow::Result<Option<Divergence>> {
+        let number = self.snapshots_seen;
+        self.snapshots_seen += 1;
+        if number == self.options.from_snapshot {
+            let state = machine::Snapshot::from_bytes(&snapshot.state)
+                .with_context(|| format!("its snapshot {number} is of no use"))?;
+            let machine = Machine::restore(&state, engine(self.options.block_cache))
+                .with_context(|| format!("its snapshot {number} is of no use"))?;
+            self.summary.positions.0 = machine.position();
+            self.replayer = Some(Replayer::new(machine));
+            return Ok(None);
+        }
+        match self.replayer.take() {
+            Some(replayer) if self.options.verify => {
+                let applied = replayer.applied();
+                let after = replayer.agreed();
+                let mut machine = replayer.into_machine();
+                self.summary.entries += applied;
+                // The log has just done the same; a record that was tampered with may have not.
+                machine
+                    .apply(Input::Synchronize)
+                    .context("a snapshot cannot be taken")?;
+                let equal = machine.snapshot().to_bytes() == snapshot.state;
+                let at = machine.position();
+                self.replayer = Some(Replayer::new(machine));
+                if !equal {
+                    let what = vec![format!(
+                        "the state in snapshot {number} of the record, compared byte by byte"
+                    )];
+                    return Ok(Some(Divergence { after, at, what }));
+                }
+                self.summary.snapshots += 1;
+            }
+            other => self.replayer = other,
+        }
+        Ok(None)
+    }
+
+    /// Repeats what entries say.
+    fn repeat(&mut self, entries: &[Vec<u8>]) -> anyhow::Result<Option<Divergence>> {
+        let Some(replayer) = &mut self.replayer else {
+            return Ok(None);
+        };
+        for bytes in entries {
+            // What goes live needs host time; a record does not.
+            replayer
+                .push(bytes, 0)
+                .context("it holds an entry that is none")?;
+            if matches!(Entry::decode(bytes)?.event, Event::Digest(_)) {
+                self.summary.digests += 1;
+            }
+        }
+        let begun = Instant::now();
+        let divergence = loop {
+            let step = replayer.step(SLICE);
+            for (_, outputs) in step.outputs {
+                for output in outputs {
+                    if let Output::Console(bytes) = output {
+                        (self.show)(ReplayEvent::Console(&bytes));
+                    }
+                }
+            }
+            match step.state {
+                ReplayState::Running => {
+                    (self.show)(ReplayEvent::Position(replayer.machine().position()))
+                }
+                ReplayState::NeedsLog | ReplayState::PoweredOff | ReplayState::Reset => break None,
+                ReplayState::Diverged(divergence) => break Some(divergence),
+            }
+        };
+        self.summary.executing += begun.elapsed();
+        (self.show)(ReplayEvent::Position(replayer.machine().position()));
+        ensure!(
+            divergence.is_some() || replayer.queued() == 0,
+            "it goes on after the machine was switched off"
+        );
+        Ok(divergence)
+    }
+
+    /// Compares the final state with what the record's end says.
+    fn compare_end(&mut self, end: &End) -> anyhow::Result<Option<Divergence>> {
+        let Some(replayer) = self.replayer.take() else {
+            bail!(
+                "there is no snapshot {} to start from; the record has {}, and the first has number 0",
+                self.options.from_snapshot,
+                self.snapshots_seen
+            );
+        };
+        self.summary.entries += replayer.applied();
+        let (after, at) = (replayer.agreed(), replayer.machine().position());
+        self.summary.positions.1 = at;
+        let Some((recorded, digest)) = end.digest.split_first_chunk::<HASH_BYTES>() else {
+            bail!("its end does not say what the final state is");
+        };
+        let theirs =
+            digest_from_bytes(digest).context("the digest of its final state cannot be decoded")?;
+        let (mine, state) = final_state(replayer.into_machine())?;
+        self.summary.state = Some(state);
+        let mut what = mine.compare(&theirs);
+        if what.is_empty() && state != *recorded {
+            what.push("the final state, compared byte by byte".to_owned());
+        }
+        if at != end.position {
+            what.push(format!(
+                "the last position ({} and {})",
+                at.0, end.position.0
+            ));
+        }
+        Ok((!what.is_empty()).then_some(Divergence { after, at, what }))
+    }
+}

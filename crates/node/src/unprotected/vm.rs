@@ -1,0 +1,114 @@
+//! What the machine consists of, as the command line or a configuration says, and the files that it needs.
+
+use crate::config::MacAddress;
+use anyhow::{Context, ensure};
+use machine::{Board, Boot, Firmware, Interpreter, InterpreterOptions, Machine, NetConfig};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What the guest's network card is plugged into.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Network {
+    /// The machine has no network card.
+    #[default]
+    None,
+    /// A UNIX socket that speaks QEMU's stream protocol: passt, or a Futago switch.
+    Stream(PathBuf),
+}
+
+/// One machine, in QEMU's words.
+#[derive(Clone, Debug)]
+pub struct VmOptions {
+    /// A RISC-V Linux `Image` or an ELF.
+    pub kernel: Option<PathBuf>,
+    /// The initial RAM disk.
+    pub initrd: Option<PathBuf>,
+    /// The kernel's command line.
+    pub append: Option<String>,
+    /// M-mode firmware instead of the built-in SBI.
+    pub bios: Option<PathBuf>,
+    /// A device tree blob instead of the board's own.
+    pub dtb: Option<PathBuf>,
+    /// Guest memory, in bytes.
+    pub memory_bytes: u64,
+    /// The network card.
+    pub network: Network,
+    /// Its Ethernet address.
+    pub mac: MacAddress,
+    /// Whether the interpreter keeps decoded blocks.
+    pub block_cache: bool,
+}
+
+impl VmOptions {
+    /// The machine in its initial state, together with what it was started with.
+    ///
+    /// # Errors
+    /// A file cannot be read, or is not what it should be.
+    pub fn boot(&self) -> anyhow::Result<(Machine, Boot)> {
+        let board = Board {
+            memory_bytes: self.memory_bytes,
+            net: match self.network {
+                Network::None => Vec::new(),
+                Network::Stream(_) => vec![NetConfig { mac: self.mac.0 }],
+            },
+            ..Board::default()
+        };
+        ensure!(
+            self.kernel.is_some() || self.bios.is_some(),
+            "there is nothing to run: give a kernel with --kernel, or firmware with --bios"
+        );
+        let read = |what: &str, path: &Option<PathBuf>| -> anyhow::Result<Option<Vec<u8>>> {
+            path.as_deref()
+                .map(|path| read_file(what, path))
+                .transpose()
+        };
+        let firmware = read("firmware", &self.bios)?.map_or(Firmware::BuiltIn, Firmware::Image);
+        let mut seed = [0; 32];
+        rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())
+            .context("the host's random source gives nothing")?;
+        let since_1970 = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .context("the host's clock is before 1970")?;
+        let boot = Boot {
+            firmware,
+            kernel: read("kernel", &self.kernel)?,
+            initrd: read("initial RAM disk", &self.initrd)?,
+            append: self.append.clone(),
+            dtb: read("device tree", &self.dtb)?,
+            seed,
+            epoch_ns: u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX),
+        };
+        let machine = Machine::boot(&board, &boot, engine(self.block_cache))
+            .context("the machine cannot be started")?;
+        Ok((machine, boot))
+    }
+
+    /// The machine in one sentence, for the head of a record.
+    pub(super) fn describe(&self) -> String {
+        let path = |path: &Option<PathBuf>| {
+            path.as_ref()
+                .map_or("none".to_owned(), |path| path.display().to_string())
+        };
+        let network = match self.network {
+            Network::None => "no network",
+            Network::Stream(_) => "one network card",
+        };
+        format!(
+            "rv64gc, {} MiB, {network}; firmware {}, kernel {}, initrd {}, command line `{}`",
+            self.memory_bytes >> 20,
+            path(&self.bios),
+            path(&self.kernel),
+            path(&self.initrd),
+            self.append.as_deref().unwrap_or_default()
+        )
+    }
+}
+
+/// The interpreter.
+pub(super) fn engine(block_cache: bool) -> Box<Interpreter> {
+    Box::new(Interpreter::new(InterpreterOptions { block_cache }))
+}
+
+fn read_file(what: &str, path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read the {what} {}", path.display()))
+}
