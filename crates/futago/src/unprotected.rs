@@ -13,7 +13,8 @@ use crate::vm;
 
 /// A replay shorter than this shows no progress.
 const PATIENCE: Duration = Duration::from_secs(2);
-const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+/// Between two signs of progress, on a terminal and elsewhere.
+const PROGRESS_EVERY: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(10)];
 
 #[derive(Args)]
 pub(crate) struct Run {
@@ -120,17 +121,17 @@ pub(crate) fn replay(arguments: Replay) -> Result<ExitCode> {
         from_snapshot: arguments.from_snapshot,
         block_cache: arguments.execution.block_cache()?,
     };
-    let begun = Instant::now();
-    let mut shown = begun + PATIENCE;
-    let mut open_line = false;
     let terminal = std::io::stderr().is_terminal();
+    let every = PROGRESS_EVERY[usize::from(!terminal)];
+    let mut next = Instant::now() + PATIENCE;
+    let mut open_line = false;
     let result = node::unprotected::replay(&options, &mut |event| match event {
         ReplayEvent::Console(bytes) if arguments.console => {
             // Nobody may be reading.
             let _ = std::io::stdout().write_all(bytes);
         }
-        ReplayEvent::Position(position) if shown.elapsed() >= PROGRESS_EVERY => {
-            shown = Instant::now();
+        ReplayEvent::Position(position) if Instant::now() >= next => {
+            next = Instant::now() + every;
             let (before, after) = if terminal { ("\r", "") } else { ("", "\n") };
             open_line = terminal;
             let millions = position.0 / 1_000_000;

@@ -1,9 +1,8 @@
 //! The outside world of one host: sockets, files, clocks, threads, the arbiter's store, the switch and the
 //! API. Everything that can fail because a host fails is here, and nothing that the guest can see.
 //!
-//! Entry points: [`run_node`] for one host's side of a protected machine, [`run::run`] and [`replay::replay`] for
-//! machines that nobody protects, [`switch::run_switch`], [`keys::create_keys`], and [`control`] to ask and steer a
-//! running node.
+//! Entry points: [`run_node`] for one host's side of a protected machine, [`unprotected`] for machines on one
+//! host alone, [`switch::run_switch`], [`keys::create_keys`], and [`control`] to ask and steer a running node.
 #![forbid(unsafe_code)]
 
 pub mod arbiter;
@@ -19,8 +18,8 @@ pub mod status;
 pub mod switch;
 pub mod tls;
 pub mod transport;
+pub mod unprotected;
 pub mod vm;
 
 pub use config::Config;
 pub use node::{ExitReason, run_node};
-pub mod unprotected;

@@ -4,7 +4,7 @@ use super::console::Console;
 use super::net::Cable;
 use super::vm::Network;
 use anyhow::Context;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use eventlog::{Recorder, RecorderState, Step};
 use machine::{Input, Output, TICKS_PER_SECOND};
 use std::collections::VecDeque;
@@ -96,10 +96,7 @@ impl Host {
                 let ticks = wake_at.saturating_sub(self.ticks());
                 let timeout =
                     Duration::from_nanos(ticks.saturating_mul(1_000_000_000 / TICKS_PER_SECOND));
-                match self.events.recv_timeout(timeout) {
-                    Ok(event) => Some(event),
-                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-                }
+                self.events.recv_timeout(timeout).ok()
             }
         };
         for event in first.into_iter().chain(self.events.try_iter()) {

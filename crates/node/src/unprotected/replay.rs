@@ -215,7 +215,7 @@ impl Replay<'_> {
             }
             match step.state {
                 ReplayState::Running => {
-                    (self.show)(ReplayEvent::Position(replayer.machine().position()))
+                    (self.show)(ReplayEvent::Position(replayer.machine().position()));
                 }
                 ReplayState::NeedsLog | ReplayState::PoweredOff | ReplayState::Reset => break None,
                 ReplayState::Diverged(divergence) => break Some(divergence),
