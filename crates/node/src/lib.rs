@@ -14,8 +14,12 @@ mod hart_thread;
 pub mod keys;
 pub mod names;
 mod node;
+pub mod replay;
+pub mod run;
+
 pub mod status;
 pub mod switch;
+pub mod terminal;
 pub mod tls;
 pub mod transport;
 pub mod unprotected;

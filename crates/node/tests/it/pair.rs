@@ -17,7 +17,7 @@ const NODE_CONFIG: &str = "FUTAGO_TEST_NODE_CONFIG";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The guest, in machine code for the start of memory. `t0` is the serial port, `s0` the count.
-const COUNTER: [u32; 8] = [
+pub(crate) const COUNTER: [u32; 8] = [
     0x1000_02b7, // lui t0, 0x10000
     0x0052_c303, // lbu t1, 5(t0)
     0x0013_7313, // andi t1, t1, 1
