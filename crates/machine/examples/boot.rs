@@ -14,8 +14,8 @@ use std::io::Write;
 use std::time::Instant;
 
 use machine::{
-    Board, Boot, Clock, Firmware, Input, Interpreter, InterpreterOptions, Machine, Output,
-    Position, Stop,
+    Board, Boot, Clock, Firmware, Input, Interpreter, InterpreterOptions, Machine, NetConfig,
+    Output, Position, Stop,
 };
 
 fn main() {
@@ -44,6 +44,9 @@ fn main() {
     boot.initrd = files.next();
     let board = Board {
         memory_bytes: 1 << 30,
+        net: vec![NetConfig {
+            mac: [0x52, 0x54, 0, 0x12, 0x34, 0x56],
+        }],
         ..Board::default()
     };
     let engine = Interpreter::new(InterpreterOptions { block_cache: cache });
