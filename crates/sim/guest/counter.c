@@ -9,7 +9,7 @@ typedef unsigned int u32;
 typedef unsigned long u64;
 
 enum { CLIENTS = 4, QUEUE = 8, FRAME = 128, HEADER = 12, ETHERNET = 14 };
-enum { RECEIVE = 0, TRANSMIT = 1 };
+enum { RECEIVE = 0, TRANSMIT = 1, POWER_BUTTON = 0xff };
 
 #define PLIC 0x0c000000UL
 #define VIRTIO 0x10001000UL
@@ -43,6 +43,15 @@ static void set_timer(u64 when)
 	register u64 a6 __asm__("a6") = 0;
 	register u64 a7 __asm__("a7") = 0x54494d45; /* "TIME" */
 	__asm__ volatile("ecall" : "+r"(a0) : "r"(a6), "r"(a7) : "a1", "memory");
+}
+
+static void power_off(void)
+{
+	register u64 a0 __asm__("a0") = 0;
+	register u64 a1 __asm__("a1") = 0;
+	register u64 a6 __asm__("a6") = 0;
+	register u64 a7 __asm__("a7") = 0x53525354; /* "SRST" */
+	__asm__ volatile("ecall" : "+r"(a0), "+r"(a1) : "r"(a6), "r"(a7) : "memory");
 }
 
 static void set_up_queue(u32 number)
@@ -116,6 +125,8 @@ static void answer(const u8 *request)
 {
 	u8 client = request[ETHERNET];
 	u64 operation = word_at(request + ETHERNET + 1);
+	if (client == POWER_BUTTON)
+		power_off();
 	if (client >= CLIENTS || operation < answered[client].operation)
 		return;
 	if (operation > answered[client].operation) {

@@ -98,6 +98,8 @@ pub(crate) struct Cluster {
     pub(crate) counts: Counts,
     pub(crate) config: Config,
     pub(crate) kind: Kind,
+    /// When somebody begins to press the power button.
+    pub(crate) power_off_at: Option<u64>,
     transcript: Option<String>,
 }
 
@@ -126,17 +128,45 @@ impl Cluster {
             counts: Counts::default(),
             config,
             kind,
+            power_off_at: None,
             transcript: with_transcript.then(String::new),
         };
-        // A long state transfer may be told from a dead primary late, or early.
-        cluster.config.times.suspect_in_transfer_us = *cluster.random.choose(&[300_000, 2_000_000]);
+        cluster.vary();
+        let (times, bounds) = (&cluster.config.times, &cluster.config.bounds);
+        let chosen = format!("{times:?}, {bounds:?}, {:?}", cluster.network);
+        cluster.note(|| chosen);
+        let many_start = cluster.random.chance(300);
         for host in 0..HOSTS {
-            cluster.start_process(host);
+            cluster.start_process(host, host == 0 || many_start);
         }
         cluster.queue.after(CHANNEL_TICK, Happening::Channels);
         cluster.queue.after(1_000, Happening::Clients);
         cluster.queue.after(400_000, Happening::Faults);
         cluster
+    }
+
+    /// Chooses what differs between simulations beside the faults.
+    fn vary(&mut self) {
+        let random = &mut self.random;
+        let (times, bounds) = (&mut self.config.times, &mut self.config.bounds);
+        // A long state transfer may be told from a dead primary late, or early.
+        times.suspect_in_transfer_us = *random.choose(&[300_000, 2_000_000]);
+        // Bounds so tight that the machine must brake, and a backup be dismissed.
+        if random.chance(250) {
+            bounds.window_entries_max = *random.choose(&[50, 200, bounds.window_entries_max]);
+            bounds.window_bytes_max = *random.choose(&[8_000, bounds.window_bytes_max]);
+            bounds.unreplayed_entries_max = *random.choose(&[300, bounds.unreplayed_entries_max]);
+            bounds.unreplayed_bytes_max = *random.choose(&[8_000, bounds.unreplayed_bytes_max]);
+            bounds.held_marks_max = *random.choose(&[4, bounds.held_marks_max]);
+            bounds.append_bytes_max = *random.choose(&[1, 1_000]);
+            bounds.pair_unacknowledged_max = *random.choose(&[2, bounds.pair_unacknowledged_max]);
+            bounds.pair_unreplayed_max = *random.choose(&[2_000, bounds.pair_unreplayed_max]);
+            bounds.candidates_max = *random.choose(&[1, bounds.candidates_max]);
+        }
+        if random.chance(150) {
+            self.power_off_at = Some(random.between(1_000_000, 8_000_000));
+        }
+        self.network.damages_states = random.chance(200);
     }
 
     /// What happened so far, a line each, if it is kept.
@@ -156,6 +186,8 @@ impl Cluster {
             pairings: self.checker.pairings(),
             takeovers: self.checker.takeovers(),
             divergences: self.checker.divergences(),
+            states_compared: self.checker.states_compared(),
+            power_offs: u64::from(self.is_off()),
             machines_lost: u64::from(!self.has_survivor()),
             ..self.counts
         }
@@ -173,6 +205,16 @@ impl Cluster {
                 line()
             )
             .expect("a string takes all");
+        }
+    }
+
+    /// Adds how every living process sees itself.
+    pub(crate) fn note_states(&mut self) {
+        for index in 0..self.processes.len() {
+            if self.processes[index].is_alive() {
+                let status = self.processes[index].core.status();
+                self.note(|| format!("process {index}: {status:?}"));
+            }
         }
     }
 
@@ -262,7 +304,7 @@ impl Cluster {
                 *self.swaps_in_flight.entry(from).or_default() -= u32::from(is_swap(&operation));
                 self.perform_at_arbiter(operation)?;
             }
-            Happening::Restart { host } => self.start_process(host),
+            Happening::Restart { host } => self.start_process(host, false),
         }
         Ok(())
     }
@@ -366,8 +408,13 @@ impl Cluster {
             Effect::State {
                 to,
                 transfer,
-                state,
+                mut state,
             } => {
+                if self.network.damages_state() {
+                    self.note(|| format!("the state that process {from} sends arrives damaged"));
+                    self.counts.states_damaged += 1;
+                    state.truncate(state.len() - 1);
+                }
                 let sender = self.processes[from].node;
                 if let Some(to) = self.process_called(to) {
                     let generation = self.channel(from, to).generation;
@@ -415,6 +462,7 @@ impl Cluster {
                 );
             }
             Action::Halt { reason } => self.note(|| format!("process {from} halts: {reason:?}")),
+            Action::Throttle { brake } => self.note(|| format!("process {from} brakes by {brake}")),
             Action::StandAside { .. } => {
                 self.schedule_local(from, self.queue.now(), Local::Join);
             }

@@ -22,6 +22,14 @@ pub struct Counts {
     pub corruptions: u64,
     /// Backups that found that their state differs.
     pub divergences: u64,
+    /// States of backups that were compared with their owner's.
+    pub states_compared: u64,
+    /// Backups told to leave.
+    pub dismissals: u64,
+    /// State transfers that arrived damaged.
+    pub states_damaged: u64,
+    /// Machines that ended switched off.
+    pub power_offs: u64,
     /// Swaps that the arbiter refused, answered in vain or carried out late.
     pub arbiter_troubles: u64,
     /// Simulations in which nobody was left who could carry the machine on.
@@ -38,6 +46,10 @@ impl AddAssign for Counts {
         self.cuts += other.cuts;
         self.corruptions += other.corruptions;
         self.divergences += other.divergences;
+        self.states_compared += other.states_compared;
+        self.dismissals += other.dismissals;
+        self.states_damaged += other.states_damaged;
+        self.power_offs += other.power_offs;
         self.arbiter_troubles += other.arbiter_troubles;
         self.machines_lost += other.machines_lost;
     }
@@ -45,20 +57,23 @@ impl AddAssign for Counts {
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} operations, {} pairings, {} takeovers, {} kills, {} pauses, {} cuts, {} corruptions, \
-             {} divergences, {} arbiter troubles, {} machines lost",
-            self.operations,
-            self.pairings,
-            self.takeovers,
-            self.kills,
-            self.pauses,
-            self.cuts,
-            self.corruptions,
-            self.divergences,
-            self.arbiter_troubles,
-            self.machines_lost
-        )
+        let numbers = [
+            (self.operations, "operations"),
+            (self.pairings, "pairings"),
+            (self.takeovers, "takeovers"),
+            (self.kills, "kills"),
+            (self.pauses, "pauses"),
+            (self.cuts, "cuts"),
+            (self.dismissals, "dismissals"),
+            (self.corruptions, "corruptions"),
+            (self.divergences, "divergences"),
+            (self.states_compared, "states compared"),
+            (self.states_damaged, "states damaged"),
+            (self.arbiter_troubles, "arbiter troubles"),
+            (self.power_offs, "power-offs"),
+            (self.machines_lost, "machines lost"),
+        ];
+        let numbers = numbers.map(|(number, what)| format!("{number} {what}"));
+        f.write_str(&numbers.join(", "))
     }
 }

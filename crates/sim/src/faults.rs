@@ -18,9 +18,10 @@ enum Fault {
     ArbiterTrouble,
     CorruptBackup,
     TearChannel,
+    Dismiss,
 }
 
-const FAULTS: [Fault; 12] = [
+const FAULTS: [Fault; 13] = [
     Fault::Kill,
     Fault::Kill,
     Fault::Kill,
@@ -33,6 +34,7 @@ const FAULTS: [Fault; 12] = [
     Fault::ArbiterTrouble,
     Fault::CorruptBackup,
     Fault::TearChannel,
+    Fault::Dismiss,
 ];
 
 #[derive(Clone, Copy, Debug)]
@@ -167,6 +169,11 @@ impl Faults {
                     && may_lose(cluster, index)
                 {
                     cluster.corrupt(index);
+                }
+            }
+            Fault::Dismiss => {
+                if record.owner != cluster.processes[one].node && may_kill(cluster, one) {
+                    cluster.dismiss(one);
                 }
             }
             Fault::TearChannel => {

@@ -107,18 +107,29 @@ fn run(cluster: &mut Cluster) -> Result<(), Broken> {
     while cluster.has_survivor() {
         cluster.run_until(cluster.now() + 50_000)?;
         let operations = cluster.counts().operations;
+        if cluster.is_off() {
+            // Nothing may follow.
+            cluster.run_until(cluster.now() + 1_000_000)?;
+            break;
+        }
         if !cluster.is_protected() {
             protected_at = None;
-        } else if operations >= *protected_at.get_or_insert(operations) + OPERATIONS_AFTER_HEALING {
+        } else if operations >= *protected_at.get_or_insert(operations) + OPERATIONS_AFTER_HEALING
+            && cluster.power_off_at.is_none()
+        {
             break;
         }
         if cluster.now() > deadline {
+            cluster.note_states();
+            let state = match cluster.is_protected() {
+                true => "protected",
+                false => "not protected",
+            };
+            let seconds = CONVERGES_WITHIN / 1_000_000;
             return Err(Broken {
                 invariant: "liveness",
                 what: format!(
-                    "after healing for {} s the machine is {}protected, with {operations} operations answered",
-                    CONVERGES_WITHIN / 1_000_000,
-                    if cluster.is_protected() { "" } else { "not " }
+                    "after healing for {seconds} s the machine is {state}, with {operations} operations answered"
                 ),
             });
         }

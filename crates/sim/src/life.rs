@@ -10,8 +10,8 @@ use replication::{Core, Instant, Local, Mode, Record};
 const RESTART_AFTER: u64 = 150_000;
 
 impl Cluster {
-    /// Starts a process. The very first has the machine's initial state, all others ask to join.
-    pub(crate) fn start_process(&mut self, host: usize) {
+    /// Starts a process. One with the machine's initial state tries to start it, others ask to join.
+    pub(crate) fn start_process(&mut self, host: usize, initial: bool) {
         let index = self.processes.len();
         let node = node_id(index);
         let mut config = self.config.clone();
@@ -22,14 +22,13 @@ impl Cluster {
             gate_bytes_max: *self.random.choose(&[1_000, 1 << 20]),
             lagging: self.random.chance(500),
         };
-        let first = index == 0;
         let slow = self.random.chance(150);
-        let computer = Computer::new(&self.kind, first, slow);
+        let computer = Computer::new(&self.kind, initial, slow);
         self.processes
             .push(Process::new(host, node, core, computer, build));
         self.checker.born(index, node);
         self.note(|| format!("process {index} starts on host {host}"));
-        let local = if first { Local::Start } else { Local::Join };
+        let local = if initial { Local::Start } else { Local::Join };
         self.schedule_local(index, self.queue.now() + 10, local);
         self.wake_hart(index, self.queue.now() + 20);
     }
@@ -54,6 +53,14 @@ impl Cluster {
         self.timers.remove(&index);
         let host = self.processes[index].host;
         self.queue.after(RESTART_AFTER, Happening::Restart { host });
+    }
+
+    /// Tells a process to be a backup no more.
+    pub(crate) fn dismiss(&mut self, index: ProcessIndex) {
+        self.note(|| format!("process {index} is told to leave"));
+        self.counts.dismissals += 1;
+        self.processes[index].leaving = true;
+        self.schedule_local(index, self.queue.now(), Local::Leave);
     }
 
     /// Flips a bit in a backup's machine: what failing hardware would do.
@@ -132,12 +139,18 @@ impl Cluster {
         })
     }
 
-    /// Whether this process, which the record names, could carry the machine on: it was not killed, and its state was
-    /// not damaged. One that ended itself counts: it had no reason to.
+    /// Whether the machine is switched off.
+    pub(crate) fn is_off(&self) -> bool {
+        let record = self.arbiter.record();
+        record.is_some_and(|record| record.mode == Mode::Down)
+    }
+
+    /// Whether this process, which the record names, could carry the machine on: it was not killed or told to leave, and its
+    /// state was not damaged. One that ended itself counts: it had no reason to.
     pub(crate) fn could_go_on(&self, index: ProcessIndex, record: Record) -> bool {
         let process = &self.processes[index];
         let owns = record.owner == process.node;
-        let sound = !process.corrupted || owns && process.is_alive();
+        let sound = !(process.corrupted || process.leaving) || owns && process.is_alive();
         self.is_member(index, record) && process.life != Life::Crashed && sound
     }
 

@@ -75,6 +75,8 @@ pub(crate) struct Network {
     pub(crate) weather: Weather,
     /// Whether channels break their promises.
     pub(crate) rough: Option<Rough>,
+    /// Whether some state transfers arrive damaged.
+    pub(crate) damages_states: bool,
     cut: BTreeSet<Link>,
     /// When the newest message of a channel's direction arrives: the next may not overtake it.
     newest_arrival: BTreeMap<Link, u64>,
@@ -92,6 +94,7 @@ impl Network {
         Self {
             random,
             rough,
+            damages_states: false,
             weather: Weather::fair(),
             cut: BTreeSet::new(),
             newest_arrival: BTreeMap::new(),
@@ -113,6 +116,12 @@ impl Network {
         self.cut.clear();
         self.weather = Weather::fair();
         self.rough = None;
+        self.damages_states = false;
+    }
+
+    /// Whether the state that is sent now arrives damaged.
+    pub(crate) fn damages_state(&mut self) -> bool {
+        self.damages_states && self.random.chance(300)
     }
 
     /// Whether packets of this direction are dropped now.

@@ -4,7 +4,8 @@ use crate::arbiter::Fate;
 use crate::checker::Broken;
 use crate::cluster::{Cluster, Happening, is_swap};
 use crate::network::ProcessIndex;
-use crate::toy::Reply;
+use crate::process::Arrival;
+use crate::toy::{Reply, power_off_frame};
 use replication::{ArbiterOperation, ArbiterReply, Epoch, Local, RequestId};
 
 impl Cluster {
@@ -17,8 +18,28 @@ impl Cluster {
                     .after(delay, Happening::RequestReaches { request, to });
             }
         }
+        if self.power_off_at.is_some_and(|at| at <= now) {
+            self.press_power_button();
+        }
         let pause = self.random.between(500, 4_000);
         self.queue.after(pause, Happening::Clients);
+    }
+
+    fn press_power_button(&mut self) {
+        if let Some(to) = self.switch.port() {
+            let arrival = Arrival::Frame(power_off_frame());
+            let due = self.queue.now() + self.random.between(20, 200);
+            let (channel, from) = (None, to);
+            let happening = Happening::Arrives {
+                to,
+                channel,
+                from,
+                arrival,
+            };
+            self.queue.at(due, happening);
+        }
+        // Until it goes off.
+        self.power_off_at = (!self.is_off()).then_some(self.queue.now() + 100_000);
     }
 
     pub(crate) fn switch_hears(

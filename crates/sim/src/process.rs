@@ -90,6 +90,8 @@ pub(crate) struct Process {
     pub(crate) computer: Computer,
     /// Its state was damaged on purpose.
     pub(crate) corrupted: bool,
+    /// It was told to be a backup no more.
+    pub(crate) leaving: bool,
     /// When its hart gets the next slice.
     pub(crate) hart_at: Option<u64>,
     bridge: Bridge,
@@ -135,6 +137,7 @@ impl Process {
             core,
             computer,
             corrupted: false,
+            leaving: false,
             hart_at: None,
             bridge: Bridge::new(build.gate_bytes_max),
             lagging: build.lagging,

@@ -34,6 +34,18 @@ const HEADER: [u8; 14] = [
     0x52, 0x54, 0, 0x12, 0x34, 0x56, 2, 0, 0, 0, 0, 1, 0x88, 0xb5,
 ];
 
+/// In the place of a client's number: whoever presses the power button.
+const POWER_BUTTON: u8 = 0xff;
+
+/// The frame by which the guest is told to switch itself off.
+pub(crate) fn power_off_frame() -> Vec<u8> {
+    let request = Request {
+        client: POWER_BUTTON,
+        operation: 0,
+    };
+    request.to_frame()
+}
+
 /// The `at`-th word after the header and the client's number.
 fn word(frame: &[u8], at: usize) -> Option<u64> {
     let start = HEADER.len() + 1 + 8 * at;
@@ -91,6 +103,8 @@ struct State {
     answered: Vec<(u64, u64)>,
 }
 
+/// Most frames that wait while it brakes.
+const INPUTS_MAX: usize = 16;
 /// Most clients that the toy serves.
 pub(crate) const CLIENTS_MAX: usize = 4;
 
@@ -170,6 +184,7 @@ const ENTRY_INPUT: u8 = 0;
 const ENTRY_MARK: u8 = 1;
 const ENTRY_DIGEST: u8 = 2;
 const ENTRY_PROGRESS: u8 = 3;
+const ENTRY_OFF: u8 = 4;
 
 fn entry(kind: u8, payload: &[u8]) -> Bytes {
     std::iter::once(kind)
@@ -197,6 +212,8 @@ pub(crate) struct Toy {
     /// Index of the next entry that it appends.
     next: LogIndex,
     reports: VecDeque<HartReport>,
+    /// What waits while it brakes.
+    inputs: VecDeque<Vec<u8>>,
     /// Replays slowly.
     slow: bool,
     /// In thousandths.
@@ -212,6 +229,7 @@ impl Toy {
         Self {
             slow,
             brake: 0,
+            inputs: VecDeque::new(),
             state: State::new(),
             role: Role::Waiting,
             next: LogIndex(1),
@@ -242,9 +260,10 @@ impl Toy {
                 self.role = Role::Recording;
             }
             HartCommand::Input(Input::Frame { frame, .. }) => {
-                // One that stands still has no room for frames.
-                if self.is_recording() && self.brake < 1_000 {
+                if self.is_recording() && self.brake == 0 {
                     self.record(&frame);
+                } else if self.is_recording() && self.inputs.len() < INPUTS_MAX {
+                    self.inputs.push_back(frame);
                 }
             }
             HartCommand::Input(_) => {}
@@ -311,7 +330,15 @@ impl Toy {
                 }],
             ));
         }
+        let off = frame.get(HEADER.len()) == Some(&POWER_BUTTON);
+        if off {
+            entries.push(entry(ENTRY_OFF, &[]));
+        }
         self.append(entries, outputs);
+        if off {
+            self.role = Role::Stopped;
+            self.reports.push_back(HartReport::PoweredOff);
+        }
     }
 
     fn append(&mut self, entries: Vec<Bytes>, outputs: Vec<(u32, Vec<Output>)>) {
@@ -333,6 +360,9 @@ impl Toy {
                     entry(ENTRY_PROGRESS, &[])
                 };
                 self.append(vec![entry], Vec::new());
+                if let Some(frame) = self.inputs.pop_front() {
+                    self.record(&frame);
+                }
             }
             Role::Replaying { .. } => {
                 let entries_max = if self.slow { 3 } else { 40 };
@@ -349,6 +379,7 @@ impl Toy {
         let mut outputs = Vec::new();
         let mut produced = Vec::new();
         let mut diverged = false;
+        let mut off = false;
         let before = *next;
         for entry in pending.drain(..budget.min(pending.len())) {
             match entry.split_first() {
@@ -364,6 +395,7 @@ impl Toy {
                     diverged |= digest != self.state.digest().to_le_bytes();
                 }
                 Some((&ENTRY_PROGRESS, _)) => {}
+                Some((&ENTRY_OFF, _)) => off = true,
                 _ => diverged = true,
             }
             if diverged {
@@ -386,6 +418,10 @@ impl Toy {
                 index: applied,
                 outputs,
             });
+        }
+        if off {
+            self.role = Role::Stopped;
+            self.reports.push_back(HartReport::PoweredOff);
         }
         self.go_live_when_drained();
     }

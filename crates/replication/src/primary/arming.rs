@@ -17,6 +17,10 @@ use crate::types::{LogIndex, Mode, NodeId, TransferId};
 impl Primary {
     /// A node asks to become the backup.
     pub(crate) fn join(&mut self, shared: &mut Shared, from: NodeId, attempt: u64) {
+        if !shared.connected.contains(&from) {
+            // Said on a channel that is gone: state could not be sent there, and the node asks again on the next one.
+            return;
+        }
         match &mut self.protection {
             Protection::Snapshotting(snapshotting) if snapshotting.peer == from => {
                 snapshotting.attempt = snapshotting.attempt.max(attempt);
