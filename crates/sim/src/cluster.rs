@@ -188,7 +188,7 @@ impl Cluster {
             divergences: self.checker.divergences(),
             states_compared: self.checker.states_compared(),
             power_offs: u64::from(self.is_off()),
-            machines_lost: u64::from(!self.has_survivor()),
+            machines_lost: u64::from(!self.is_off() && !self.has_survivor()),
             ..self.counts
         }
     }

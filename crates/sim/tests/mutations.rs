@@ -4,7 +4,7 @@ use replication::Mutation;
 use sim::{Options, Outcome, simulate};
 
 /// Seeds that a mutation may need.
-const SEEDS_MAX: u64 = 400;
+const SEEDS_MAX: u64 = 2_000;
 
 /// The invariants that may show a mutation first. Where it is not the one that the mutation is named after, the
 /// broken protocol breaks another on the way there.

@@ -32,17 +32,24 @@ fn three_hundred_clusters_keep_every_invariant_and_converge() {
     assert!(counts.divergences >= 50, "{counts}");
     assert!(counts.arbiter_troubles >= 50, "{counts}");
     assert!(counts.pauses >= 100 && counts.cuts >= 100, "{counts}");
+    assert!(
+        counts.dismissals >= 100 && counts.states_damaged >= 50,
+        "{counts}"
+    );
+    assert!(counts.power_offs >= 20, "{counts}");
+    assert!(counts.states_compared >= 100_000, "{counts}");
     assert!(counts.operations >= 100_000, "{counts}");
     // The faults leave a survivor; else a lost machine could hide a failure to converge.
     assert_eq!(counts.machines_lost, 0, "{counts}");
 }
 
 #[test]
-fn twenty_clusters_of_real_machines_keep_every_invariant_and_converge() {
-    let counts = check(0..20, &real());
+fn forty_clusters_of_real_machines_keep_every_invariant_and_converge() {
+    let counts = check(0..40, &real());
     assert!(counts.takeovers >= 10, "{counts}");
     assert!(counts.pairings >= 40, "{counts}");
     assert!(counts.divergences >= 1, "{counts}");
+    assert!(counts.states_compared >= 1_000, "{counts}");
     assert_eq!(counts.machines_lost, 0, "{counts}");
 }
 
