@@ -74,9 +74,9 @@ impl Hub {
         while let Some(frame) = take_frame(received)? {
             let ports = &mut self.ports;
             let mut overflowed = 0;
-            self.table.receive(now, from, &frame, |target| {
+            self.table.receive(now, from, &frame, |target, frame| {
                 if let Some(port) = ports.get_mut(&target) {
-                    if !port.queue.push(&frame) {
+                    if !port.queue.push(frame) {
                         overflowed += 1;
                     }
                     if !touched.contains(&target) {

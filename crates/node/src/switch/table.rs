@@ -2,14 +2,20 @@
 
 use super::hello::{HelloError, SwitchHello};
 use crate::config::MacAddress;
+use bytes::Bytes;
 use replication::{Epoch, Fence, MachineId};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// An address that was not heard for so long is forgotten.
 const ADDRESS_AGE_MAX: Duration = Duration::from_secs(300);
 /// Addresses remembered at most; beyond, the oldest is forgotten.
 const ADDRESSES_MAX: usize = 4096;
+
+/// Of the frames that went to a machine, so many are remembered for its next owner,
+const RECENT_FRAMES_MAX: usize = 64;
+/// if they are no older than this.
+const RECENT_AGE_MAX: Duration = Duration::from_secs(2);
 
 /// Names a port for as long as it is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +43,17 @@ enum Owner {
     Machine(MachineId, Epoch),
 }
 
+/// What is known of a machine: who may speak for it, and what was last said to it. An owner that dies takes with it what
+/// it had received and not logged yet. Its successor is told that again: a frame may come twice on any network, while one
+/// that is lost costs its sender a timeout (passt's is 2 s).
+#[derive(Debug, Default)]
+struct Machine {
+    fence: Fence,
+    /// The port that said hello last, and the guest's address.
+    spoken_by: Option<(PortId, MacAddress)>,
+    recent: VecDeque<(Instant, Bytes)>,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     port: PortId,
@@ -48,7 +65,7 @@ struct Seen {
 pub struct Table {
     ports: BTreeMap<PortId, Owner>,
     addresses: HashMap<MacAddress, Seen>,
-    fences: BTreeMap<MachineId, Fence>,
+    machines: BTreeMap<MachineId, Machine>,
     /// What happened so far.
     pub counters: SwitchCounters,
 }
@@ -70,7 +87,7 @@ impl Table {
         self.addresses.keys().copied()
     }
 
-    /// A frame came in on `port`. Calls `send` with each port that it goes to.
+    /// A frame came in on `port`. Calls `send` with each port that it goes to; after a hello, with what is told again.
     ///
     /// # Errors
     /// A hello that is malformed, or of another version.
@@ -78,13 +95,13 @@ impl Table {
         &mut self,
         now: Instant,
         port: PortId,
-        frame: &[u8],
-        mut send: impl FnMut(PortId),
+        frame: &Bytes,
+        mut send: impl FnMut(PortId, &Bytes),
     ) -> Result<(), HelloError> {
         match SwitchHello::from_frame(frame) {
             Ok(None) => {}
             Ok(Some(hello)) => {
-                self.take_hello(now, port, hello);
+                self.take_hello(now, port, hello, send);
                 return Ok(());
             }
             Err(error) => {
@@ -102,6 +119,7 @@ impl Table {
         if !is_group(source) {
             self.learn(now, source, port);
         }
+        self.remember(now, destination, frame);
         let known = match self.addresses.get(&destination) {
             Some(seen)
                 if !is_group(destination) && now.duration_since(seen.at) < ADDRESS_AGE_MAX =>
@@ -114,14 +132,14 @@ impl Table {
             Some(target) => {
                 if target != port && !self.is_fenced(target) {
                     self.counters.forwarded += 1;
-                    send(target);
+                    send(target, frame);
                 }
             }
             None => {
                 self.counters.forwarded += 1;
                 for &target in self.ports.keys() {
                     if target != port && !self.is_fenced(target) {
-                        send(target);
+                        send(target, frame);
                     }
                 }
             }
@@ -133,28 +151,54 @@ impl Table {
     pub fn is_fenced(&self, port: PortId) -> bool {
         match self.ports.get(&port) {
             Some(&Owner::Machine(machine, epoch)) => self
-                .fences
+                .machines
                 .get(&machine)
-                .is_some_and(|fence| epoch < fence.newest()),
+                .is_some_and(|known| epoch < known.fence.newest()),
             Some(Owner::Plain) => false,
             None => true,
         }
     }
 
-    fn take_hello(&mut self, now: Instant, port: PortId, hello: SwitchHello) {
+    fn take_hello(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        hello: SwitchHello,
+        mut send: impl FnMut(PortId, &Bytes),
+    ) {
         let Some(owner) = self.ports.get_mut(&port) else {
             return;
         };
         *owner = Owner::Machine(hello.machine, hello.epoch);
-        if self
-            .fences
-            .entry(hello.machine)
-            .or_default()
-            .admit(hello.epoch)
-        {
-            self.learn(now, hello.mac, port);
-        } else {
+        let machine = self.machines.entry(hello.machine).or_default();
+        let before = machine.fence.newest();
+        if !machine.fence.admit(hello.epoch) {
             self.counters.hellos_refused += 1;
+            return;
+        }
+        let moved = machine
+            .spoken_by
+            .is_some_and(|(speaker, _)| speaker != port);
+        machine.spoken_by = Some((port, hello.mac));
+        if moved && hello.epoch > before {
+            for (at, frame) in machine.recent.drain(..) {
+                if now.duration_since(at) < RECENT_AGE_MAX {
+                    send(port, &frame);
+                }
+            }
+        }
+        self.learn(now, hello.mac, port);
+    }
+
+    /// Keeps a frame for a machine's next owner, whether or not there is one now to take it.
+    fn remember(&mut self, now: Instant, destination: MacAddress, frame: &Bytes) {
+        for machine in self.machines.values_mut() {
+            if machine.spoken_by.is_some_and(|(_, mac)| mac == destination) {
+                if machine.recent.len() == RECENT_FRAMES_MAX {
+                    machine.recent.pop_front();
+                }
+                machine.recent.push_back((now, frame.clone()));
+            }
         }
     }
 
@@ -217,24 +261,33 @@ mod tests {
             frame[6..12].fill(source);
             let mut targets = Vec::new();
             self.table
-                .receive(self.now, PortId(port), &frame, |target| {
-                    targets.push(target.0);
-                })
+                .receive(
+                    self.now,
+                    PortId(port),
+                    &Bytes::copy_from_slice(&frame),
+                    |target, _| targets.push(target.0),
+                )
                 .unwrap();
             targets
         }
 
-        fn hello(&mut self, port: u64, epoch: u64) {
+        /// What is told again to whoever says hello: the port, and from which station.
+        fn hello(&mut self, port: u64, epoch: u64) -> Vec<(u64, u8)> {
+            let mut again = Vec::new();
             let hello = SwitchHello {
                 machine: MACHINE,
                 epoch: Epoch(epoch),
                 mac: MacAddress([GUEST; 6]),
             };
             self.table
-                .receive(self.now, PortId(port), &hello.to_frame(), |_| {
-                    panic!("a hello was forwarded")
-                })
+                .receive(
+                    self.now,
+                    PortId(port),
+                    &Bytes::from(hello.to_frame()),
+                    |target, frame| again.push((target.0, frame[6])),
+                )
                 .unwrap();
+            again
         }
     }
 
@@ -294,6 +347,27 @@ mod tests {
     }
 
     #[test]
+    fn the_successor_is_told_again_what_its_predecessor_took_with_it() {
+        let mut bench = Bench::new(3);
+        assert_eq!(bench.hello(1, 4), []);
+        bench.send(3, 0x30, GUEST);
+        bench.now += RECENT_AGE_MAX;
+        bench.send(3, CLIENT, GUEST);
+        bench.send(3, CLIENT, 0xff);
+        assert_eq!(bench.hello(1, 5), [], "the same port has heard it");
+        bench.table.close(PortId(1));
+        bench.send(3, 0x22, GUEST);
+        assert_eq!(bench.hello(2, 4), [], "an older epoch hears nothing");
+        assert_eq!(
+            bench.hello(2, 6),
+            [(2, CLIENT), (2, 0x22)],
+            "what is recent, in order"
+        );
+        bench.table.open(PortId(4));
+        assert_eq!(bench.hello(4, 7), [], "once");
+    }
+
+    #[test]
     fn many_addresses_do_not_grow_the_table() {
         let mut bench = Bench::new(2);
         for station in 0..10_000u32 {
@@ -302,7 +376,12 @@ mod tests {
             frame[8..12].copy_from_slice(&station.to_be_bytes());
             bench
                 .table
-                .receive(bench.now, PortId(1), &frame, |_| ())
+                .receive(
+                    bench.now,
+                    PortId(1),
+                    &Bytes::copy_from_slice(&frame),
+                    |_, _| (),
+                )
                 .unwrap();
         }
         assert!(bench.table.addresses.len() <= ADDRESSES_MAX);
