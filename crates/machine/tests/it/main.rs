@@ -4,5 +4,6 @@ mod bare_metal;
 mod chaos;
 mod device_tree;
 mod hostile;
+mod oracle;
 mod programs;
 mod snapshots;
