@@ -3,6 +3,7 @@
 
 mod differences;
 mod programs;
+mod streams;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -40,7 +41,7 @@ fn compile(name: &str, source: &Path) -> PathBuf {
             "-march=rv64gc -mabi=lp64d -mcmodel=medany -O1 -ffreestanding -fno-builtin".split(' '),
         )
         .args("-nostdlib -static -no-pie -fno-pic -Wall -Werror -Wl,--build-id=none".split(' '))
-        .args(["-Wl,-Ttext=0x80000000", "-Wl,-N", "-I"])
+        .args(["-Wl,-Ttext=0x80000000", "-Wl,-N", "-Wa,-mno-relax", "-I"])
         .arg(&guest)
         .arg("-o")
         .args([&elf, &guest.join("runtime.S")])
