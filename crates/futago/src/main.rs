@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod cluster;
 mod guest;
 mod unprotected;
 mod vm;
@@ -31,6 +32,20 @@ enum Command {
     Record(unprotected::Record),
     /// Repeat what was recorded, and compare.
     Replay(unprotected::Replay),
+    /// One host's side of a protected machine, whichever its role.
+    Node(cluster::Node),
+    /// An Ethernet switch for replicas on one machine, with passt as its way out.
+    Switch(cluster::Switch),
+    /// Ask a running node how it is.
+    Status(cluster::Status),
+    /// The console of a running node's guest. Ctrl-A x leaves it.
+    Console(cluster::Control),
+    /// Exchange the roles of primary and backup. Not built yet.
+    Swap(cluster::Control),
+    /// Tell a running node to leave; its peer goes on.
+    Stop(cluster::Stop),
+    /// Certificates by which the nodes of a machine know each other.
+    Keys(cluster::Keys),
     /// Guest images.
     #[command(subcommand)]
     Guest(guest::Command),
@@ -42,6 +57,15 @@ fn main() -> ExitCode {
         Command::Run(arguments) => unprotected::run(arguments),
         Command::Record(arguments) => unprotected::record(arguments),
         Command::Replay(arguments) => unprotected::replay(arguments),
+        Command::Node(arguments) => cluster::node(&arguments),
+        Command::Switch(arguments) => cluster::switch(arguments),
+        Command::Status(arguments) => cluster::status(&arguments),
+        Command::Console(arguments) => cluster::console(&arguments),
+        Command::Swap(_) => Err(anyhow::anyhow!(
+            "exchanging the roles is not built yet; stop the primary, and its backup takes over"
+        )),
+        Command::Stop(arguments) => cluster::stop(&arguments),
+        Command::Keys(arguments) => cluster::keys(&arguments),
         Command::Guest(command) => guest::run(command).map(|()| ExitCode::SUCCESS),
     });
     result.unwrap_or_else(|error| {

@@ -75,10 +75,10 @@ pub(crate) fn run(arguments: Run) -> Result<ExitCode> {
 fn say_ending(ending: Ending) {
     match ending {
         Ending::ResetAsked => {
-            tracing::warn!("the guest asked for a reset, which is not supported yet: it is ended")
+            tracing::warn!("the guest asked for a reset, which is not supported yet: it is ended");
         }
         Ending::Test(code) if code != 0 => {
-            tracing::error!("the test program ended with code {code}")
+            tracing::error!("the test program ended with code {code}");
         }
         Ending::PoweredOff | Ending::Quit | Ending::Test(_) => {}
     }

@@ -11,15 +11,13 @@ pub mod console;
 pub mod control;
 mod engine_room;
 mod hart_thread;
+pub mod keyboard;
 pub mod keys;
 pub mod names;
 mod node;
-pub mod replay;
-pub mod run;
-
+pub mod signals;
 pub mod status;
 pub mod switch;
-pub mod terminal;
 pub mod tls;
 pub mod transport;
 pub mod unprotected;

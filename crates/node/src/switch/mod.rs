@@ -27,5 +27,5 @@ pub use frame::{FRAME_BYTES_MAX, FRAME_BYTES_MIN, FrameError, put_frame, take_fr
 pub use hello::{HelloError, SwitchHello};
 pub use passt::Uplink;
 pub(crate) use server::listen;
-pub use server::{SwitchConfig, run_switch};
+pub use server::{SwitchConfig, run_switch, run_switch_process};
 pub use table::{PortId, SwitchCounters, Table};

@@ -5,6 +5,7 @@ use super::frame::take_frame;
 use super::passt::{self, Uplink};
 use super::port::{OutQueue, read_some, write_forever};
 use super::table::{PortId, SwitchCounters, Table};
+use crate::signals::told_to_end;
 use anyhow::{Context, bail};
 use bytes::BytesMut;
 use std::cell::RefCell;
@@ -178,6 +179,25 @@ pub async fn run_switch(
     let _ = fs::remove_file(&config.socket);
     let counters = hub.borrow().counters();
     result.map(|()| counters)
+}
+
+/// Runs a switch until this process is told to end, by SIGINT or SIGTERM. Blocks the calling thread.
+///
+/// # Errors
+/// As [`run_switch`].
+pub fn run_switch_process(config: &SwitchConfig) -> anyhow::Result<SwitchCounters> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the I/O runtime")?;
+    runtime.block_on(async {
+        let told = async {
+            if let Err(error) = told_to_end().await {
+                warn!("{error:#}");
+            }
+        };
+        run_switch(config, told).await
+    })
 }
 
 async fn accept(listener: &UnixListener, hub: &Rc<RefCell<Hub>>) -> anyhow::Result<()> {

@@ -3,8 +3,9 @@
 use super::console::Console;
 use super::net::Cable;
 use super::vm::Network;
+use crate::signals::when_told_to_end;
 use anyhow::Context;
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, bounded};
 use eventlog::{Recorder, RecorderState, Step};
 use machine::{Input, Output, TICKS_PER_SECOND};
 use std::collections::VecDeque;
@@ -53,7 +54,9 @@ impl Host {
             Network::None => None,
             Network::Stream(socket) => Some(Cable::plug(socket, sender.clone())?),
         };
-        listen_for_signals(sender.clone()).context("cannot listen for signals")?;
+        let told = sender.clone();
+        // A machine that has ended by itself listens no more.
+        when_told_to_end(move || drop(told.send(HostEvent::Quit)))?;
         let console = Console::open(sender).context("cannot use the terminal")?;
         Ok(Self {
             origin: Instant::now(),
@@ -143,30 +146,4 @@ pub(super) fn drive(
             RecorderState::Reset => return Ok(Ending::ResetAsked),
         };
     }
-}
-
-fn listen_for_signals(events: Sender<HostEvent>) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
-    let (mut interrupt, mut terminate) = runtime.block_on(async {
-        use tokio::signal::unix::{SignalKind, signal};
-        anyhow::Ok((
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::terminate())?,
-        ))
-    })?;
-    std::thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                }
-            });
-            // A machine that has ended by itself listens no more.
-            let _ = events.send(HostEvent::Quit);
-        })?;
-    Ok(())
 }

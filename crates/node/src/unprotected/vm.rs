@@ -1,6 +1,6 @@
 //! What the machine consists of, as the command line or a configuration says, and the files that it needs.
 
-use crate::config::MacAddress;
+use crate::config::{MacAddress, MemorySize};
 use anyhow::{Context, ensure};
 use machine::{Board, Boot, Firmware, Interpreter, InterpreterOptions, Machine, NetConfig};
 use std::path::{Path, PathBuf};
@@ -37,6 +37,22 @@ pub struct VmOptions {
     pub mac: MacAddress,
     /// Whether the interpreter keeps decoded blocks.
     pub block_cache: bool,
+}
+
+impl Default for VmOptions {
+    fn default() -> Self {
+        Self {
+            kernel: None,
+            initrd: None,
+            append: None,
+            bios: None,
+            dtb: None,
+            memory_bytes: MemorySize::default().0,
+            network: Network::None,
+            mac: MacAddress::default(),
+            block_cache: true,
+        }
+    }
 }
 
 impl VmOptions {

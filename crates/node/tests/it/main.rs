@@ -4,6 +4,6 @@
 mod arbiter;
 mod guest_station;
 mod pair;
-mod records;
 mod switch;
 mod transport;
+mod unprotected;

@@ -1,0 +1,182 @@
+//! The commands of a protected machine: its nodes, their switch and keys, and what asks and steers them.
+
+use std::io::{Read, Write};
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use node::keyboard::Terminal;
+use node::switch::{SwitchConfig, Uplink, run_switch_process};
+use node::{Config, control};
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Node {
+    /// The node's configuration.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print a complete commented configuration to start from.
+    #[arg(long)]
+    example: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Switch {
+    /// The UNIX socket to listen on: QEMU's stream protocol.
+    #[arg(long, value_name = "SOCKET")]
+    socket: PathBuf,
+    /// Connect only what connects to the socket, with no way out.
+    #[arg(long)]
+    no_uplink: bool,
+    /// Forward TCP connections to this port of the host to the guest; may be given more than once.
+    #[arg(long, value_name = "[ADDRESS/]PORT:GUEST_PORT")]
+    forward: Vec<String>,
+    /// The guest's address.
+    #[arg(long, value_name = "ADDRESS", default_value_t = Uplink::default().guest)]
+    guest: Ipv4Addr,
+    /// The guest's gateway.
+    #[arg(long, value_name = "ADDRESS", default_value_t = Uplink::default().gateway)]
+    gateway: Ipv4Addr,
+}
+
+/// Which node.
+#[derive(Args)]
+pub(crate) struct Control {
+    /// The node's control socket, as its configuration names it.
+    #[arg(value_name = "SOCKET")]
+    socket: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    node: Control,
+    /// One line of JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Stop {
+    #[command(flatten)]
+    node: Control,
+    /// Switch the machine off instead, on both hosts.
+    #[arg(long)]
+    power_off: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Keys {
+    /// Where the keys are put. An authority that is there already issues the new certificates.
+    #[arg(long, value_name = "DIRECTORY", default_value = "keys")]
+    directory: PathBuf,
+    /// Names of the nodes.
+    #[arg(value_name = "NAME", required = true)]
+    names: Vec<String>,
+}
+
+/// Runs `futago node`.
+pub(crate) fn node(arguments: &Node) -> Result<ExitCode> {
+    let Some(path) = &arguments.config else {
+        std::io::stdout().write_all(Config::example().as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let reason = node::run_node(Config::load(path)?)?;
+    if reason.code() == 0 {
+        tracing::info!("{reason}");
+    } else {
+        writeln!(std::io::stderr(), "futago: {reason}")?;
+    }
+    Ok(ExitCode::from(reason.code()))
+}
+
+/// Runs `futago switch`.
+pub(crate) fn switch(arguments: Switch) -> Result<ExitCode> {
+    let uplink = Uplink {
+        guest: arguments.guest,
+        gateway: arguments.gateway,
+        tcp_forwards: arguments.forward,
+        ..Uplink::default()
+    };
+    let config = SwitchConfig {
+        socket: arguments.socket,
+        uplink: (!arguments.no_uplink).then_some(uplink),
+    };
+    let counters = run_switch_process(&config)?;
+    tracing::info!(?counters, "the switch ends");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs `futago status`.
+pub(crate) fn status(arguments: &Status) -> Result<ExitCode> {
+    let status = control::status(&arguments.node.socket)?;
+    let mut out = std::io::stdout().lock();
+    if arguments.json {
+        writeln!(out, "{}", serde_json::to_string(&status)?)?;
+    } else {
+        writeln!(out, "{status}")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs `futago console`.
+pub(crate) fn console(arguments: &Control) -> Result<ExitCode> {
+    let mut guest = control::attach_console(&arguments.socket)?;
+    let mut keyboard = guest
+        .get_ref()
+        .try_clone()
+        .context("cannot use the control socket twice")?;
+    let terminal = Terminal::raw().context("cannot use the terminal")?;
+    let mut keys = terminal.keys();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 256];
+        while let Ok(length @ 1..) = std::io::stdin().read(&mut buffer) {
+            let (typed, end) = keys.take(&buffer[..length]);
+            if keyboard.write_all(&typed).is_err() {
+                return;
+            }
+            if end {
+                // Ends the other direction, and with it the session.
+                let _ = keyboard.shutdown(std::net::Shutdown::Both);
+                return;
+            }
+        }
+    });
+    let mut buffer = [0; 4096];
+    let mut out = std::io::stdout().lock();
+    loop {
+        // The node's end is the session's end.
+        let Ok(length @ 1..) = guest.read(&mut buffer) else {
+            return Ok(ExitCode::SUCCESS);
+        };
+        out.write_all(&buffer[..length])
+            .and_then(|()| out.flush())
+            .context("cannot show the console")?;
+    }
+}
+
+/// Runs `futago stop`.
+pub(crate) fn stop(arguments: &Stop) -> Result<ExitCode> {
+    if arguments.power_off {
+        control::power_off(&arguments.node.socket)?;
+    } else {
+        control::stop(&arguments.node.socket)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs `futago keys`.
+pub(crate) fn keys(arguments: &Keys) -> Result<ExitCode> {
+    let mut out = std::io::stdout().lock();
+    for files in node::keys::create_keys(&arguments.directory, &arguments.names)? {
+        writeln!(
+            out,
+            "{}\n{}",
+            files.certificate.display(),
+            files.key.display()
+        )?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
