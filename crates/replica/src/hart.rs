@@ -135,7 +135,13 @@ impl Hart {
                 _ => return Err(HartError::NoBackup),
             },
             HartCommand::GoLive { next } => match &mut self.role {
-                Role::Backup(backup) => backup.go_live(next),
+                Role::Backup(backup) => {
+                    backup.go_live(next);
+                    // At once if it can: the next command may be one that only a primary obeys.
+                    if backup.wants_to_go_live() {
+                        self.leave_backup();
+                    }
+                }
                 Role::Stopped => {}
                 _ => return Err(HartError::NoBackup),
             },

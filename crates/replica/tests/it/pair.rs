@@ -184,6 +184,28 @@ fn a_backup_made_while_the_guest_runs_takes_over_where_the_log_ends() {
 }
 
 #[test]
+fn a_backup_that_goes_live_obeys_the_very_next_command_as_a_primary() {
+    let mut primary = Primary::started();
+    primary.run(5);
+    let (state, next) = primary.snapshot();
+    let from = primary.log.len();
+    primary.run(5);
+    let mut hart = restored(&state, next);
+    replay(&mut hart, primary.now, next, &primary.log[from..]);
+    settle(&mut hart);
+    let next = LogIndex(primary.next);
+    hart.handle(primary.now, HartCommand::GoLive { next })
+        .unwrap();
+    // No step in between: a node that goes live may be asked for a snapshot, or given a frame, at once.
+    let mut second = Primary::new(hart, next.0, primary.now);
+    second.type_in("yz");
+    let (state, next) = second.snapshot();
+    restored(&state, next);
+    second.run(20);
+    assert_eq!(second.said(), "yz");
+}
+
+#[test]
 fn power_off_is_reported_on_both_sides() {
     let mut primary = Primary::started();
     primary.run(1);
