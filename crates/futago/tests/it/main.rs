@@ -1,0 +1,3 @@
+//! Tests of the program `futago` from outside.
+
+mod suite;
