@@ -4,7 +4,7 @@
 use crate::action::{Action, ArbiterOperation, HaltReason, RequestId};
 use crate::config::{Config, Mutation};
 use crate::message::Message;
-use crate::types::{Instant, Mode, NodeId, Nonce, Record, TransferId};
+use crate::types::{Epoch, Instant, Mode, NodeId, Nonce, Record, TransferId};
 use std::collections::{BTreeSet, VecDeque};
 
 /// The part of a core that outlives its roles.
@@ -72,10 +72,11 @@ impl Shared {
         request
     }
 
-    /// A name for a transfer: unique, together with this node's.
-    pub(crate) fn new_transfer(&mut self) -> TransferId {
+    /// A name for a transfer by the owner of `epoch`. No other owner ever gives it: a node that left one primary for
+    /// another may still be restoring the first one's state, and must not take it for the second's.
+    pub(crate) fn new_transfer(&mut self, epoch: Epoch) -> TransferId {
         self.transfers += 1;
-        TransferId(self.transfers)
+        TransferId(epoch.0 << 32 | self.transfers)
     }
 
     pub(crate) fn next_action(&mut self) -> Option<Action> {
@@ -141,5 +142,25 @@ impl Shared {
         #[cfg(feature = "mutations")]
         let holds = holds || self.config.mutation.is_some();
         assert!(holds, "invariant broken: {what}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::MachineId;
+
+    #[test]
+    fn owners_never_give_the_same_name_to_their_transfers() {
+        let mut owners =
+            [1, 2].map(|node| Shared::new(Config::new(MachineId(1), NodeId(node), 0), Instant(0)));
+        let [first, second] = &mut owners;
+        let names = [
+            first.new_transfer(Epoch(1)),
+            first.new_transfer(Epoch(1)),
+            second.new_transfer(Epoch(3)),
+            first.new_transfer(Epoch(5)),
+        ];
+        assert!(names.is_sorted_by(|one, next| one < next), "{names:?}");
     }
 }

@@ -81,7 +81,7 @@ impl Primary {
             Protection::Alone if self.powered_off => self.stop(shared, None),
             Protection::Alone => match self.candidates.pop_front() {
                 Some((peer, attempt)) => {
-                    let transfer = shared.new_transfer();
+                    let transfer = shared.new_transfer(self.record.epoch);
                     shared.act(Action::TakeSnapshot { transfer });
                     self.protection = Protection::Snapshotting(Snapshotting {
                         peer,
