@@ -10,6 +10,9 @@ use replication::TransferId;
 use replication::{Action, Core, Epoch, HaltReason, Instant, Local, LogIndex, Message, NodeId};
 use std::collections::{BTreeMap, VecDeque};
 
+/// A hart that is a thread of its own takes at most so long to restore a state, in microseconds.
+const RESTORE_US_MAX: u64 = 400_000;
+
 /// Whether a process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Life {
@@ -98,6 +101,8 @@ pub(crate) struct Process {
     /// The hart's thread takes its commands only when its turn comes.
     lagging: bool,
     commands: VecDeque<HartCommand>,
+    /// Until when its thread is busy with the command that is first in line.
+    restoring_until: Option<u64>,
     /// What the hart reported, and the machine's state after that where nothing came in between.
     reports: VecDeque<(HartReport, Option<Fingerprint>)>,
     /// Outputs by mark as the hart reported them, less those that left or that the core had forgotten.
@@ -142,6 +147,7 @@ impl Process {
             bridge: Bridge::new(build.gate_bytes_max),
             lagging: build.lagging,
             commands: VecDeque::new(),
+            restoring_until: None,
             reports: VecDeque::new(),
             produced: VecDeque::new(),
             last: LogIndex(0),
@@ -184,7 +190,16 @@ impl Process {
         chance: u64,
         effects: &mut Vec<Effect>,
     ) -> Option<u64> {
-        for command in std::mem::take(&mut self.commands) {
+        while let Some(command) = self.commands.pop_front() {
+            if matches!(command, HartCommand::Restore { .. }) && self.restoring_until.is_none() {
+                self.restoring_until = Some(now.0 + chance % RESTORE_US_MAX);
+            }
+            if let Some(until) = self.restoring_until.filter(|until| *until > now.0) {
+                self.commands.push_front(command);
+                self.settle(now, effects);
+                return Some(until);
+            }
+            self.restoring_until = None;
             self.command_now(now, command);
         }
         let again = self.computer.step(now, chance);
@@ -195,7 +210,8 @@ impl Process {
 
     /// Whether commands wait for the hart.
     pub(crate) fn wants_hart(&self) -> bool {
-        !self.commands.is_empty() || self.computer.wants_step()
+        let idle = self.restoring_until.is_none();
+        idle && (!self.commands.is_empty() || self.computer.wants_step())
     }
 
     fn command(&mut self, now: Instant, command: HartCommand) {

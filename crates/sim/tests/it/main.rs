@@ -9,6 +9,7 @@ mod guest;
 
 use sim::{Counts, Kind, Options, Violation, simulate};
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// Simulates all `seeds`; the first that fails fails the test, and says its seed.
 fn check(seeds: Range<u64>, options: &Options) -> Counts {
@@ -78,9 +79,12 @@ fn a_violation_says_how_to_repeat_it() {
     );
 }
 
+/// With real machines. The guest is built once, whichever test comes first.
 fn real() -> Options {
+    static GUEST: OnceLock<Vec<u8>> = OnceLock::new();
+    let guest = GUEST.get_or_init(|| guest::build().expect("the guest is built"));
     Options {
-        machine: Kind::Real(guest::build().expect("the guest is built").into()),
+        machine: Kind::Real(guest.as_slice().into()),
         ..Options::default()
     }
 }
