@@ -68,6 +68,7 @@ fn theirs(version: Version, elf: &Path) -> String {
     let mut command = Command::new("timeout");
     command
         .args("300 qemu-system-riscv64 -M virt -smp 1 -display none -monitor none".split(' '))
+        .args(["-global", "virtio-mmio.force-legacy=false"])
         .args(["-serial", "stdio", "-m"])
         .arg(MEMORY_MEGABYTES.to_string())
         .args(["-cpu", processor(version), "-bios"])

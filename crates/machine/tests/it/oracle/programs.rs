@@ -25,3 +25,4 @@ program!(traps);
 program!(interrupts);
 program!(protection);
 program!(atomics);
+program!(devices);
