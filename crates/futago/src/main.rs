@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod cluster;
+mod demo;
 mod guest;
 mod unprotected;
 mod vm;
@@ -26,6 +27,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// The whole story on this machine: a guest outlives the kills of its primaries.
+    Demo(demo::Demo),
     /// Run one machine, unprotected. Ctrl-A x ends it.
     Run(unprotected::Run),
     /// Run one machine, and record all that it takes to repeat it.
@@ -54,6 +57,7 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = start_log(arguments.log.as_deref()).and_then(|()| match arguments.command {
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Run(arguments) => unprotected::run(arguments),
         Command::Record(arguments) => unprotected::record(arguments),
         Command::Replay(arguments) => unprotected::replay(arguments),
