@@ -75,8 +75,6 @@ pub struct NodeConfig {
     pub may_start: bool,
     /// File that the guest's console is appended to.
     pub console: Option<PathBuf>,
-    /// Directory for records of what the machine does. None: nothing is recorded to disk.
-    pub record: Option<PathBuf>,
 }
 
 /// `[keys]`.
@@ -226,7 +224,6 @@ impl Config {
             &mut self.machine.bios,
             &mut self.machine.network,
             &mut self.node.console,
-            &mut self.node.record,
         ];
         optional.into_iter().flatten().for_each(resolve);
         resolve(&mut self.node.control);

@@ -45,6 +45,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Rewrite the transcripts that tests expect: review the difference.
+    Bless,
     /// Install what the other commands need, and build the guest.
     Setup,
 }
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Command::Ci => steps::ci(),
         Command::Tidy => tidy::run(&root()),
         Command::Sim { arguments } => steps::sim(&arguments),
+        Command::Bless => steps::bless(),
         Command::Setup => steps::setup_all(),
     };
     match result {

@@ -60,6 +60,21 @@ pub(crate) fn sim(arguments: &[String]) -> Result<()> {
     process::cargo(&with(&scope, arguments))
 }
 
+/// `cargo xtask bless`
+pub(crate) fn bless() -> Result<()> {
+    let cargo = process::cargo_path();
+    let scope = [
+        "test",
+        "--release",
+        "--package",
+        "replication",
+        "--test",
+        "it",
+        "scenario",
+    ];
+    process::run("env", &[&["FUTAGO_BLESS=1", &cargo][..], &scope].concat())
+}
+
 fn with<'a>(fixed: &[&'a str], more: &'a [String]) -> Vec<&'a str> {
     let more = more.iter().map(String::as_str);
     fixed.iter().copied().chain(more).collect()

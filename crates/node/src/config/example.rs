@@ -22,7 +22,6 @@ peers = ["127.0.0.1:7402"]          # where the other nodes listen
 control = "a.sock"                  # for futago status, console, stop
 may_start = true                    # may start the machine where it runs nowhere; else it only joins
 # console = "a.console"             # the guest's console is appended here
-# record = "records"                # record what the machine does, into this directory
 
 # Certificates: `futago keys` makes them.
 [keys]

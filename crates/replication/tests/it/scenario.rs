@@ -1,5 +1,5 @@
 //! Runs the stories in `tests/scenarios`. A line that starts with `>` is a command, one with `#` a remark; what
-//! follows a command is what it led to. `FUTAGO_BLESS=1` rewrites the files; review the difference.
+//! follows a command is what it led to. `cargo xtask bless` rewrites the files; review the difference.
 //!
 //! ```text
 //! node A            a new node              start A, join A, leave A
@@ -43,7 +43,7 @@ fn stories() {
     }
     assert!(
         different.is_empty(),
-        "stories went differently (FUTAGO_BLESS=1 rewrites them):\n{}",
+        "stories went differently (`cargo xtask bless` rewrites them):\n{}",
         different.join("\n")
     );
 }
