@@ -20,7 +20,7 @@ pub enum CsrAccess {
     Clear,
 }
 
-/// The machine as the instructions see it. See [`crate::execute`] for the order of the calls.
+/// The machine as the instructions see it. See [`crate::execute()`] for the order of the calls.
 ///
 /// A method that can end the instruction early returns `Err` with the reason: a trap, or that the
 /// engine must do something before it goes on. Nothing of the instruction has happened then, beyond

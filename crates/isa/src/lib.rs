@@ -1,6 +1,6 @@
 //! RISC-V RV64GC instructions: their bits and what each one means.
 //!
-//! [`decode`] turns bits into an [`Insn`]; [`execute`] says what it does, over a [`Context`] that an
+//! [`decode()`] turns bits into an [`Insn`]; [`execute()`] says what it does, over a [`Context`] that an
 //! interpreter or a translator provides. Everything about encodings comes from one table,
 //! [`table::TABLE`], and one for the compressed instructions, [`compressed::COMPRESSED`].
 #![forbid(unsafe_code)]
