@@ -1,3 +1,7 @@
 //! Tests of the program `futago` from outside.
+#![allow(clippy::unwrap_used)]
 
+mod bad_input;
+mod determinism;
+mod process;
 mod suite;

@@ -1,0 +1,274 @@
+//! Whatever is wrong with what the user gives: one sentence that says what and where, and an exit status that is not 0.
+
+use std::fs;
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+
+use crate::process::futago;
+
+/// Runs `futago` and expects it to fail with one sentence that holds all of `words`.
+fn check(arguments: &[&str], words: &[&str]) {
+    let mut command = std::process::Command::new("timeout");
+    let program = futago(arguments);
+    command
+        .arg("60")
+        .arg(program.get_program())
+        .args(program.get_args())
+        .env_remove("RUST_LOG");
+    let output = command.stdin(std::process::Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let code = output.status.code();
+    assert!(
+        code.is_some_and(|code| code != 0 && code != 124),
+        "{arguments:?}: {code:?}, {said}"
+    );
+    let sentence = said
+        .strip_prefix("futago: ")
+        .unwrap_or_else(|| panic!("{arguments:?}: {said}"));
+    assert_eq!(
+        sentence.trim_end().lines().count(),
+        1,
+        "{arguments:?}: {said}"
+    );
+    for word in words {
+        assert!(
+            sentence.contains(word),
+            "{arguments:?}: `{word}` is not in: {sentence}"
+        );
+    }
+}
+
+/// Files of a test: one that is text, and a guest in machine code that powers off at once.
+struct Files {
+    directory: tempfile::TempDir,
+}
+
+/// lui t0, 0x100; lui t1, 5; addi t1, t1, 0x555; sw t1, 0(t0): the finisher device's word for power-off.
+const POWER_OFF: [u32; 4] = [0x0010_02b7, 0x0000_5337, 0x5553_0313, 0x0062_a023];
+
+impl Files {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let files = Self { directory };
+        fs::write(files.path("text"), "no kernel\n").unwrap();
+        let code: Vec<u8> = POWER_OFF
+            .iter()
+            .flat_map(|word| word.to_le_bytes())
+            .collect();
+        fs::write(files.path("off.bin"), code).unwrap();
+        files
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+}
+
+#[test]
+fn machines() {
+    let files = Files::new();
+    let (none, text, off) = (
+        files.text("none"),
+        files.text("text"),
+        files.text("off.bin"),
+    );
+    check(&["run"], &["--kernel"]);
+    check(
+        &["run", "--kernel", &none],
+        &["cannot read the kernel", &none, "No such file"],
+    );
+    check(
+        &["run", "--kernel", &text],
+        &["kernel is neither a RISC-V Linux Image nor an ELF"],
+    );
+    check(
+        &["run", "--bios", &none],
+        &["cannot read the firmware", &none],
+    );
+    check(
+        &["run", "--bios", &off, "--initrd", &none],
+        &["cannot read the initial RAM disk", &none],
+    );
+    check(&["run", "--bios", &off, "--dtb", &text], &["device tree"]);
+    check(
+        &["run", "--bios", &off, "--drive", &none],
+        &["disks are not supported yet", &none],
+    );
+    check(
+        &["run", "--bios", &off, "--net", "tap:t0"],
+        &["TAP devices are not supported yet", "tap:t0"],
+    );
+    let socket = format!("stream:{none}");
+    check(
+        &["run", "--bios", &off, "--net", &socket],
+        &["cannot connect", &none],
+    );
+    check(
+        &["run", "--bios", &off, "--engine", "translator"],
+        &["the translator is not built yet"],
+    );
+    check(
+        &["run", "--bios", &off, "--signature", &none],
+        &["--signature", "begin_signature"],
+    );
+    check(&["swap", &none], &["not built yet"]);
+    let big = files.path("big");
+    fs::File::create(&big).unwrap().set_len(32 << 20).unwrap();
+    let big = big.to_str().unwrap();
+    check(
+        &["run", "--memory", "16M", "--bios", &off, "--initrd", big],
+        &["too large", "are free"],
+    );
+}
+
+#[test]
+fn records() {
+    let files = Files::new();
+    let (text, off, record) = (
+        files.text("text"),
+        files.text("off.bin"),
+        files.text("record"),
+    );
+    check(
+        &["record", "/dev/full", "--bios", &off],
+        &["cannot write the record /dev/full", "No space left"],
+    );
+    check(
+        &["record", &files.text("none/record"), "--bios", &off],
+        &["cannot create the record"],
+    );
+    check(
+        &["replay", &files.text("none")],
+        &["cannot replay", "No such file"],
+    );
+    check(&["replay", &text], &["no Futago record"]);
+
+    assert!(
+        futago(&["record", &record, "--bios", &off])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let replay = futago(&["replay", &record, "--verify"]).output().unwrap();
+    assert!(replay.status.success(), "{replay:?}");
+    check(
+        &["replay", &record, "--from-snapshot", "7"],
+        &["no snapshot 7"],
+    );
+    let bytes = fs::read(&record).unwrap();
+    let damaged = files.path("damaged");
+    for length in [0, 5, 20, bytes.len() / 2, bytes.len() - 1] {
+        fs::write(&damaged, &bytes[..length]).unwrap();
+        check(
+            &["replay", damaged.to_str().unwrap()],
+            &[&format!("ends at offset {length}")],
+        );
+    }
+    for at in [20, bytes.len() / 2, bytes.len() - 5] {
+        let mut changed = bytes.clone();
+        changed[at] ^= 0x10;
+        fs::write(&damaged, changed).unwrap();
+        check(&["replay", damaged.to_str().unwrap()], &["offset"]);
+    }
+}
+
+/// A configuration that works, but for what a test changes.
+fn configuration(files: &Files) -> String {
+    let keys = files.text("keys");
+    assert!(
+        futago(&["keys", "--directory", &keys, "a"])
+            .output()
+            .unwrap()
+            .status
+            .success()
+    );
+    fs::create_dir(files.path("arbiter")).unwrap();
+    "[machine]\nname = \"m\"\nbios = \"off.bin\"\nmemory = \"16M\"\n\
+     [node]\nname = \"a\"\nlisten = \"127.0.0.1:0\"\ncontrol = \"a.sock\"\n\
+     [keys]\nauthority = \"keys/authority.pem\"\ncertificate = \"keys/a.pem\"\nkey = \"keys/a.key\"\n\
+     [arbiter]\ndirectory = \"arbiter\"\n"
+        .to_owned()
+}
+
+fn check_node(files: &Files, text: &str, from: &str, to: &str, words: &[&str]) {
+    assert!(text.contains(from), "{from}");
+    let path = files.path("node.toml");
+    fs::write(&path, text.replacen(from, to, 1)).unwrap();
+    check(&["node", "--config", path.to_str().unwrap()], words);
+}
+
+#[test]
+fn nodes() {
+    let files = Files::new();
+    let text = configuration(&files);
+    let check = |from: &str, to: &str, words: &[&str]| check_node(&files, &text, from, to, words);
+    check("bios =", "bois =", &["bois", "unknown field", "line 3"]);
+    check(
+        "off.bin",
+        "missing.bin",
+        &["cannot read the firmware", "missing.bin"],
+    );
+    check(
+        "bios = \"off.bin\"",
+        "kernel = \"text\"",
+        &["neither a RISC-V Linux Image nor an ELF"],
+    );
+    check("keys/a.pem", "keys/b.pem", &["certificate", "keys/b.pem"]);
+    check("keys/a.pem", "text", &["certificate", "text"]);
+    check("keys/a.key", "text", &["key", "text"]);
+    check(
+        "keys/authority.pem",
+        "text",
+        &["holds no certificate", "text"],
+    );
+    check(
+        "directory = \"arbiter\"",
+        "directory = \"missing\"",
+        &["arbiter", "missing"],
+    );
+    check(
+        "directory = \"arbiter\"",
+        "directory = \"text\"",
+        &["arbiter", "text"],
+    );
+    check(
+        "control = \"a.sock\"",
+        "control = \"none/a.sock\"",
+        &["control socket", "none/a.sock"],
+    );
+    check(
+        "[keys]",
+        "console = \"none/console\"\n[keys]",
+        &["console", "none/console"],
+    );
+    check("[keys]", "[kyes]", &["line"]);
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().to_string();
+    check("127.0.0.1:0", &port, &[&port, "in use"]);
+    self::check(
+        &["node", "--config", &files.text("none")],
+        &["cannot read the configuration", "none"],
+    );
+    self::check(&["status", &files.text("none")], &["no node answers"]);
+    self::check(&["stop", &files.text("none")], &["no node answers"]);
+    self::check(&["console", &files.text("none")], &["no node answers"]);
+    let keys = files.text("keys");
+    self::check(&["keys", "--directory", &keys, "a"], &["exists already"]);
+    self::check(&["keys", "--directory", "/proc/none", "a"], &["/proc/none"]);
+}
+
+#[test]
+fn switches() {
+    let files = Files::new();
+    let socket = files.text("none/switch.sock");
+    check(&["switch", "--no-uplink", "--socket", &socket], &[&socket]);
+    let text: &Path = &files.path("text");
+    check(
+        &["switch", "--no-uplink", "--socket", text.to_str().unwrap()],
+        &["text"],
+    );
+}

@@ -1,0 +1,161 @@
+//! The heart of the matter: what a Debian guest did under network load can be repeated, bit for bit, by a replay from the
+//! beginning, by one from the middle, and by an engine that works in another way.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::process::{PATIENCE, Process, futago};
+
+/// The load goes on for so long at least, so that snapshots are taken in its midst.
+const LOAD: Duration = Duration::from_secs(6);
+const INCREMENTS_MIN: u64 = 500;
+
+/// Records a boot, then redis under load; ends it while redis still holds connections. Returns what it said.
+fn record(directory: &Path, file: &str) -> String {
+    let image = guest::build(
+        &guest::Options::new(guest::default_cache().unwrap()),
+        &mut |_| {},
+    )
+    .unwrap();
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let socket = directory.join("switch.sock");
+    let forward = format!("127.0.0.1/{port}:6379");
+    let mut switch = Process::start(
+        &[
+            "switch",
+            "--socket",
+            socket.to_str().unwrap(),
+            "--forward",
+            &forward,
+        ],
+        directory,
+    );
+    switch.wait_until("the switch listens", |_| socket.exists());
+    let network = guest::Network::Static {
+        address: [10, 0, 2, 15].into(),
+        prefix: 24,
+        gateway: Some([10, 0, 2, 2].into()),
+    };
+    let append = guest::command_line(network, true);
+    let net = format!("stream:{}", socket.display());
+    let (kernel, initrd) = (
+        image.kernel.to_str().unwrap(),
+        image.initrd.to_str().unwrap(),
+    );
+    let machine = [
+        "--kernel", kernel, "--initrd", initrd, "--append", &append, "--net", &net,
+    ];
+    let how = ["--snapshot-every", "3", "--digest-every", "10000000"];
+    let mut recording =
+        Process::start(&[&["record", file][..], &machine, &how].concat(), directory);
+    recording.wait_until("the guest is ready", |process| {
+        process.out().contains(guest::READY)
+    });
+    let connection = load(port);
+    let (status, recording) = recording.terminate();
+    drop(connection);
+    assert!(status.success(), "{}", recording.err());
+    recording.err()
+}
+
+/// Increments one number by one connection, with large values by another in between.
+fn load(port: u16) -> [TcpStream; 2] {
+    let connect = || {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let reader = BufReader::new(stream.try_clone().unwrap());
+        (stream, reader)
+    };
+    let (mut counter, mut counts) = connect();
+    let (mut store, mut answers) = connect();
+    let value = "x".repeat(20_000);
+    let begun = Instant::now();
+    let mut line = String::new();
+    let mut count = 0;
+    while count < INCREMENTS_MIN || begun.elapsed() < LOAD {
+        count += 1;
+        counter.write_all(b"INCR counter\r\n").unwrap();
+        line.clear();
+        counts.read_line(&mut line).unwrap();
+        assert_eq!(line, format!(":{count}\r\n"));
+        if count % 20 == 0 {
+            let key = count % 400;
+            write!(store, "SET key{key} {value}\r\nSTRLEN key{key}\r\n").unwrap();
+            line.clear();
+            answers.read_line(&mut line).unwrap();
+            answers.read_line(&mut line).unwrap();
+            assert_eq!(line, format!("+OK\r\n:{}\r\n", value.len()));
+        }
+    }
+    [counter, store]
+}
+
+/// What is said behind a word.
+fn said<'a>(text: &'a str, word: &str) -> &'a str {
+    let line = text.lines().find_map(|line| line.strip_prefix(word));
+    line.unwrap_or_else(|| panic!("`{word}` is missing in: {text}"))
+        .trim()
+}
+
+/// Replays, and returns how many digests and snapshots were equal.
+fn check_replay(file: &str, more: &[&str], state: &str) -> (u64, u64) {
+    let output = futago(&[&["replay", file, "--verify"][..], more].concat())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let explain = || {
+        format!(
+            "{more:?}: {text}{}",
+            String::from_utf8_lossy(&output.stderr)
+        )
+    };
+    assert!(output.status.success(), "{}", explain());
+    assert_eq!(said(&text, "verdict"), "equal", "{}", explain());
+    assert_eq!(said(&text, "final state"), state, "{}", explain());
+    let number = |word| {
+        said(&text, word)
+            .split(' ')
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap()
+    };
+    (number("digests"), number("snapshots"))
+}
+
+#[test]
+fn a_debian_guest_under_network_load_is_repeated_exactly() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("record");
+    let file = file.to_str().unwrap();
+    let recorded = record(directory.path(), file);
+    let state = said(&recorded, "final state");
+    let snapshots: u64 = said(&recorded, "entries")
+        .rsplit(' ')
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(snapshots >= 4, "{recorded}");
+
+    let (digests, compared) = check_replay(file, &[], state);
+    assert!(digests >= 50, "{digests}");
+    assert_eq!(compared, snapshots - 1);
+    let midway = (snapshots / 2).to_string();
+    let (some, _) = check_replay(file, &["--from-snapshot", &midway], state);
+    assert!(some < digests);
+    // Within the load, since it takes longer.
+    let late = (snapshots - 2).to_string();
+    check_replay(
+        file,
+        &["--from-snapshot", &late, "--block-cache", "off"],
+        state,
+    );
+}
