@@ -107,6 +107,8 @@ async fn run(config: Config) -> anyhow::Result<ExitReason> {
     } else {
         None
     };
+    let store = DirectoryArbiter::new(&config.arbiter.directory, config.machine_id());
+    store.check()?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
 
@@ -115,7 +117,6 @@ async fn run(config: Config) -> anyhow::Result<ExitReason> {
     let (transport_events, from_transport) = mpsc::channel(EVENTS_MAX);
     let transport = Transport::start(transport_config(&config, node), &identity, transport_events)?;
     let (arbiter_events, from_arbiter) = mpsc::channel(EVENTS_MAX);
-    let store = DirectoryArbiter::new(&config.arbiter.directory, config.machine_id());
     let arbiter = ArbiterWorker::start(Box::new(store), move |answer| {
         arbiter_events.blocking_send(answer).is_ok()
     })?;

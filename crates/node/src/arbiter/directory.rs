@@ -28,6 +28,8 @@ use std::path::{Path, PathBuf};
 const EPOCHS_KEPT: u64 = 16;
 const EPOCH_PREFIX: &str = "epoch-";
 const TEMPORARY_PREFIX: &str = "tmp-";
+/// What [`DirectoryArbiter::check`] writes and removes.
+const PROBE_PREFIX: &str = "probe-";
 /// A directory that changes under each look is looked at so often before giving up.
 const LOOKS_MAX: u32 = 64;
 
@@ -51,6 +53,29 @@ impl DirectoryArbiter {
             machine,
             directory: root.join(hex(machine.0)),
         }
+    }
+
+    /// Whether the store can be read and written just now: for a node that starts. Later on, an arbiter may go and
+    /// come back.
+    ///
+    /// # Errors
+    /// One sentence on what is wrong.
+    pub fn check(&self) -> anyhow::Result<()> {
+        self.highest()?;
+        self.create_directory()?;
+        let random = random_u128().context("the host gives no random numbers")?;
+        let path = self
+            .directory
+            .join(format!("{PROBE_PREFIX}{}", hex(random)));
+        let written = File::create_new(&path)
+            .and_then(|mut file| file.write_all(b"probe").and_then(|()| file.sync_all()));
+        let removed = fs::remove_file(&path);
+        written.and(removed).with_context(|| {
+            format!(
+                "cannot write in the arbiter directory {}; check its permissions and space",
+                self.directory.display()
+            )
+        })
     }
 
     fn epoch_path(&self, epoch: u64) -> PathBuf {
