@@ -6,7 +6,7 @@ use std::str::FromStr;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use node::config::{MacAddress, MemorySize};
-use node::unprotected::{Network, VmOptions};
+use node::vm::{Network, VmOptions};
 
 /// What executes the guest's instructions.
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -103,7 +103,7 @@ async fn run(config: Config) -> anyhow::Result<ExitReason> {
     let identity = load_identity(&config.key_files())?;
     let console = Console::open(config.node.console.as_deref())?;
     let machine = if config.node.may_start {
-        Some(VmOptions::of_config(&config.machine).build()?)
+        Some(VmOptions::of_config(&config.machine).boot()?.0)
     } else {
         None
     };

@@ -1,73 +1,110 @@
-//! From files and options to a machine that can be started.
+//! From files and options, of the command line or a configuration, to a machine that can be started.
 
 use crate::config::{MacAddress, MachineConfig, MemorySize};
 use crate::names::fill_random;
-use anyhow::Context;
-use machine::{Board, Boot, Engine, Firmware, Interpreter, InterpreterOptions, Machine, NetConfig};
+use anyhow::{Context, ensure};
+use machine::{Board, Boot, Firmware, Interpreter, InterpreterOptions, Machine, NetConfig};
 use replica::EngineSource;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What a machine consists of and starts with, in QEMU's words.
-#[derive(Clone, Debug, Default)]
+/// What the guest's network card is plugged into.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Network {
+    /// The machine has no network card.
+    #[default]
+    None,
+    /// A UNIX socket that speaks QEMU's stream protocol: passt, or a Futago switch.
+    Stream(PathBuf),
+}
+
+/// One machine, in QEMU's words.
+#[derive(Clone, Debug)]
 pub struct VmOptions {
-    /// Kernel image.
+    /// A RISC-V Linux `Image` or an ELF.
     pub kernel: Option<PathBuf>,
-    /// Initial RAM disk.
+    /// The initial RAM disk.
     pub initrd: Option<PathBuf>,
-    /// Kernel command line.
+    /// The kernel's command line.
     pub append: Option<String>,
     /// M-mode firmware instead of the built-in SBI.
     pub bios: Option<PathBuf>,
-    /// Device tree blob instead of the board's own.
+    /// A device tree blob instead of the board's own.
     pub dtb: Option<PathBuf>,
-    /// Guest memory.
-    pub memory: MemorySize,
-    /// The network device's address, if there is one.
-    pub mac: Option<MacAddress>,
+    /// Guest memory, in bytes.
+    pub memory_bytes: u64,
+    /// The network card.
+    pub network: Network,
+    /// Its Ethernet address.
+    pub mac: MacAddress,
+    /// Whether the interpreter keeps decoded blocks.
+    pub block_cache: bool,
+}
+
+impl Default for VmOptions {
+    fn default() -> Self {
+        Self {
+            kernel: None,
+            initrd: None,
+            append: None,
+            bios: None,
+            dtb: None,
+            memory_bytes: MemorySize::default().0,
+            network: Network::None,
+            mac: MacAddress::default(),
+            block_cache: true,
+        }
+    }
 }
 
 impl VmOptions {
     /// Those of a protected machine.
-    pub fn of_config(config: &MachineConfig) -> Self {
+    pub(crate) fn of_config(config: &MachineConfig) -> Self {
         Self {
             kernel: config.kernel.clone(),
             initrd: config.initrd.clone(),
             append: Some(config.append.clone()).filter(|append| !append.is_empty()),
             bios: config.bios.clone(),
-            dtb: None,
-            memory: config.memory,
-            mac: config.network.is_some().then_some(config.mac),
+            memory_bytes: config.memory.0,
+            network: config
+                .network
+                .clone()
+                .map_or(Network::None, Network::Stream),
+            mac: config.mac,
+            ..Self::default()
         }
     }
 
-    /// Reads the files and builds the machine, with fresh entropy and the host's date.
+    /// The machine in its initial state, with fresh entropy and the host's date, together with what it was started with.
     ///
     /// # Errors
-    /// A file that cannot be read or is not what it should be.
-    pub fn build(&self) -> anyhow::Result<Machine> {
-        let read = |what: &str, path: &Option<PathBuf>| {
+    /// A file cannot be read, or is not what it should be.
+    pub fn boot(&self) -> anyhow::Result<(Machine, Boot)> {
+        let board = Board {
+            memory_bytes: self.memory_bytes,
+            net: match self.network {
+                Network::None => Vec::new(),
+                Network::Stream(_) => vec![NetConfig { mac: self.mac.0 }],
+            },
+            ..Board::default()
+        };
+        ensure!(
+            self.kernel.is_some() || self.bios.is_some(),
+            "there is nothing to run: name a kernel (`--kernel`, `machine.kernel`) or firmware (`--bios`, `machine.bios`)"
+        );
+        let read = |what: &str, path: &Option<PathBuf>| -> anyhow::Result<Option<Vec<u8>>> {
             path.as_deref()
                 .map(|path| read_file(what, path))
                 .transpose()
         };
-        let board = Board {
-            memory_bytes: self.memory.0,
-            net: self
-                .mac
-                .iter()
-                .map(|mac| NetConfig { mac: mac.0 })
-                .collect(),
-            ..Board::default()
-        };
+        let firmware = read("firmware", &self.bios)?.map_or(Firmware::BuiltIn, Firmware::Image);
         let mut seed = [0; 32];
-        fill_random(&mut seed).context("the host gives no random numbers")?;
+        fill_random(&mut seed).context("the host's random source gives nothing")?;
         let since_1970 = SystemTime::now()
             .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+            .context("the host's clock is before 1970")?;
         let boot = Boot {
-            firmware: read("firmware", &self.bios)?.map_or(Firmware::BuiltIn, Firmware::Image),
+            firmware,
             kernel: read("kernel", &self.kernel)?,
             initrd: read("initial RAM disk", &self.initrd)?,
             append: self.append.clone(),
@@ -75,23 +112,45 @@ impl VmOptions {
             seed,
             epoch_ns: u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX),
         };
-        Machine::boot(&board, &boot, engine()).context("the machine cannot be started")
+        let machine = Machine::boot(&board, &boot, engine(self.block_cache))
+            .context("the machine cannot be started")?;
+        Ok((machine, boot))
+    }
+
+    /// The machine in one sentence, for the head of a record.
+    pub(crate) fn describe(&self) -> String {
+        let path = |path: &Option<PathBuf>| {
+            path.as_ref()
+                .map_or("none".to_owned(), |path| path.display().to_string())
+        };
+        let network = match self.network {
+            Network::None => "no network",
+            Network::Stream(_) => "one network card",
+        };
+        format!(
+            "rv64gc, {} MiB, {network}; firmware {}, kernel {}, initrd {}, command line `{}`",
+            self.memory_bytes >> 20,
+            path(&self.bios),
+            path(&self.kernel),
+            path(&self.initrd),
+            self.append.as_deref().unwrap_or_default()
+        )
     }
 }
 
+/// The interpreter.
+pub(crate) fn engine(block_cache: bool) -> Box<Interpreter> {
+    Box::new(Interpreter::new(InterpreterOptions { block_cache }))
+}
+
+/// Makes engines for machines that are restored.
+pub(crate) fn engines() -> EngineSource {
+    Box::new(|| engine(true))
+}
+
 fn read_file(what: &str, path: &Path) -> anyhow::Result<Vec<u8>> {
-    let bytes =
-        fs::read(path).with_context(|| format!("cannot read the {what} {}", path.display()))?;
-    anyhow::ensure!(!bytes.is_empty(), "the {what} {} is empty", path.display());
+    let bytes = std::fs::read(path)
+        .with_context(|| format!("cannot read the {what} {}", path.display()))?;
+    ensure!(!bytes.is_empty(), "the {what} {} is empty", path.display());
     Ok(bytes)
-}
-
-/// The engine that executes machines on this host.
-pub fn engine() -> Box<dyn Engine> {
-    Box::new(Interpreter::new(InterpreterOptions::default()))
-}
-
-/// Makes such engines for machines that are restored.
-pub fn engines() -> EngineSource {
-    Box::new(engine)
 }

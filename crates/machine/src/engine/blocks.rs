@@ -1,6 +1,6 @@
 //! Decoded code, by physical page.
 
-use isa::{Insn, Op, decode};
+use isa::{Insn, decode};
 
 use crate::Ram;
 use crate::ram::PAGE_BYTES;
@@ -62,7 +62,7 @@ impl Blocks {
             };
             self.insns.push(insn);
             at += usize::from(insn.length);
-            if ends_block(insn.op) {
+            if insn.op.ends_block() {
                 break;
             }
         }
@@ -96,33 +96,4 @@ fn decode_at(ram: &Ram, at: usize, end: usize) -> Option<Insn> {
         return None;
     }
     Some(decode(u32::from_le_bytes(ram.load(at)?)).with_sink())
-}
-
-/// Whether the instruction after this one may be another than the one behind it, or be fetched otherwise.
-fn ends_block(op: Op) -> bool {
-    matches!(
-        op,
-        Op::Jal
-            | Op::Jalr
-            | Op::Beq
-            | Op::Bne
-            | Op::Blt
-            | Op::Bge
-            | Op::Bltu
-            | Op::Bgeu
-            | Op::Ecall
-            | Op::Ebreak
-            | Op::Sret
-            | Op::Mret
-            | Op::Wfi
-            | Op::SfenceVma
-            | Op::FenceI
-            | Op::Illegal
-            | Op::Csrrw
-            | Op::Csrrs
-            | Op::Csrrc
-            | Op::Csrrwi
-            | Op::Csrrsi
-            | Op::Csrrci
-    )
 }

@@ -2,8 +2,8 @@
 
 use super::console::Console;
 use super::net::Cable;
-use super::vm::Network;
 use crate::signals::when_told_to_end;
+use crate::vm::Network;
 use anyhow::Context;
 use crossbeam_channel::{Receiver, bounded};
 use eventlog::{Recorder, RecorderState, Step};

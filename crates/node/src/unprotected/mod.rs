@@ -6,10 +6,8 @@ mod net;
 mod record;
 mod replay;
 mod run;
-mod vm;
 
 pub use drive::Ending;
 pub use record::{RecordOptions, RecordSummary, record};
 pub use replay::{ReplayEvent, ReplayOptions, ReplaySummary, replay};
 pub use run::{RunOptions, run};
-pub use vm::{Network, VmOptions};

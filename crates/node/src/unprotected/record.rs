@@ -1,7 +1,7 @@
 //! `futago record`: a machine that runs as under `futago run`, while all that it takes to repeat it goes to a file.
 
 use super::drive::{Ending, Host, drive};
-use super::vm::VmOptions;
+use crate::vm::VmOptions;
 use anyhow::Context;
 use eventlog::record::RecordWriter;
 use eventlog::{Recorder, RecorderConfig, Step, digest_to_bytes};

@@ -1,7 +1,7 @@
 //! `futago replay`: repeats what a record says as fast as this host can, and compares on the way.
 
 use super::record::final_state;
-use super::vm::engine;
+use crate::vm::engine;
 use anyhow::{Context, bail, ensure};
 use eventlog::record::{End, Frame, RecordReader, Snapshot};
 use eventlog::{Divergence, Entry, Event, ReplayState, Replayer, digest_from_bytes};

@@ -1,7 +1,7 @@
 //! `futago run`: one machine, unprotected and unrecorded; also the way in for the public RISC-V test suites.
 
 use super::drive::{Ending, Host, drive};
-use super::vm::VmOptions;
+use crate::vm::VmOptions;
 use anyhow::{Context, ensure};
 use eventlog::{Recorder, RecorderConfig};
 use machine::boot::elf::{Elf, is_elf};

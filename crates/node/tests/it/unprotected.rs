@@ -5,8 +5,9 @@ use eventlog::record::{Frame, RecordReader, RecordWriter};
 use eventlog::{Entry, Event};
 use machine::Input;
 use node::unprotected::{
-    Ending, RecordOptions, ReplayOptions, ReplaySummary, RunOptions, VmOptions, record, replay, run,
+    Ending, RecordOptions, ReplayOptions, ReplaySummary, RunOptions, record, replay, run,
 };
+use node::vm::VmOptions;
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
