@@ -227,12 +227,21 @@ impl Story {
 
     /// One look at everything, one moment later.
     fn look(&mut self, waiting: &str) -> Result<()> {
+        std::thread::sleep(LOOK_EVERY);
+        // Processes of the same terminal are told, too: what they do then is no failure of theirs.
+        let ended = self.site.take_ended();
         ensure!(
             !self.told_to_end.load(Ordering::Relaxed),
             "it was told to end"
         );
-        std::thread::sleep(LOOK_EVERY);
-        self.view.nodes = self.site.status()?;
+        for (host, words) in ended? {
+            self.say(&format!(
+                "node {} ended by itself, and is started again: {words}",
+                NAMES[host]
+            ));
+            self.site.start(host)?;
+        }
+        self.view.nodes = self.site.status();
         self.view.seen = self.client.as_ref().map(Client::seen).unwrap_or_default();
         self.screen.show(&self.view, &format!("waiting {waiting}"));
         self.judge(&self.view.seen)

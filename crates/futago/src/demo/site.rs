@@ -14,6 +14,8 @@ use node::switch::Uplink;
 /// A process that is told to end has so long.
 const END_MAX: Duration = Duration::from_secs(5);
 const REDIS_PORT: u16 = 6379;
+/// Exit statuses of a node that lost the machine to its peer, or was dismissed by it.
+const GIVEN_UP: [i32; 2] = [3, 5];
 /// The names of the two hosts.
 pub(crate) const NAMES: [&str; 2] = ["a", "b"];
 
@@ -205,25 +207,36 @@ impl Site {
     }
 
     /// The view that each node has of itself; none where there is no process, or it is not up yet.
-    ///
-    /// # Errors
-    /// A process ended that should not have.
-    pub(crate) fn status(&mut self) -> Result<[Option<NodeStatus>; 2]> {
-        self.check_switch()?;
-        for (host, name) in self.hosts.iter_mut().zip(NAMES) {
-            if let Some(process) = &mut host.process
-                && let Some(status) = process.ended()
-            {
-                bail!(
-                    "node {name} ended ({status}); it said: {}",
-                    process.last_words()
-                );
-            }
-        }
-        Ok(self.hosts.each_ref().map(|host| {
+    pub(crate) fn status(&self) -> [Option<NodeStatus>; 2] {
+        self.hosts.each_ref().map(|host| {
             host.process.as_ref()?;
             control::status(&host.control).ok()
-        }))
+        })
+    }
+
+    /// Nodes that ended by themselves as the protocol wants it, and what they said: they were too slow for their peer, which
+    /// went on without them.
+    ///
+    /// # Errors
+    /// A process ended for another reason.
+    pub(crate) fn take_ended(&mut self) -> Result<Vec<(usize, String)>> {
+        self.check_switch()?;
+        let mut ended = Vec::new();
+        for (index, host) in self.hosts.iter_mut().enumerate() {
+            let Some(process) = &mut host.process else {
+                continue;
+            };
+            let Some(status) = process.ended() else {
+                continue;
+            };
+            let words = process.last_words();
+            if !status.code().is_some_and(|code| GIVEN_UP.contains(&code)) {
+                bail!("node {} ended ({status}); it said: {words}", NAMES[index]);
+            }
+            host.process = None;
+            ended.push((index, words));
+        }
+        Ok(ended)
     }
 
     /// Whether the guest has said that it is ready, or why it is not.

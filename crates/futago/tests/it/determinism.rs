@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::process::{PATIENCE, Process, futago};
+use crate::process::{PATIENCE, Process, alone, futago};
 
 /// The load goes on for so long at least, so that snapshots are taken in its midst.
 const LOAD: Duration = Duration::from_secs(6);
@@ -132,6 +132,7 @@ fn check_replay(file: &str, more: &[&str], state: &str) -> (u64, u64) {
 
 #[test]
 fn a_debian_guest_under_network_load_is_repeated_exactly() {
+    let _alone = alone();
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("record");
     let file = file.to_str().unwrap();

@@ -3,10 +3,18 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Nothing that is waited for takes longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Held by tests that boot whole guests: two at once would be too slow for each other.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static GUESTS: Mutex<()> = Mutex::new(());
+    // A test that failed has nothing to leave behind.
+    GUESTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// `futago` with arguments.
 pub(crate) fn futago(arguments: &[&str]) -> Command {
