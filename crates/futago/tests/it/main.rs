@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod boots;
 mod demo;
 mod determinism;
 mod process;
