@@ -51,8 +51,8 @@ pub enum BoardError {
         "a memory of {0} bytes is not possible: it must be a multiple of 4 KiB between 16 MiB and 64 GiB"
     )]
     Memory(u64),
-    /// The memory size is beyond what this host can address.
-    #[error("a memory of {0} bytes is more than this host can address")]
+    /// The memory size is beyond what this host can give.
+    #[error("a memory of {0} bytes is more than this host can give")]
     MemoryBeyondHost(u64),
     /// There are more virtio devices than slots.
     #[error("{0} virtio devices are too many: the board has 8 slots")]

@@ -190,10 +190,8 @@ impl Bus {
     /// A board out of reset, with memory that is all zeros.
     pub fn new(board: &Board) -> Result<Bus, BoardError> {
         board.check()?;
-        let bytes = usize::try_from(board.memory_bytes)
-            .map_err(|_| BoardError::MemoryBeyondHost(board.memory_bytes))?;
         Ok(Bus {
-            ram: Ram::new(bytes),
+            ram: Ram::of(board)?,
             rom: Vec::new(),
             clint: Clint::default(),
             plic: Plic::default(),

@@ -1,6 +1,7 @@
 //! Guest memory: bytes from [`RAM_BASE`] on, with what must be known of each page: whether it was written
 //! since the last digest, and where an engine holds decoded code of it.
 
+use crate::board::{Board, BoardError};
 use crate::{AccessFault, GuestAddr};
 
 /// Where memory starts.
@@ -27,16 +28,30 @@ pub struct Ram {
 
 impl Ram {
     /// Memory of `len` zero bytes: a multiple of the page size, below 2⁴³.
+    ///
+    /// # Panics
+    /// If the host cannot give that much.
     pub fn new(len: usize) -> Ram {
+        Ram::try_new(len).expect("the host has that much memory")
+    }
+
+    /// The memory of a board, whose size may come from anyone.
+    pub(crate) fn of(board: &Board) -> Result<Ram, BoardError> {
+        let beyond = BoardError::MemoryBeyondHost(board.memory_bytes);
+        let len = usize::try_from(board.memory_bytes).map_err(|_| beyond)?;
+        Ram::try_new(len).ok_or(beyond)
+    }
+
+    fn try_new(len: usize) -> Option<Ram> {
         assert!(len.is_multiple_of(PAGE_BYTES) && len >> 43 == 0);
         let pages = len / PAGE_BYTES;
-        Ram {
-            bytes: vec![0; len],
+        Some(Ram {
+            bytes: bytemuck::allocation::try_zeroed_vec(len).ok()?,
             dirty: vec![0; pages.div_ceil(64)],
             touched: vec![0; pages.div_ceil(64)],
             code: vec![0; pages],
             stale: Vec::new(),
-        }
+        })
     }
 
     /// Size in bytes.

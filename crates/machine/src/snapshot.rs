@@ -19,8 +19,8 @@ const MAGIC: [u8; 8] = *b"futasnap";
 const VERSION: u16 = 1;
 const CHUNK_PAGES: usize = 64;
 const HASH_BYTES: usize = 32;
-/// Largest state without memory: devices hold bounded queues, and the dirty marks are a bit a page.
-const STATE_BYTES_MAX: usize = 64 << 20;
+/// Largest state without memory: each of eight slots may keep 16 MiB of frames, and the dirty marks are a bit a page.
+const STATE_BYTES_MAX: usize = 160 << 20;
 
 /// Why bytes are no snapshot that this program can use.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -117,9 +117,7 @@ impl Snapshot {
     pub(crate) fn open(&self) -> Result<(State, Ram), SnapshotError> {
         let state: State = postcard::from_bytes(&self.state).map_err(|_| SnapshotError::State)?;
         state.board.check()?;
-        let bytes = usize::try_from(state.board.memory_bytes)
-            .map_err(|_| BoardError::MemoryBeyondHost(state.board.memory_bytes))?;
-        let mut ram = Ram::new(bytes);
+        let mut ram = Ram::of(&state.board)?;
         let mut pages = vec![0; CHUNK_PAGES * PAGE_BYTES];
         for chunk in &self.chunks {
             let pages = &mut pages[..chunk.present.count_ones() as usize * PAGE_BYTES];
@@ -140,6 +138,17 @@ impl Snapshot {
             return Err(SnapshotError::Memory);
         }
         Ok((state, ram))
+    }
+
+    /// The board of the machine, unless the state cannot be decoded.
+    pub fn board(&self) -> Option<Board> {
+        let state: State = postcard::from_bytes(&self.state).ok()?;
+        Some(state.board)
+    }
+
+    /// Length of all state but memory.
+    pub(crate) fn state_bytes(&self) -> usize {
+        self.state.len()
     }
 
     /// The snapshot as bytes.

@@ -11,6 +11,8 @@ const BLOCK_LEN_MAX: usize = 64;
 const LEN_BITS: u32 = 7;
 /// Decoded instructions, current or dropped, that are kept before all are forgotten: 64 MiB.
 const INSNS_MAX: usize = 4 << 20;
+/// Pages with decoded code before all are forgotten: 128 MiB. A guest may jump into each page of its memory.
+const PAGES_MAX: usize = 16 << 10;
 
 /// Where a block is among all instructions: its start, and in the lowest bits its length. 0: there is none.
 type Place = u32;
@@ -23,6 +25,8 @@ type Page = Box<[Place; PAGE_BYTES / 2]>;
 #[derive(Default)]
 pub(super) struct Blocks {
     pages: Vec<Option<Page>>,
+    /// Pages taken since all were forgotten: never fewer than there are.
+    taken: usize,
     insns: Vec<Insn>,
 }
 
@@ -44,9 +48,10 @@ impl Blocks {
     /// the first instruction straddles the end of the page.
     #[cold]
     pub(super) fn decode(&mut self, ram: &mut Ram, offset: usize) -> Option<bool> {
-        if self.insns.len() > INSNS_MAX - BLOCK_LEN_MAX {
+        if self.insns.len() > INSNS_MAX - BLOCK_LEN_MAX || self.taken == PAGES_MAX {
             // Marks in memory stay: they only make stores slower.
             self.pages.fill_with(|| None);
+            self.taken = 0;
             self.insns.clear();
         }
         let number = offset / PAGE_BYTES;
@@ -70,7 +75,10 @@ impl Blocks {
             return None;
         }
         let len = self.insns.len() - start;
-        let page = self.pages[number].get_or_insert_with(|| Box::new([0; PAGE_BYTES / 2]));
+        let page = self.pages[number].get_or_insert_with(|| {
+            self.taken += 1;
+            Box::new([0; PAGE_BYTES / 2])
+        });
         page[offset % PAGE_BYTES / 2] = (start as u32) << LEN_BITS | len as u32;
         Some(ram.note_code(offset, at - offset))
     }

@@ -14,6 +14,7 @@ mod dial;
 mod endpoint;
 mod frame;
 mod handshake;
+pub mod hostile;
 mod registry;
 
 pub use bulk::TransferProgress;

@@ -1,10 +1,10 @@
-//! A guest that means harm: any bytes, read as a sequence of accesses, inputs, ring contents and firmware calls
-//! on a whole board. Fuzz targets and tests run it; it panics where a promise of the bus is broken.
+//! A guest that means harm to the devices: its bytes are accesses, inputs, ring contents and firmware calls, on a
+//! whole board.
 
-use crate::board::{Board, MEMORY_BYTES_MIN, NetConfig};
+use super::{Bytes, DEVICES_BYTES_MAX, OUTPUT_BYTES_MAX, board};
 use crate::boot::sbi;
 use crate::ram::RAM_BASE;
-use crate::{Bus, GuestAddr, Input, Lines, Width};
+use crate::{Bus, GuestAddr, Input, Lines, Output, Width};
 
 /// Accesses go to the start of one of these, most often to virtio, where the surface is largest.
 const REGIONS: [u64; 8] = [
@@ -20,36 +20,8 @@ const REGIONS: [u64; 8] = [
 /// The part of memory in which rings and buffers lie, small so that they overlap.
 const WINDOW_BYTES: u64 = 0x4000;
 
-/// The board that the guest has.
-pub fn board() -> Board {
-    Board {
-        memory_bytes: MEMORY_BYTES_MIN,
-        net: vec![NetConfig {
-            mac: [0x52, 0x54, 0, 0, 0, 1],
-        }],
-        entropy: true,
-        console: true,
-    }
-}
-
-/// The guest's bytes; zeros follow the last.
-struct Bytes<'a>(&'a [u8]);
-
+/// Fields as this guest draws them.
 impl Bytes<'_> {
-    fn byte(&mut self) -> u8 {
-        match self.0.split_first() {
-            Some((first, rest)) => {
-                self.0 = rest;
-                *first
-            }
-            None => 0,
-        }
-    }
-
-    fn half(&mut self) -> u16 {
-        u16::from_le_bytes([self.byte(), self.byte()])
-    }
-
     /// A number that is often small, and often near a limit.
     fn number(&mut self) -> u64 {
         let kind = self.byte();
@@ -188,7 +160,26 @@ fn save_and_restore(mut bus: Bus, now: u64) -> Bus {
     assert_eq!(restored.lines(now), lines, "no interrupt edge is replayed");
     assert_eq!(restored.save(now), state);
     assert_eq!(restored.device_states(now), devices);
+    assert_bounded(&devices);
     restored
+}
+
+/// What a guest made the devices keep has a limit.
+fn assert_bounded(devices: &[(String, Vec<u8>)]) {
+    let kept: usize = devices.iter().map(|(_, state)| state.len()).sum();
+    assert!(kept <= DEVICES_BYTES_MAX, "the devices keep {kept} bytes");
+}
+
+/// So has what they say at one access.
+fn bounded_outputs(bus: &mut Bus) -> usize {
+    let outputs = bus.take_outputs();
+    let said = outputs.iter().map(|output| match output {
+        Output::Frame { frame, .. } => frame.len(),
+        Output::Console(bytes) => bytes.len(),
+    });
+    let said: usize = said.sum();
+    assert!(said <= OUTPUT_BYTES_MAX, "one access said {said} bytes");
+    outputs.len()
 }
 
 fn input(bytes: &mut Bytes<'_>) -> Input {
@@ -229,7 +220,7 @@ pub fn run(data: &[u8]) -> Reached {
             .expect("the PLIC takes any word");
     }
     while !bytes.0.is_empty() {
-        match bytes.byte() % 16 {
+        match bytes.byte() % 17 {
             0..=3 => write_memory(&mut bus, &mut bytes),
             4 => queue = Some(set_up_queue(&mut bus, &mut bytes, now)),
             5 => {
@@ -269,13 +260,21 @@ pub fn run(data: &[u8]) -> Reached {
                 };
                 sbi::call(&mut bus, call);
             }
-            _ => bus = save_and_restore(bus, now),
+            15 => bus = save_and_restore(bus, now),
+            // Much at once: nobody reads as fast as that.
+            _ => {
+                let input = input(&mut bytes);
+                for _ in 0..bytes.half() % 600 {
+                    let _ = bus.apply(&input, now);
+                }
+            }
         }
         let lines = bus.lines(now);
         assert_eq!(bus.lines(now), lines, "looking changes nothing");
         assert!(bus.deadline(now).is_none_or(|tick| tick > now));
-        reached.outputs += bus.take_outputs().len();
+        reached.outputs += bounded_outputs(&mut bus);
         reached.interrupts += usize::from(lines.mip() & (Lines::SEIP | Lines::MEIP) != 0);
     }
+    assert_bounded(&bus.device_states(now));
     reached
 }

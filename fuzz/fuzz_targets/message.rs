@@ -1,0 +1,4 @@
+//! `fuzz::message`, driven by coverage.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::message(bytes));

@@ -1,0 +1,4 @@
+//! `fuzz::snapshot`, driven by coverage.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::snapshot(bytes));
