@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod fuzz;
 mod process;
 mod setup;
 mod steps;
@@ -47,6 +48,17 @@ enum Command {
     },
     /// Rewrite the transcripts that tests expect: review the difference.
     Bless,
+    /// Run fuzz targets: with cargo-fuzz if it is installed, else from seeds.
+    Fuzz {
+        /// One target; all, if none is named.
+        target: Option<String>,
+        /// How long each target runs.
+        #[arg(long, default_value_t = 20)]
+        seconds: u64,
+        /// Where the seeds start, without cargo-fuzz.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+    },
     /// Install what the other commands need, and build the guest.
     Setup,
 }
@@ -59,6 +71,11 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(&root()),
         Command::Sim { arguments } => steps::sim(&arguments),
         Command::Bless => steps::bless(),
+        Command::Fuzz {
+            target,
+            seconds,
+            seed,
+        } => fuzz::run(target.as_deref(), seconds, seed),
         Command::Setup => steps::setup_all(),
     };
     match result {
