@@ -13,6 +13,9 @@ const PLAIN_EVERY: Duration = Duration::from_secs(2);
 /// Between two pictures on a terminal.
 const PICTURE_EVERY: Duration = Duration::from_millis(200);
 
+/// Width of the picture on a terminal.
+const COLUMNS_MAX: usize = 79;
+
 /// What is known at one moment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct View {
@@ -117,14 +120,22 @@ impl Screen {
             view.seen.operations, self.rate, view.seen.lost, view.seen.repeated
         );
         if self.terminal {
-            let head = format!("{:7.2} s  {} kills; {waiting}", self.seconds(), view.kills);
-            let picture = format!(
-                "{}\n{head}\n  {}\n  {}\n  {client}\n",
-                self.clear(),
-                nodes[0],
-                nodes[1]
-            );
-            self.lines = 5;
+            let head = format!("{:7.2} s  kills: {}; {waiting}", self.seconds(), view.kills);
+            let [a, b] = nodes;
+            let lines = [
+                String::new(),
+                head,
+                format!("  {a}"),
+                format!("  {b}"),
+                format!("  {client}"),
+            ];
+            let mut picture = self.clear();
+            for line in &lines {
+                // A line that the terminal wraps would not be cleared.
+                picture.extend(line.chars().take(COLUMNS_MAX));
+                picture.push('\n');
+            }
+            self.lines = lines.len();
             self.put(&picture);
         } else {
             let line = format!(
