@@ -11,7 +11,7 @@
 //! with numbers little-endian. From then on, the port speaks for that machine in that epoch. Once a newer epoch of a
 //! machine has said hello on any port, ports of older ones are fenced: nothing from them is forwarded and nothing
 //! goes to them (I5). The hello also moves the guest's MAC address to the new port, where
-//! the last frames for the guest are said again. The fence lives as long as the
+//! the last frames for the guest are said again, unless it has acknowledged them. The fence lives as long as the
 //! switch: a switch that restarts learns it anew from the hellos of those who reconnect.
 
 mod client;
@@ -19,6 +19,7 @@ mod frame;
 mod hello;
 mod passt;
 mod port;
+mod recent;
 mod server;
 mod table;
 

@@ -1,21 +1,17 @@
 //! The switch's decisions, without I/O: which port is whose, where an address was last seen, where a frame goes.
 
 use super::hello::{HelloError, SwitchHello};
+use super::recent::Recent;
 use crate::config::MacAddress;
 use bytes::Bytes;
 use replication::{Epoch, Fence, MachineId};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 /// An address that was not heard for so long is forgotten.
 const ADDRESS_AGE_MAX: Duration = Duration::from_secs(300);
 /// Addresses remembered at most; beyond, the oldest is forgotten.
 const ADDRESSES_MAX: usize = 4096;
-
-/// Of the frames that went to a machine, so many are remembered for its next owner,
-const RECENT_FRAMES_MAX: usize = 64;
-/// if they are no older than this.
-const RECENT_AGE_MAX: Duration = Duration::from_secs(2);
 
 /// Names a port for as long as it is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,15 +39,13 @@ enum Owner {
     Machine(MachineId, Epoch),
 }
 
-/// What is known of a machine: who may speak for it, and what was last said to it. An owner that dies takes with it what
-/// it had received and not logged yet. Its successor is told that again: a frame may come twice on any network, while one
-/// that is lost costs its sender a timeout (passt's is 2 s).
+/// What is known of a machine: who may speak for it, and what was last said to it.
 #[derive(Debug, Default)]
 struct Machine {
     fence: Fence,
     /// The port that said hello last, and the guest's address.
     spoken_by: Option<(PortId, MacAddress)>,
-    recent: VecDeque<(Instant, Bytes)>,
+    recent: Recent,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +114,11 @@ impl Table {
             self.learn(now, source, port);
         }
         self.remember(now, destination, frame);
+        if let Some(Owner::Machine(machine, _)) = self.ports.get(&port)
+            && let Some(machine) = self.machines.get_mut(machine)
+        {
+            machine.recent.answered(frame);
+        }
         let known = match self.addresses.get(&destination) {
             Some(seen)
                 if !is_group(destination) && now.duration_since(seen.at) < ADDRESS_AGE_MAX =>
@@ -181,11 +180,7 @@ impl Table {
             .is_some_and(|(speaker, _)| speaker != port);
         machine.spoken_by = Some((port, hello.mac));
         if moved && hello.epoch > before {
-            for (at, frame) in machine.recent.drain(..) {
-                if now.duration_since(at) < RECENT_AGE_MAX {
-                    send(port, &frame);
-                }
-            }
+            machine.recent.open(now).for_each(|frame| send(port, frame));
         }
         self.learn(now, hello.mac, port);
     }
@@ -194,10 +189,7 @@ impl Table {
     fn remember(&mut self, now: Instant, destination: MacAddress, frame: &Bytes) {
         for machine in self.machines.values_mut() {
             if machine.spoken_by.is_some_and(|(_, mac)| mac == destination) {
-                if machine.recent.len() == RECENT_FRAMES_MAX {
-                    machine.recent.pop_front();
-                }
-                machine.recent.push_back((now, frame.clone()));
+                machine.recent.remember(now, frame);
             }
         }
     }
@@ -351,7 +343,7 @@ mod tests {
         let mut bench = Bench::new(3);
         assert_eq!(bench.hello(1, 4), []);
         bench.send(3, 0x30, GUEST);
-        bench.now += RECENT_AGE_MAX;
+        bench.now += Duration::from_secs(2);
         bench.send(3, CLIENT, GUEST);
         bench.send(3, CLIENT, 0xff);
         assert_eq!(bench.hello(1, 5), [], "the same port has heard it");
@@ -364,7 +356,11 @@ mod tests {
             "what is recent, in order"
         );
         bench.table.open(PortId(4));
-        assert_eq!(bench.hello(4, 7), [], "once");
+        assert_eq!(
+            bench.hello(4, 7),
+            [(4, CLIENT), (4, 0x22)],
+            "the next one, too: nobody has answered"
+        );
     }
 
     #[test]
