@@ -156,11 +156,7 @@ impl Story {
 
     /// SIGKILL for the primary of a pair; then everything must go on, and the next pair come.
     fn kill_primary(&mut self) -> Result<()> {
-        self.wait_for_pair()?;
-        let Some((victim, primary)) = self.view.protected() else {
-            bail!("there is no pair")
-        };
-        let epoch = primary.epoch;
+        let (victim, epoch) = self.wait_to_strike()?;
         let Some(client) = &self.client else {
             bail!("there is no client")
         };
@@ -190,6 +186,23 @@ impl Story {
         ));
         self.site.start(victim)?;
         self.wait_for_pair()
+    }
+
+    /// Which node is the primary, and in which epoch, while the arbiter's record says that it is protected: what was
+    /// last seen of the nodes may be outdated, and the last copy of a machine must not be killed.
+    fn wait_to_strike(&mut self) -> Result<(usize, u64)> {
+        let begun = Instant::now();
+        loop {
+            self.wait_for_pair()?;
+            let seen = self.view.protected().map(|(host, node)| (host, node.epoch));
+            if let Some((victim, epoch)) = seen
+                && self.site.is_pair_in(epoch)?
+            {
+                return Ok((victim, epoch));
+            }
+            ensure!(begun.elapsed() < STEP_MAX, "the pair does not last");
+            self.look("for the pair")?;
+        }
     }
 
     fn wait_for_pair(&mut self) -> Result<()> {

@@ -7,13 +7,17 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use node::arbiter::{ArbiterStore, DirectoryArbiter};
 use node::control;
+use node::names::machine_id;
 use node::status::NodeStatus;
 use node::switch::Uplink;
 
 /// A process that is told to end has so long.
 const END_MAX: Duration = Duration::from_secs(5);
 const REDIS_PORT: u16 = 6379;
+/// The machine's name.
+const MACHINE: &str = "demo";
 /// Exit statuses of a node that lost the machine to its peer, or was dismissed by it.
 const GIVEN_UP: [i32; 2] = [3, 5];
 /// The names of the two hosts.
@@ -82,6 +86,7 @@ pub(crate) struct Site {
     directory: PathBuf,
     hosts: [Host; 2],
     switch: Process,
+    arbiter: DirectoryArbiter,
     /// Where the client finds redis.
     pub(crate) redis: SocketAddr,
     console: PathBuf,
@@ -120,7 +125,7 @@ impl Site {
             let name = NAMES[index];
             let config = directory.join(format!("{name}.toml"));
             let text = format!(
-                "[machine]\nname = \"demo\"\nkernel = {kernel:?}\ninitrd = {initrd:?}\nappend = {append:?}\n\
+                "[machine]\nname = \"{MACHINE}\"\nkernel = {kernel:?}\ninitrd = {initrd:?}\nappend = {append:?}\n\
                  network = \"switch.sock\"\n\n\
                  [node]\nname = \"{name}\"\nlisten = \"{listen}\"\npeers = [\"{peer}\"]\ncontrol = \"{name}.sock\"\n\
                  console = \"{name}.console\"\nmay_start = {may_start}\n\n\
@@ -147,6 +152,7 @@ impl Site {
             directory: directory.to_owned(),
             hosts,
             switch,
+            arbiter: DirectoryArbiter::new(&directory.join("arbiter"), machine_id(MACHINE)),
             redis,
             console,
         };
@@ -177,6 +183,12 @@ impl Site {
     }
 
     /// Where the files are.
+    /// Whether the arbiter's own record says, just now, that the machine is a pair in this epoch.
+    pub(crate) fn is_pair_in(&mut self, epoch: u64) -> Result<bool> {
+        let record = self.arbiter.read()?;
+        Ok(record.is_some_and(|record| record.epoch.0 == epoch && record.backup().is_some()))
+    }
+
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
