@@ -191,8 +191,8 @@ fn echo_through(address: SocketAddr, text: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// passt processes that this one started.
-fn passt_children() -> Vec<String> {
+/// passt processes that this one started, with `argument`: other tests may start passt at the same time.
+fn passt_children(argument: &str) -> Vec<String> {
     let mut children = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else {
@@ -203,7 +203,12 @@ fn passt_children() -> Vec<String> {
         if state == Some("Z") {
             continue;
         }
-        if stat.contains("(passt") && parent == Some(std::process::id().to_string().as_str()) {
+        let is_child = parent == Some(std::process::id().to_string().as_str());
+        let arguments = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let is_ours = arguments
+            .split(|&byte| byte == 0)
+            .any(|word| word == argument.as_bytes());
+        if stat.contains("(passt") && is_child && is_ours {
             children.push(entry.file_name().into_string().unwrap());
         }
     }
@@ -216,8 +221,9 @@ fn a_client_reaches_a_guest_through_passt_also_after_passt_died() {
         .unwrap()
         .local_addr()
         .unwrap();
+    let forward = format!("127.0.0.1/{}:6379", address.port());
     let switch = start(Some(Uplink {
-        tcp_forwards: vec![format!("127.0.0.1/{}:6379", address.port())],
+        tcp_forwards: vec![forward.clone()],
         ..Uplink::default()
     }));
     let socket = switch.socket.clone();
@@ -225,7 +231,7 @@ fn a_client_reaches_a_guest_through_passt_also_after_passt_died() {
     wait_until("the guest answers", || {
         echo_through(address, b"twins").is_ok()
     });
-    let children = passt_children();
+    let children = passt_children(&forward);
     assert_eq!(children.len(), 1, "one passt runs");
     // passt that dies young is taken for one that cannot work: let it come of age.
     thread::sleep(Duration::from_millis(1100));
@@ -238,7 +244,7 @@ fn a_client_reaches_a_guest_through_passt_also_after_passt_died() {
             .success()
     );
     wait_until("another passt runs", || {
-        let now = passt_children();
+        let now = passt_children(&forward);
         !now.is_empty() && now != children
     });
     wait_until("the guest answers again", || {
@@ -248,7 +254,7 @@ fn a_client_reaches_a_guest_through_passt_also_after_passt_died() {
     assert!(counters.forwarded > 40);
     guest.join().unwrap();
     wait_until("passt leaves with the switch", || {
-        passt_children().is_empty()
+        passt_children(&forward).is_empty()
     });
 }
 
