@@ -17,14 +17,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     let mut findings = crates::check(root, &metadata);
     findings.extend(sources::check(root)?);
     findings.extend(licences::check(root, &metadata)?);
-    if process::succeeds("cargo-deny", &["--version"]) {
-        process::cargo(&["deny", "--log-level=error", "check"])?;
-    } else {
-        say(
-            "tidy: cargo-deny is not installed, so advisories are not checked \
-             (cargo install --locked cargo-deny)",
-        );
-    }
+    deny()?;
     for finding in &findings {
         say(&format!("tidy: {finding}"));
     }
@@ -33,4 +26,28 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     }
     say("tidy: nothing to complain about");
     Ok(())
+}
+
+/// What cargo-deny knows beyond our own checks, as far as it is installed and its database can be reached.
+fn deny() -> Result<()> {
+    if !process::succeeds("cargo-deny", &["--version"]) {
+        say(
+            "tidy: cargo-deny is not installed (cargo install --locked cargo-deny): advisories are not checked",
+        );
+        return Ok(());
+    }
+    let mut checks = vec![
+        "deny",
+        "--log-level=error",
+        "check",
+        "licenses",
+        "bans",
+        "sources",
+    ];
+    if process::succeeds("cargo-deny", &["fetch", "db"]) {
+        checks.push("advisories");
+    } else {
+        say("tidy: the advisory database cannot be fetched from here: advisories are not checked");
+    }
+    process::cargo(&checks)
 }
