@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod fuzz;
 mod process;
 mod setup;
@@ -48,6 +49,15 @@ enum Command {
     },
     /// Rewrite the transcripts that tests expect: review the difference.
     Bless,
+    /// Measure, beside peers and bars: boot of the guest, and what protection costs.
+    Bench {
+        /// Measure only this: boot or pair.
+        #[arg(value_parser = ["boot", "pair"])]
+        part: Option<String>,
+        /// How often each is measured; medians count.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
+        rounds: u8,
+    },
     /// Run fuzz targets: with cargo-fuzz if it is installed, else from seeds.
     Fuzz {
         /// One target; all, if none is named.
@@ -71,6 +81,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(&root()),
         Command::Sim { arguments } => steps::sim(&arguments),
         Command::Bless => steps::bless(),
+        Command::Bench { part, rounds } => bench::run(part.as_deref(), rounds.into()),
         Command::Fuzz {
             target,
             seconds,

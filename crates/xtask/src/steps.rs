@@ -44,6 +44,26 @@ fn set_up(scope: &[&str]) -> Result<()> {
     process::prepare(&futago()?, &["guest", "build", "--output", GUEST])
 }
 
+/// What a measurement needs.
+pub(crate) struct Bench {
+    /// The program.
+    pub(crate) futago: String,
+    /// The default guest.
+    pub(crate) kernel: String,
+    pub(crate) initrd: String,
+}
+
+/// Gets all that measurements need.
+pub(crate) fn set_up_bench() -> Result<Bench> {
+    set_up(&["--package", "futago"])?;
+    let file = |name| crate::root().join(GUEST).join(name).display().to_string();
+    Ok(Bench {
+        futago: futago()?,
+        kernel: file("kernel"),
+        initrd: file("initrd"),
+    })
+}
+
 fn build(scope: &[&str]) -> Result<()> {
     let line = [&["build", "--release"], scope].concat();
     process::prepare(&process::cargo_path(), &line)
