@@ -40,8 +40,10 @@ pub struct NodeStatus {
     pub position: u64,
     /// Bits a second sent to peers, over the last second.
     pub log_bits_per_second: u64,
-    /// Bytes sent to peers since the start.
+    /// Bytes of messages sent to peers since the start, before QUIC's framing and without states.
     pub log_bytes_sent: u64,
+    /// Bytes sent to peers on the wire since the start: with states, acknowledgements and all headers from IPv4 up.
+    pub wire_bytes_sent: u64,
     /// Output marks that wait to leave.
     pub outputs_held: u64,
     /// Whether outputs leave only when acknowledged.

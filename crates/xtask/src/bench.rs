@@ -5,6 +5,7 @@ mod boot;
 mod pair;
 
 use std::fs;
+use std::io::Write;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -64,7 +65,7 @@ pub(crate) fn run(part: Option<&str>, rounds: usize) -> Result<()> {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     say(&format!("load average at the end: {}", load.trim()));
     for figure in &figures {
-        say(&line(figure));
+        writeln!(std::io::stdout(), "{}", line(figure))?;
     }
     let directory = root().join("target/bench");
     fs::create_dir_all(&directory).context("cannot create target/bench")?;

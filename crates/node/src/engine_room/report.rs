@@ -151,6 +151,7 @@ impl EngineRoom {
             position: hart.position.0,
             log_bits_per_second: self.gauges.bits_per_second(),
             log_bytes_sent: counters.bytes_sent,
+            wire_bytes_sent: counters.wire_bytes_sent,
             outputs_held: core.outputs_held as u64,
             outputs_gated: core.outputs_gated,
             digests_compared: self.gauges.digests_compared,

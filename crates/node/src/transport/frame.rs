@@ -6,7 +6,7 @@ use replication::{LogIndex, Message};
 use thiserror::Error;
 
 /// Largest frame, in bytes, without its length.
-pub const FRAME_BYTES_MAX: usize = 16 << 20;
+pub const FRAME_BYTES_MAX: usize = 4 << 20;
 /// Bytes of entries that one `Append` carries before it is split.
 const APPEND_BYTES_TARGET: usize = 1 << 20;
 /// Length of the length.

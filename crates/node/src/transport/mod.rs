@@ -103,6 +103,8 @@ pub struct TransportCounters {
     pub refused: u64,
     /// Bytes of messages sent, before QUIC's own framing.
     pub bytes_sent: u64,
+    /// Bytes sent on the wire, with all headers from IPv4 up, acknowledgements and states.
+    pub wire_bytes_sent: u64,
     /// Bytes of messages received.
     pub bytes_received: u64,
 }

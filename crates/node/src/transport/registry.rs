@@ -66,6 +66,17 @@ struct Table {
     peers: BTreeMap<NodeId, Peer>,
     dialing: BTreeSet<SocketAddr>,
     receiving: Option<Arc<TransferProgress>>,
+    /// What connections that are gone sent.
+    wire_bytes_gone: u64,
+}
+
+/// Bytes of the IPv4 and UDP headers of a datagram.
+const HEADER_BYTES: u64 = 28;
+
+/// What a connection has sent on the wire.
+fn wire_bytes(connection: &quinn::Connection) -> u64 {
+    let sent = connection.stats().udp_tx;
+    sent.bytes + HEADER_BYTES * sent.datagrams
 }
 
 impl Registry {
@@ -134,7 +145,11 @@ impl Registry {
     }
 
     pub(super) fn unregister(&self, peer: NodeId) {
-        self.table().peers.remove(&peer);
+        let mut table = self.table();
+        if let Some(gone) = table.peers.remove(&peer) {
+            table.wire_bytes_gone += wire_bytes(&gone.connection);
+        }
+        drop(table);
         self.changed.notify_waiters();
     }
 
@@ -206,7 +221,13 @@ impl Registry {
     }
 
     pub(super) fn counters(&self) -> TransportCounters {
+        let table = self.table();
+        let open = table
+            .peers
+            .values()
+            .map(|peer| wire_bytes(&peer.connection));
         TransportCounters {
+            wire_bytes_sent: table.wire_bytes_gone + open.sum::<u64>(),
             refused: self.refused.load(Ordering::Relaxed),
             bytes_sent: self.bytes_sent.load(Ordering::Relaxed),
             bytes_received: self.bytes_received.load(Ordering::Relaxed),

@@ -99,7 +99,7 @@ fn turn(site: &Site, turns: &mut Turns) -> Result<()> {
     Ok(())
 }
 
-/// Log bandwidth in kbit/s, and positions a second, over [`WINDOW`].
+/// Bandwidth to the backup in kbit/s, all headers from IPv4 up included, and positions a second, over [`WINDOW`].
 fn rates(site: &Site) -> Result<(f64, f64)> {
     // What went before has died away.
     sleep(Duration::from_secs(1));
@@ -107,7 +107,7 @@ fn rates(site: &Site) -> Result<(f64, f64)> {
     sleep(WINDOW);
     let to = site.status(0)?;
     let seconds = begin.elapsed().as_secs_f64();
-    let bits = (to.log_bytes_sent - from.log_bytes_sent) as f64 * 8.0;
+    let bits = (to.wire_bytes_sent - from.wire_bytes_sent) as f64 * 8.0;
     let positions = (to.position - from.position) as f64;
     Ok((bits / seconds / 1000.0, positions / seconds))
 }

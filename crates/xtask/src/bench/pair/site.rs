@@ -27,7 +27,7 @@ pub(super) struct Status {
     flag: Option<u8>,
     role: String,
     pub(super) position: u64,
-    pub(super) log_bytes_sent: u64,
+    pub(super) wire_bytes_sent: u64,
 }
 
 /// A process that ends with this value.
