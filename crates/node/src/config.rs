@@ -112,7 +112,7 @@ pub struct TimeoutsConfig {
 impl Default for TimeoutsConfig {
     fn default() -> Self {
         Self {
-            heartbeat_ms: 20,
+            heartbeat_ms: 50,
             suspicion_ms: 200,
             arbiter_ms: 2000,
         }

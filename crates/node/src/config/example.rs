@@ -35,7 +35,7 @@ directory = "arbiter"
 
 # Patience, in milliseconds.
 [timeouts]
-heartbeat_ms = 20           # between two signs of life
+heartbeat_ms = 50           # between two signs of life
 suspicion_ms = 200          # silence after which a peer is suspected
 arbiter_ms = 2000           # after which an arbiter without answer is unreachable
 "#;
