@@ -26,7 +26,7 @@ impl Default for RecorderConfig {
         Self {
             digest_positions: 200_000_000,
             digest_ticks: 2 * TICKS_PER_SECOND,
-            // Forty packets a second, and their acknowledgements, cost some 85 kbit/s with all headers.
+            // What a CPU-bound guest costs the log is these packets and their acknowledgements.
             progress_ticks: TICKS_PER_SECOND / 40,
         }
     }
