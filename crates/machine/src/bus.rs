@@ -14,37 +14,12 @@ use crate::device::uart::Uart;
 use crate::device::virtio::{self, Virtio};
 use crate::device::{BadState, virtio::SLOTS};
 use crate::ram::{RAM_BASE, Ram};
-use crate::{GuestAddr, Input, Output};
+use crate::{GuestAddr, Input, Output, Width};
 
 /// Nothing answers at that physical address, or not with that width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no memory or device answers at this physical address")]
 pub struct AccessFault;
-
-/// How many bytes one access moves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Width {
-    /// 1 byte.
-    Byte,
-    /// 2 bytes.
-    Half,
-    /// 4 bytes.
-    Word,
-    /// 8 bytes.
-    Double,
-}
-
-impl Width {
-    /// In bytes.
-    pub fn bytes(self) -> u64 {
-        match self {
-            Width::Byte => 1,
-            Width::Half => 2,
-            Width::Word => 4,
-            Width::Double => 8,
-        }
-    }
-}
 
 /// The interrupt lines into the hart, as bits of `mip`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 
 use isa::CsrAccess;
 
+use crate::Width;
 use crate::boot::sbi::{self, Effect};
-use crate::bus::Width;
 use crate::clock::GuestClock;
 use crate::hart::{Access, Cause, Effects, Hart, Trapped};
 use crate::mmu::{Tlb, access_fault};

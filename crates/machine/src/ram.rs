@@ -149,12 +149,6 @@ impl Ram {
         std::mem::take(&mut self.stale)
     }
 
-    /// Forgets all code: the engine holds none.
-    pub fn forget_code(&mut self) {
-        self.code.fill(0);
-        self.stale.clear();
-    }
-
     /// The bytes of a page.
     pub fn page(&self, page: usize) -> &[u8] {
         &self.bytes[page * PAGE_BYTES..(page + 1) * PAGE_BYTES]

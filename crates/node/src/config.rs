@@ -120,19 +120,9 @@ impl Default for TimeoutsConfig {
 }
 
 impl TimeoutsConfig {
-    /// [`Self::heartbeat_ms`] as a duration.
-    pub fn heartbeat(&self) -> Duration {
-        Duration::from_millis(self.heartbeat_ms.into())
-    }
-
     /// [`Self::suspicion_ms`] as a duration.
     pub fn suspicion(&self) -> Duration {
         Duration::from_millis(self.suspicion_ms.into())
-    }
-
-    /// [`Self::arbiter_ms`] as a duration.
-    pub fn arbiter(&self) -> Duration {
-        Duration::from_millis(self.arbiter_ms.into())
     }
 }
 

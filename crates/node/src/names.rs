@@ -1,6 +1,6 @@
 //! How identities are written (32 hexadecimal digits) and where fresh random ones come from.
 
-use replication::{MachineId, NodeId, Nonce};
+use replication::{MachineId, NodeId};
 use std::io;
 
 /// 16 bytes from the operating system's random source.
@@ -68,14 +68,6 @@ pub fn machine_id(name: &str) -> MachineId {
 /// The first eight digits of an identity: enough for a person to tell nodes apart.
 pub fn short(id: u128) -> String {
     format!("{:08x}", id >> 96)
-}
-
-/// A nonce for one attempt to change the arbiter's record.
-///
-/// # Errors
-/// As [`random_u128`].
-pub fn fresh_nonce() -> io::Result<Nonce> {
-    random_u128().map(Nonce)
 }
 
 #[cfg(test)]

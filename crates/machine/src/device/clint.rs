@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bus::Width;
+use crate::Width;
 
 const MSIP: u64 = 0;
 const MTIMECMP: u64 = 0x4000;

@@ -1,9 +1,10 @@
 //! What an instruction does to a [`Core`]: the interpreter's [`isa::Context`].
 
 use isa::float::Flags;
-use isa::{Amo, Binary, Comparison, Context, CsrAccess, FloatOp, Precision, effective_rounding};
+use isa::{
+    Amo, Binary, Comparison, Context, CsrAccess, FloatOp, Precision, Width, effective_rounding,
+};
 
-use crate::bus::Width;
 use crate::core::Core;
 use crate::hart::csr::status;
 use crate::hart::{Access, Cause, Trapped};
@@ -13,15 +14,6 @@ pub(super) struct Step<'a> {
     pub(super) core: &'a mut Core,
     /// Set by a jump to its target.
     pub(super) jump: u64,
-}
-
-fn bus_width(width: isa::Width) -> Width {
-    match width {
-        isa::Width::Byte => Width::Byte,
-        isa::Width::Half => Width::Half,
-        isa::Width::Word => Width::Word,
-        isa::Width::Double => Width::Double,
-    }
 }
 
 fn sign_extend_word(value: u64) -> u64 {
@@ -111,67 +103,60 @@ impl Context for Step<'_> {
     }
 
     #[inline(always)]
-    fn load(&mut self, width: isa::Width, signed: bool, address: u64) -> Result<u64, Trapped> {
+    fn load(&mut self, width: Width, signed: bool, address: u64) -> Result<u64, Trapped> {
         let fast = match width {
-            isa::Width::Byte => self.fast_load(address).map(|b| u8::from_le_bytes(b).into()),
-            isa::Width::Half => self
+            Width::Byte => self.fast_load(address).map(|b| u8::from_le_bytes(b).into()),
+            Width::Half => self
                 .fast_load(address)
                 .map(|b| u16::from_le_bytes(b).into()),
-            isa::Width::Word => self
+            Width::Word => self
                 .fast_load(address)
                 .map(|b| u32::from_le_bytes(b).into()),
-            isa::Width::Double => self.fast_load(address).map(u64::from_le_bytes),
+            Width::Double => self.fast_load(address).map(u64::from_le_bytes),
         };
         let value = match fast {
             Some(value) => value,
-            None => self.core.load(address, bus_width(width))?,
+            None => self.core.load(address, width)?,
         };
         Ok(match (signed, width) {
-            (true, isa::Width::Byte) => i64::from(value as i8).cast_unsigned(),
-            (true, isa::Width::Half) => i64::from(value as i16).cast_unsigned(),
-            (true, isa::Width::Word) => sign_extend_word(value),
+            (true, Width::Byte) => i64::from(value as i8).cast_unsigned(),
+            (true, Width::Half) => i64::from(value as i16).cast_unsigned(),
+            (true, Width::Word) => sign_extend_word(value),
             _ => value,
         })
     }
 
     #[inline(always)]
-    fn store(&mut self, width: isa::Width, address: u64, value: u64) -> Result<(), Trapped> {
+    fn store(&mut self, width: Width, address: u64, value: u64) -> Result<(), Trapped> {
         let fast = match width {
-            isa::Width::Byte => self.fast_store(address, (value as u8).to_le_bytes()),
-            isa::Width::Half => self.fast_store(address, (value as u16).to_le_bytes()),
-            isa::Width::Word => self.fast_store(address, (value as u32).to_le_bytes()),
-            isa::Width::Double => self.fast_store(address, value.to_le_bytes()),
+            Width::Byte => self.fast_store(address, (value as u8).to_le_bytes()),
+            Width::Half => self.fast_store(address, (value as u16).to_le_bytes()),
+            Width::Word => self.fast_store(address, (value as u32).to_le_bytes()),
+            Width::Double => self.fast_store(address, value.to_le_bytes()),
         };
         match fast {
             Some(()) => Ok(()),
-            None => self.core.store(address, bus_width(width), value),
+            None => self.core.store(address, width, value),
         }
     }
 
     #[inline(always)]
-    fn load_reserved(&mut self, width: isa::Width, address: u64) -> Result<u64, Trapped> {
-        self.core.load_reserved(bus_width(width), address)
+    fn load_reserved(&mut self, width: Width, address: u64) -> Result<u64, Trapped> {
+        self.core.load_reserved(width, address)
     }
 
     #[inline(always)]
     fn store_conditional(
         &mut self,
-        width: isa::Width,
+        width: Width,
         address: u64,
         value: u64,
     ) -> Result<u64, Trapped> {
-        self.core
-            .store_conditional(bus_width(width), address, value)
+        self.core.store_conditional(width, address, value)
     }
 
     #[inline(always)]
-    fn amo(
-        &mut self,
-        amo: Amo,
-        width: isa::Width,
-        address: u64,
-        operand: u64,
-    ) -> Result<u64, Trapped> {
+    fn amo(&mut self, amo: Amo, width: Width, address: u64, operand: u64) -> Result<u64, Trapped> {
         self.core.amo(amo, width, address, operand)
     }
 
@@ -295,11 +280,11 @@ impl Core {
     pub fn amo(
         &mut self,
         amo: Amo,
-        width: isa::Width,
+        width: Width,
         address: u64,
         operand: u64,
     ) -> Result<u64, Trapped> {
-        let bytes = bus_width(width);
+        let bytes = width;
         let offset = match self.tlb.store_hit(address, bytes.bytes()) {
             Some(offset) if address.is_multiple_of(bytes.bytes()) => offset,
             _ => self.translate_atomic(Access::Store, address, bytes)?,

@@ -13,10 +13,9 @@ use self::entropy::Entropy;
 use self::net::Net;
 use self::queue::{Queue, QueueError};
 use super::BadState;
-use crate::Output;
 use crate::board::Board;
-use crate::bus::Width;
 use crate::ram::Ram;
+use crate::{Output, Width};
 
 pub use self::net::FRAME_BYTES;
 
