@@ -6,7 +6,7 @@ use isa::CsrAccess;
 use crate::Width;
 use crate::boot::sbi::{self, Effect};
 use crate::clock::GuestClock;
-use crate::hart::{Access, Cause, Effects, Hart, Trapped};
+use crate::hart::{Access, Cause, Effects, Hart, NO_RESERVATION, Trapped};
 use crate::mmu::{Tlb, access_fault};
 use crate::{Bus, GuestAddr, Position};
 
@@ -35,7 +35,7 @@ impl Core {
     pub(crate) fn new(hart: Hart, bus: Bus, clock: GuestClock, built_in_firmware: bool) -> Core {
         let mut core = Core {
             hart,
-            tlb: Tlb::default(),
+            tlb: Tlb::new(&bus.ram),
             bus,
             clock,
             attention: false,
@@ -77,8 +77,11 @@ impl Core {
 
     /// To be called after the mode, `mstatus` or `satp` changed.
     pub fn mode_changed(&mut self) {
-        self.tlb.fetch_context = self.hart.fetch_context();
-        self.tlb.data_context = self.hart.data_context();
+        self.tlb.enter(
+            self.hart.fetch_context(),
+            self.hart.data_context(),
+            self.hart.may_touch_user(),
+        );
         self.attention |= self.hart.due_interrupt().is_some();
     }
 
@@ -121,7 +124,7 @@ impl Core {
         }
         self.hart.pc = self.hart.pc.wrapping_add(4);
         // As after any trap and return.
-        self.hart.reservation = None;
+        self.hart.reservation = NO_RESERVATION;
         self.attention = true;
         match reply.effect {
             None | Some(Effect::FenceInstruction) => {}

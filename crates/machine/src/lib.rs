@@ -1,6 +1,8 @@
 //! One deterministic RISC-V computer, compatible with QEMU's `virt` board. Inputs arrive as values at a
 //! position, outputs leave as values; nothing here reads a host clock, thread, file or random source.
 #![forbid(unsafe_code)]
+// A translator may keep the guest's accumulated float exceptions in the host's float unit while code here runs.
+#![deny(clippy::float_arithmetic)]
 
 pub mod board;
 pub mod boot;

@@ -7,7 +7,7 @@ use crate::core::Core;
 use crate::digest::{Digest, Parts};
 use crate::engine::Engine;
 use crate::hart::csr::{self, STCE, SUPERVISOR_INTERRUPTS};
-use crate::hart::{Hart, Mode};
+use crate::hart::{Hart, Mode, NO_RESERVATION};
 use crate::snapshot::{Snapshot, SnapshotError, State};
 use crate::{
     AccessFault, Board, Boot, Bus, Clock, Firmware, GuestAddr, Input, Output, Position, Stop,
@@ -131,7 +131,7 @@ impl Machine {
             Input::Clock(clock) => self.core.clock.set(clock, position),
             Input::Synchronize => {
                 self.core.tlb.flush();
-                self.core.hart.reservation = None;
+                self.core.hart.reservation = NO_RESERVATION;
                 self.synchronized = Some(position);
             }
             Input::Reset => self.core.bus.request_stop(StopRequest::Reset),

@@ -61,6 +61,12 @@ impl Ram {
         self.bytes.len() as u64
     }
 
+    /// Where the host has the first byte: the same as long as this memory lives.
+    #[inline]
+    pub fn base_address(&self) -> usize {
+        self.bytes.as_ptr() as usize
+    }
+
     /// Number of pages.
     pub fn pages(&self) -> usize {
         self.code.len()

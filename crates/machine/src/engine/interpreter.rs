@@ -108,12 +108,17 @@ fn run_block(core: &mut Core, insns: &[Insn], mut pc: u64) {
 #[cold]
 pub fn step(core: &mut Core) {
     match fetch(core) {
-        Ok(insn) => {
-            let pc = core.hart.pc;
-            run_block(core, &[insn], pc);
-        }
+        Ok(insn) => execute_one(core, &insn),
         Err(Trapped) => core.take_exception(0),
     }
+}
+
+/// Executes one decoded instruction, that at the hart's `pc`, with everything that follows: for any engine,
+/// where it has nothing better.
+#[inline(never)]
+pub fn execute_one(core: &mut Core, insn: &Insn) {
+    let pc = core.hart.pc;
+    run_block(core, std::slice::from_ref(insn), pc);
 }
 
 fn fetch(core: &mut Core) -> Result<Insn, Trapped> {

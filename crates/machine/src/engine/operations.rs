@@ -7,7 +7,7 @@ use isa::{
 
 use crate::core::Core;
 use crate::hart::csr::status;
-use crate::hart::{Access, Cause, Trapped};
+use crate::hart::{Access, Cause, NO_RESERVATION, Trapped};
 
 /// One instruction in execution.
 pub(super) struct Step<'a> {
@@ -253,7 +253,7 @@ impl Core {
     /// LR: loads, sign-extended, and reserves the physical address.
     pub fn load_reserved(&mut self, width: Width, address: u64) -> Result<u64, Trapped> {
         let offset = self.translate_atomic(Access::Load, address, width)?;
-        self.hart.reservation = Some(offset as u64);
+        self.hart.reservation = offset as u64;
         Ok(self.load_atomic(offset, width))
     }
 
@@ -265,11 +265,12 @@ impl Core {
         address: u64,
         value: u64,
     ) -> Result<u64, Trapped> {
-        if self.hart.reservation.is_none() && address.is_multiple_of(width.bytes()) {
+        if self.hart.reservation == NO_RESERVATION && address.is_multiple_of(width.bytes()) {
             return Ok(1);
         }
         let offset = self.translate_atomic(Access::Store, address, width)?;
-        let reserved = self.hart.reservation.take() == Some(offset as u64);
+        let reserved = self.hart.reservation == offset as u64;
+        self.hart.reservation = NO_RESERVATION;
         if reserved {
             self.store_atomic(offset, width, value);
         }

@@ -43,6 +43,9 @@ impl Mode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trapped;
 
+/// No reservation: an odd number is not the place of a word.
+pub const NO_RESERVATION: u64 = 1;
+
 /// The hart.
 #[derive(Clone)]
 pub struct Hart {
@@ -59,8 +62,8 @@ pub struct Hart {
     pub mode: Mode,
     /// Control and status registers.
     pub csr: Csrs,
-    /// The physical address that is reserved by a load-reserved.
-    pub reservation: Option<u64>,
+    /// The offset in memory that is reserved by a load-reserved, or [`NO_RESERVATION`].
+    pub reservation: u64,
     /// The hart waits in WFI.
     pub waiting: bool,
     /// Why the last instruction that ended early did so.
@@ -83,7 +86,7 @@ impl Hart {
             position: Position(0),
             mode: Mode::Machine,
             csr: Csrs::default(),
-            reservation: None,
+            reservation: NO_RESERVATION,
             waiting: false,
             exception: Exception::default(),
             lines: 0,

@@ -10,9 +10,6 @@ use crate::Position;
 #[error("the saved register {0} is impossible")]
 pub struct BadRegister(String);
 
-/// No reservation: an odd number is not the address of a word.
-const NO_RESERVATION: u64 = 1;
-
 impl Hart {
     /// Every register, in a fixed order ([`register_name`]); not the position.
     pub fn registers(&self) -> Vec<u64> {
@@ -56,7 +53,7 @@ impl Hart {
             half(8),
         ]);
         list.extend_from_slice(&csr.pmpaddr);
-        list.push(self.reservation.unwrap_or(NO_RESERVATION));
+        list.push(self.reservation);
         list.push(u64::from(self.waiting));
         list
     }
@@ -122,8 +119,7 @@ impl Hart {
         for addr in &mut csr.pmpaddr {
             *addr = next((1 << 54) - 1)?;
         }
-        let reservation = next(all)?;
-        hart.reservation = (reservation != NO_RESERVATION).then_some(reservation);
+        hart.reservation = next(all)?;
         hart.waiting = next(1)? != 0;
         if csr.mstatus & status::MPP == 2 << status::MPP_SHIFT {
             return Err(bad(CSRS_FROM + 1));
@@ -148,7 +144,7 @@ mod tests {
         hart.x[7] = 3;
         hart.csr.pmpcfg[9] = 0x1f;
         hart.csr.mstatus = status::MPP;
-        hart.reservation = Some(64);
+        hart.reservation = 64;
         let list = hart.registers();
         let again = Hart::from_registers(&list, Position(5)).unwrap();
         assert_eq!(again.registers(), list);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::csr::{self, status};
-use super::{Hart, Mode, Trapped};
+use super::{Hart, Mode, NO_RESERVATION, Trapped};
 
 /// Why an instruction trapped, by its number in `mcause`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,7 +111,7 @@ impl Hart {
                 0
             }
         };
-        self.reservation = None;
+        self.reservation = NO_RESERVATION;
         self.waiting = false;
         let csr = &mut self.csr;
         let old = csr.mstatus;
@@ -161,7 +161,7 @@ impl Hart {
         }
         self.csr.mstatus = new;
         self.mode = mode;
-        self.reservation = None;
+        self.reservation = NO_RESERVATION;
         Ok(self.csr.mepc)
     }
 
@@ -181,7 +181,7 @@ impl Hart {
             Mode::User
         };
         self.csr.mstatus = new;
-        self.reservation = None;
+        self.reservation = NO_RESERVATION;
         Ok(self.csr.sepc)
     }
 

@@ -1,9 +1,14 @@
 //! Address translation: the caches that are part of the architecture ([`Tlb`]), and the page walk.
 
+mod context;
+mod fast;
+mod slots;
 mod tlb;
 mod walk;
 
-pub use tlb::{Array, Context, ENTRIES, Entry, NO_OFFSET, Tlb};
+pub use context::Context;
+pub use fast::{ENTRIES, FAST_FETCHES, FAST_LOADS, FAST_STORES, Fast};
+pub use tlb::Tlb;
 
 use crate::hart::csr::status;
 use crate::hart::{Access, Cause, Hart, Mode};
@@ -38,16 +43,20 @@ impl Hart {
     }
 
     /// What translations must be tagged with to be used for fetches now.
+    #[inline]
     pub fn fetch_context(&self) -> Context {
-        Context::new(self.mode, self.csr.satp, false)
+        Context::new(self.mode, self.csr.satp)
     }
 
     /// What translations must be tagged with to be used for loads and stores now.
+    #[inline]
     pub fn data_context(&self) -> Context {
-        Context::new(
-            self.data_mode(),
-            self.csr.satp,
-            self.csr.mstatus & status::SUM != 0,
-        )
+        Context::new(self.data_mode(), self.csr.satp)
+    }
+
+    /// Whether loads and stores act in S-mode and may touch user pages.
+    #[inline]
+    pub fn may_touch_user(&self) -> bool {
+        self.csr.mstatus & status::SUM != 0 && self.data_mode() == Mode::Supervisor
     }
 }

@@ -1,173 +1,164 @@
 //! The software TLB: what the guest can see of cached translations (ARCHITECTURE.md, "The software TLB").
 
-use crate::hart::{Access, Mode};
-
-/// Entries in each of the three arrays.
-pub const ENTRIES: usize = 1024;
-/// A key that no page and context have: the kinds of context end at 5.
-const NO_KEY: u64 = 7;
-/// The offset of a page that is not memory.
-pub const NO_OFFSET: usize = usize::MAX;
-const ASID: u64 = 0x1ff << 3;
-
-/// The low 12 bits of a key: bits 2 to 0 say in which kind of mode a translation holds, bits 11 to 3 in
-/// which address space.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Context(u64);
-
-impl Context {
-    /// The context of an access in `mode`, with this `satp` and `mstatus.SUM`.
-    pub fn new(mode: Mode, satp: u64, sum: bool) -> Context {
-        let paged = satp >> 60 != 0;
-        let space = satp >> 44 & 0x1ff;
-        Context(match mode {
-            Mode::Machine => 5,
-            Mode::Supervisor if !paged => 4,
-            Mode::User if !paged => 3,
-            Mode::Supervisor => (space << 3) | (1 + u64::from(sum)),
-            Mode::User => space << 3,
-        })
-    }
-
-    /// What an entry for the page of `address` is tagged with.
-    #[inline(always)]
-    pub fn key(self, address: u64) -> u64 {
-        address & !0xfff | self.0
-    }
-
-    /// The privilege mode of the access.
-    pub fn mode(self) -> Mode {
-        match self.0 & 7 {
-            0 | 3 => Mode::User,
-            5 => Mode::Machine,
-            _ => Mode::Supervisor,
-        }
-    }
-
-    /// Whether addresses are translated.
-    pub fn is_paged(self) -> bool {
-        self.0 & 7 <= 2
-    }
-
-    /// Whether S-mode may touch user pages.
-    pub fn may_touch_user(self) -> bool {
-        self.0 & 7 == 2
-    }
-}
+use super::context::{Context, KIND, NO_KEY, SPACE, SUPERVISOR, USER};
+use super::fast::{ENTRIES, FAST_FETCHES, FAST_LOADS, FAST_STORES, Fast, FastView, SLOTS, index};
+use super::slots::{Slots, words};
+use crate::Ram;
+use crate::hart::Access;
+use crate::ram::RAM_BASE;
 
 /// One cached translation.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry {
-    /// The key, if an access needs no check but this one: the page is memory, and if this is in the array
-    /// for stores, is plain (`Ram::is_plain`). A view that may be lost at any time, no part of the state.
-    pub fast: u64,
-    /// The offset in memory of the page, or [`NO_OFFSET`].
-    pub offset: usize,
-    /// The key under which it was entered.
+#[derive(Clone, Copy)]
+struct Entry {
+    /// Page, address space and kind of page.
     key: u64,
-    /// Physical address of the page.
+    /// Physical address of the page; in its low bits [`GLOBAL`] and the level.
     page: u64,
-    /// Bytes of address that the page table entry maps, less one.
-    span: u64,
-    /// Valid in all address spaces.
-    global: bool,
 }
 
+/// Valid in all address spaces.
+const GLOBAL: u64 = 1;
+const LEVEL_SHIFT: u32 = 1;
+
 const EMPTY: Entry = Entry {
-    fast: NO_KEY,
-    offset: NO_OFFSET,
     key: NO_KEY,
     page: 0,
-    span: 0,
-    global: false,
 };
+
+impl Entry {
+    fn is_global(self) -> bool {
+        self.page & GLOBAL != 0
+    }
+
+    /// Bytes of address that the page table entry maps, less one.
+    fn span(self) -> u64 {
+        span(self.page >> LEVEL_SHIFT & 3)
+    }
+
+    fn is_user(self) -> bool {
+        self.key & KIND == USER
+    }
+
+    fn in_space(self, space: Option<u64>) -> bool {
+        space.is_none_or(|space| !self.is_global() && self.key & SPACE == space << 3 & SPACE)
+    }
+}
+
+fn span(level: u64) -> u64 {
+    (0x1000 << (9 * level)) - 1
+}
 
 /// A translation found by a page walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Translation {
     /// Physical address of the 4 KiB page.
     pub(super) page: u64,
-    /// Bytes of address that the page table entry maps, less one.
-    pub(super) span: u64,
+    /// Level of the page table entry: it maps 2^(9 level) pages.
+    pub(super) level: u32,
     /// Valid in all address spaces.
     pub(super) global: bool,
+    /// User mode may touch it, and S-mode only if `mstatus.SUM` is set.
+    pub(super) user: bool,
 }
 
-/// The entries for one kind of access, directly mapped by page number.
-pub type Array = Box<[Entry; ENTRIES]>;
-
-/// The place of an address in an [`Array`].
+/// Where the slots for a kind of access start.
 #[inline(always)]
-fn index(address: u64) -> usize {
-    (address >> 12) as usize % ENTRIES
-}
-
-/// All cached translations.
-#[derive(Clone)]
-pub struct Tlb {
-    fetch: Array,
-    load: Array,
-    store: Array,
-    /// Context of fetches and of loads and stores: follow the hart.
-    pub fetch_context: Context,
-    /// Context of loads and stores.
-    pub data_context: Context,
-    /// Addresses from the first to the last that any superpage may have entries for: an address outside
-    /// needs no search for fragments.
-    superpages: Option<(u64, u64)>,
-}
-
-impl Default for Tlb {
-    fn default() -> Tlb {
-        let array = || Box::new([EMPTY; ENTRIES]);
-        Tlb {
-            fetch: array(),
-            load: array(),
-            store: array(),
-            fetch_context: Context::default(),
-            data_context: Context::default(),
-            superpages: None,
-        }
+fn part(access: Access) -> usize {
+    match access {
+        Access::Load => FAST_LOADS,
+        Access::Store => FAST_STORES,
+        Access::Fetch => FAST_FETCHES,
     }
 }
 
+/// All cached translations: for each kind of access directly mapped by page number, each in one slot.
+pub struct Tlb {
+    /// Context of fetches: follows the hart ([`Tlb::enter`]).
+    pub fetch_context: Context,
+    /// Context of loads and stores.
+    pub data_context: Context,
+    /// Loads and stores act in S-mode, which may touch user pages.
+    user_pages: bool,
+    fast: FastView,
+    entries: Box<[Entry; SLOTS]>,
+    /// Slots that are not empty.
+    present: Slots,
+    /// Slots that are not empty, and valid in one address space only.
+    local: Slots,
+    superpages: Superpages,
+}
+
 impl Tlb {
+    /// No translations, for this memory.
+    pub fn new(ram: &Ram) -> Tlb {
+        let entries = vec![EMPTY; SLOTS].into_boxed_slice();
+        Tlb {
+            fetch_context: Context::default(),
+            data_context: Context::default(),
+            user_pages: false,
+            fast: FastView::new(ram),
+            entries: entries.try_into().ok().expect("as many as asked for"),
+            present: Slots::new(),
+            local: Slots::new(),
+            superpages: Superpages::default(),
+        }
+    }
+
+    /// Lets fast entries be of this memory: those of another are dropped. Costs nothing if it is the same.
+    #[inline]
+    pub fn attach(&mut self, ram: &Ram) {
+        if !self.fast.is_of(ram) {
+            self.fast = FastView::new(ram);
+        }
+    }
+
+    /// The fast entries for engines that inline the look-up: [`ENTRIES`] each from [`FAST_LOADS`],
+    /// [`FAST_STORES`] and [`FAST_FETCHES`] on, the place of an address among them `(address >> 12) % ENTRIES`.
+    /// An access that crosses into another page looks at the place of its first byte for the key of its
+    /// last. Valid as long as this structure; the entries are of the memory of [`Tlb::attach`].
+    pub fn fast_ptr(&self) -> *const Fast {
+        self.fast.as_ptr()
+    }
+
     /// The offset in memory of the code at `address`, if a fast entry has it.
     #[inline(always)]
     pub fn fetch_hit(&self, address: u64) -> Option<usize> {
-        hit(&self.fetch, self.fetch_context, address, 1)
+        self.fast
+            .fetch_hit(self.fetch_context.key(address), address)
     }
 
     /// The offset in memory of `len` bytes at `address`, if a fast entry has all of them.
     #[inline(always)]
     pub fn load_hit(&self, address: u64, len: u64) -> Option<usize> {
-        hit(&self.load, self.data_context, address, len)
+        let key = self.data_context.key(address.wrapping_add(len - 1));
+        self.fast.data_hit(FAST_LOADS, key, address)
     }
 
     /// The offset in memory of `len` bytes at `address`, if a fast entry has all of them.
     #[inline(always)]
     pub fn store_hit(&self, address: u64, len: u64) -> Option<usize> {
-        hit(&self.store, self.data_context, address, len)
+        let key = self.data_context.key(address.wrapping_add(len - 1));
+        self.fast.data_hit(FAST_STORES, key, address)
     }
 
-    /// The entries for a kind of access, for engines that inline the look-up.
-    pub fn array(&self, access: Access) -> &Array {
-        match access {
-            Access::Fetch => &self.fetch,
-            Access::Load => &self.load,
-            Access::Store => &self.store,
+    /// Follows the hart: the contexts, and whether loads and stores act in S-mode with `mstatus.SUM` set.
+    #[inline]
+    pub fn enter(&mut self, fetch: Context, data: Context, user_pages: bool) {
+        self.fetch_context = fetch;
+        self.data_context = data;
+        self.user_pages = user_pages;
+        if !user_pages && self.fast.lends() {
+            self.return_lent();
         }
     }
 
-    fn array_mut(&mut self, access: Access) -> &mut Array {
-        match access {
-            Access::Fetch => &mut self.fetch,
-            Access::Load => &mut self.load,
-            Access::Store => &mut self.store,
-        }
+    fn return_lent(&mut self) {
+        let entries = &self.entries;
+        self.fast.return_lent(|slot| entries[slot].is_user());
     }
 
     /// The context of a kind of access.
+    #[inline]
     pub(super) fn context(&self, access: Access) -> Context {
         if access == Access::Fetch {
             self.fetch_context
@@ -176,122 +167,143 @@ impl Tlb {
         }
     }
 
-    /// The physical page of `address`, if it is cached.
+    /// The physical page of `address`, if it is cached and the access may touch it.
+    #[inline]
     pub(super) fn look_up(&self, access: Access, address: u64) -> Option<u64> {
-        let key = self.context(access).key(address);
-        let entry = &self.array(access)[index(address)];
-        let differ = entry.key ^ key;
-        (differ == 0 || entry.global && differ & !ASID == 0).then_some(entry.page)
+        let entry = self.entries[part(access) + index(address)];
+        let mut differ = entry.key ^ self.context(access).key(address);
+        if self.user_pages && access != Access::Fetch && entry.is_user() {
+            differ ^= SUPERVISOR ^ USER;
+        }
+        (differ == 0 || entry.is_global() && differ & !SPACE == 0).then_some(entry.page & !0xfff)
     }
 
     /// Caches a translation.
     pub(super) fn insert(&mut self, access: Access, address: u64, found: Translation) {
-        if found.span > 0xfff {
-            let first = address & !found.span;
-            let last = first | found.span;
-            let (lowest, highest) = self.superpages.unwrap_or((first, last));
-            self.superpages = Some((lowest.min(first), highest.max(last)));
-        }
-        let key = self.context(access).key(address);
-        self.array_mut(access)[index(address)] = Entry {
-            fast: NO_KEY,
-            offset: NO_OFFSET,
-            key,
-            page: found.page,
-            span: found.span,
-            global: found.global,
+        self.superpages.note(address, found.level);
+        let slot = part(access) + index(address);
+        self.fast.clear(slot);
+        self.entries[slot] = Entry {
+            key: self.context(access).key_of_page(address, found.user),
+            page: found.page | u64::from(found.level) << LEVEL_SHIFT | u64::from(found.global),
         };
+        self.present.set(slot, true);
+        self.local.set(slot, !found.global);
     }
 
     /// Makes the entry that [`Tlb::look_up`] finds for `address` fast: its page is at `offset` in memory.
     pub(super) fn make_fast(&mut self, access: Access, address: u64, offset: usize) {
+        let slot = part(access) + index(address);
         let key = self.context(access).key(address);
-        let entry = &mut self.array_mut(access)[index(address)];
-        entry.fast = key;
-        entry.offset = offset;
+        let lent = key & KIND == SUPERVISOR && self.entries[slot].is_user();
+        if lent && self.fast.lends_all_it_may() {
+            self.return_lent();
+        }
+        self.fast.set(slot, key, offset, lent);
     }
 
     /// Lets no store to the page at `offset` be fast.
     pub fn slow_stores_to(&mut self, offset: usize) {
-        for entry in self.store.iter_mut().filter(|entry| entry.offset == offset) {
-            entry.fast = NO_KEY;
+        if self.fast.clear_stores_to(offset).is_ok() {
+            return;
+        }
+        let page = RAM_BASE + offset as u64;
+        for word in words(FAST_STORES..FAST_STORES + ENTRIES) {
+            for slot in self.present.in_word(word) {
+                if self.entries[slot].page & !0xfff == page {
+                    self.fast.clear(slot);
+                }
+            }
         }
     }
 
     /// Lets no store be fast.
     pub fn slow_stores(&mut self) {
-        for entry in self.store.iter_mut() {
-            entry.fast = NO_KEY;
+        for word in words(FAST_STORES..FAST_STORES + ENTRIES) {
+            for slot in self.present.in_word(word) {
+                self.fast.clear(slot);
+            }
         }
     }
 
     /// Forgets everything.
     pub fn flush(&mut self) {
-        for access in [Access::Fetch, Access::Load, Access::Store] {
-            self.array_mut(access).fill(EMPTY);
+        for word in words(0..SLOTS) {
+            for slot in self.present.in_word(word) {
+                self.forget(slot);
+            }
         }
-        self.superpages = None;
+        self.superpages = Superpages::default();
     }
 
     /// Forgets all translations for loads.
     pub fn flush_loads(&mut self) {
-        self.load.fill(EMPTY);
+        for word in words(FAST_LOADS..FAST_LOADS + ENTRIES) {
+            for slot in self.present.in_word(word) {
+                self.forget(slot);
+            }
+        }
     }
 
     /// Forgets what SFENCE.VMA with these operands orders to forget. Entries of untranslated modes and the
     /// rest of an address space number beyond 9 bits do not matter.
     pub fn fence(&mut self, address: Option<u64>, space: Option<u64>) {
-        let in_space = |entry: &Entry| match space {
-            None => true,
-            Some(space) => !entry.global && (entry.key & ASID) >> 3 == space & 0x1ff,
-        };
-        match address {
-            None if space.is_none() => self.flush(),
-            None => self.remove(in_space),
-            Some(address) => {
-                if self
-                    .superpages
-                    .is_some_and(|(first, last)| (first..=last).contains(&address))
-                {
-                    self.remove(|entry| {
-                        (entry.key ^ address) & !(entry.span | 0xfff) == 0 && in_space(entry)
-                    });
-                    return;
+        match (address, space) {
+            (None, None) => self.flush(),
+            (None, Some(_)) => {
+                for word in words(0..SLOTS) {
+                    for slot in self.local.in_word(word) {
+                        if self.entries[slot].in_space(space) {
+                            self.forget(slot);
+                        }
+                    }
                 }
-                for access in [Access::Fetch, Access::Load, Access::Store] {
-                    let entry = &mut self.array_mut(access)[index(address)];
-                    if (entry.key ^ address) & !0xfff == 0 && in_space(entry) {
-                        *entry = EMPTY;
+            }
+            (Some(address), _) => self.fence_page(address, space),
+        }
+    }
+
+    fn fence_page(&mut self, address: u64, space: Option<u64>) {
+        for part in [FAST_LOADS, FAST_STORES, FAST_FETCHES] {
+            let slot = part + index(address);
+            let entry = self.entries[slot];
+            if (entry.key ^ address) & !0xfff == 0 && entry.in_space(space) {
+                self.forget(slot);
+            }
+            let Some(fragments) = self.superpages.fragments_at(address) else {
+                continue;
+            };
+            for word in words(part + fragments.start..part + fragments.end) {
+                for slot in self.present.in_word(word) {
+                    let entry = self.entries[slot];
+                    let same_page = (entry.key ^ address) & !entry.span() == 0;
+                    if same_page && entry.in_space(space) {
+                        self.forget(slot);
                     }
                 }
             }
         }
     }
 
-    fn remove(&mut self, which: impl Fn(&Entry) -> bool) {
-        for access in [Access::Fetch, Access::Load, Access::Store] {
-            for entry in self.array_mut(access).iter_mut() {
-                if entry.key != NO_KEY && which(entry) {
-                    *entry = EMPTY;
-                }
-            }
-        }
+    #[inline]
+    fn forget(&mut self, slot: usize) {
+        self.fast.clear(slot);
+        self.entries[slot] = EMPTY;
+        self.present.set(slot, false);
+        self.local.set(slot, false);
     }
 
     /// A hash of everything that a guest could notice.
     pub(crate) fn hash(&self) -> blake3::Hash {
-        let mut bytes = Vec::with_capacity(64 * 32);
+        let mut bytes = Vec::with_capacity(64 * 24);
         let mut hasher = blake3::Hasher::new();
-        for access in [Access::Fetch, Access::Load, Access::Store] {
-            for (index, entry) in self.array(access).iter().enumerate() {
-                if entry.key != NO_KEY {
-                    for word in [index as u64, entry.key, entry.page, entry.span] {
-                        bytes.extend_from_slice(&word.to_le_bytes());
-                    }
-                    bytes.push(u8::from(entry.global));
+        for word in words(0..SLOTS) {
+            for slot in self.present.in_word(word) {
+                let entry = self.entries[slot];
+                for word in [slot as u64, entry.key, entry.page] {
+                    bytes.extend_from_slice(&word.to_le_bytes());
                 }
             }
-            hasher.update(&(bytes.len() as u64).to_le_bytes());
             hasher.update(&bytes);
             bytes.clear();
         }
@@ -299,90 +311,42 @@ impl Tlb {
     }
 }
 
-/// The key is that of the last byte, the place that of the first: if they are in different pages, the
-/// place of the one cannot hold the key of the other, and one comparison sees both misses.
-#[inline(always)]
-fn hit(array: &Array, context: Context, address: u64, len: u64) -> Option<usize> {
-    let entry = &array[index(address)];
-    let key = context.key(address.wrapping_add(len - 1));
-    (entry.fast == key).then(|| entry.offset + (address & 0xfff) as usize)
+/// Which addresses superpages may have entries for since the last flush: a fence of any other address need
+/// not search for fragments.
+#[derive(Clone, Copy, Default)]
+struct Superpages {
+    /// First and last address, for each half of the address space: programs and kernels.
+    halves: [Option<(u64, u64)>; 2],
+    /// Some are larger than level 1.
+    giants: bool,
+}
+
+impl Superpages {
+    fn note(&mut self, address: u64, level: u32) {
+        if level == 0 {
+            return;
+        }
+        let span = span(level.into());
+        let (first, last) = (address & !span, address | span);
+        let half = &mut self.halves[(address >> 63) as usize];
+        let (lowest, highest) = half.unwrap_or((first, last));
+        *half = Some((lowest.min(first), highest.max(last)));
+        self.giants |= level > 1;
+    }
+
+    /// The places in which fragments of a superpage at `address` may be.
+    fn fragments_at(&self, address: u64) -> Option<std::ops::Range<usize>> {
+        let (first, last) = self.halves[(address >> 63) as usize]?;
+        if !(first..=last).contains(&address) {
+            return None;
+        }
+        if self.giants {
+            return Some(0..ENTRIES);
+        }
+        let place = index(address & !span(1));
+        Some(place..place + 512)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tlb(space: u64) -> Tlb {
-        let mut tlb = Tlb::default();
-        enter(&mut tlb, space);
-        tlb
-    }
-
-    fn enter(tlb: &mut Tlb, space: u64) {
-        tlb.data_context = Context::new(Mode::Supervisor, 8 << 60 | space << 44, false);
-    }
-
-    fn insert(tlb: &mut Tlb, address: u64, span: u64, global: bool) {
-        let found = Translation {
-            page: 0x8000_0000,
-            span,
-            global,
-        };
-        tlb.insert(Access::Load, address, found);
-    }
-
-    fn has(tlb: &Tlb, address: u64) -> bool {
-        tlb.look_up(Access::Load, address).is_some()
-    }
-
-    #[test]
-    fn spaces_and_modes() {
-        let mut tlb = tlb(1);
-        insert(&mut tlb, 0x1000, 0xfff, false);
-        insert(&mut tlb, 0x2000, 0xfff, true);
-        assert!(has(&tlb, 0x1fff) && has(&tlb, 0x2000) && !has(&tlb, 0x3000));
-        enter(&mut tlb, 2);
-        assert!(!has(&tlb, 0x1000) && has(&tlb, 0x2000));
-        tlb.make_fast(Access::Load, 0x2000, 0);
-        assert_eq!(tlb.load_hit(0x2010, 8), Some(0x10));
-        enter(&mut tlb, 1);
-        assert_eq!(
-            tlb.load_hit(0x2010, 8),
-            None,
-            "fast entries are of one space"
-        );
-        tlb.data_context = Context::new(Mode::Supervisor, 8 << 60 | 1 << 44, true);
-        assert!(
-            !has(&tlb, 0x1000) && !has(&tlb, 0x2000),
-            "SUM is part of the tag"
-        );
-    }
-
-    #[test]
-    fn fences() {
-        let fill = || {
-            let mut tlb = tlb(1);
-            insert(&mut tlb, 0x1000, 0xfff, false);
-            insert(&mut tlb, 0x2000, 0xfff, true);
-            insert(&mut tlb, 0x4020_3000, 0x1f_ffff, false);
-            tlb
-        };
-        let left = |address, space| {
-            let mut tlb = fill();
-            tlb.fence(address, space);
-            [0x1000, 0x2000, 0x4020_3000].map(|address| has(&tlb, address))
-        };
-        assert_eq!(left(None, None), [false; 3]);
-        assert_eq!(left(None, Some(1)), [false, true, false]);
-        assert_eq!(left(None, Some(2)), [true; 3]);
-        assert_eq!(left(Some(0x1008), None), [false, true, true]);
-        assert_eq!(left(Some(0x2000), Some(1)), [true; 3]);
-        assert_eq!(left(Some(0x2000), None), [true, false, true]);
-        assert_eq!(
-            left(Some(0x403f_f000), None),
-            [true, true, false],
-            "a fragment"
-        );
-        assert_eq!(left(Some(0x4040_0000), None), [true; 3]);
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@ use super::{access_fault, page_fault};
 use crate::core::Core;
 use crate::hart::csr::status;
 use crate::hart::{Access, Cause, Mode, Trapped};
+use crate::ram::PAGE_BYTES;
 use crate::{GuestAddr, Ram};
 
 const VALID: u64 = 1;
@@ -24,25 +25,28 @@ impl Core {
     /// The physical address of `address` for an access of `len` bytes that all are in its page, checked for
     /// everything but whether something answers there. Fills the TLB.
     pub fn translate(&mut self, access: Access, address: u64, len: u64) -> Result<u64, Trapped> {
-        let page = match self.tlb.look_up(access, address) {
-            Some(page) => page,
+        let (page, cached) = match self.tlb.look_up(access, address) {
+            Some(page) => (page, true),
             None => self.walk_and_fill(access, address, len)?,
         };
-        if let Some(offset) = self.bus.ram.offset_of(GuestAddr(page), 4096)
-            && self.may_be_fast(access, address, offset)
+        // A page that is not wholly accessible is not cached, and checked with each access.
+        if cached
+            && let Some(offset) = self.bus.ram.offset_of(GuestAddr(page), PAGE_BYTES)
+            && (access != Access::Store || self.bus.ram.is_plain(offset / PAGE_BYTES))
         {
             self.tlb.make_fast(access, address, offset);
         }
         Ok(page | address & 0xfff)
     }
 
-    fn may_be_fast(&self, access: Access, address: u64, offset: usize) -> bool {
-        let plain = access != Access::Store || self.bus.ram.is_plain(offset / 4096);
-        // A page that is not wholly accessible is not cached, and checked with each access.
-        plain && self.tlb.look_up(access, address).is_some()
-    }
-
-    fn walk_and_fill(&mut self, access: Access, address: u64, len: u64) -> Result<u64, Trapped> {
+    /// The physical page, and whether it was cached.
+    #[inline(never)]
+    fn walk_and_fill(
+        &mut self,
+        access: Access,
+        address: u64,
+        len: u64,
+    ) -> Result<(u64, bool), Trapped> {
         let context = self.tlb.context(access);
         let found = if context.is_paged() {
             self.walk(access, address)
@@ -50,18 +54,20 @@ impl Core {
         } else {
             Translation {
                 page: address & !0xfff,
-                span: 0xfff,
+                level: 0,
                 global: false,
+                user: false,
             }
         };
         let physical = found.page | address & 0xfff;
         if !self.hart.pmp.allows(context.mode(), access, physical, len) {
             return Err(self.hart.raise(access_fault(access), address));
         }
-        if self.hart.pmp.is_uniform(found.page) {
+        let uniform = self.hart.pmp.is_uniform(found.page);
+        if uniform {
             self.tlb.insert(access, address, found);
         }
-        Ok(found.page)
+        Ok((found.page, uniform))
     }
 
     fn walk(&mut self, access: Access, address: u64) -> Result<Translation, Cause> {
@@ -102,8 +108,9 @@ impl Core {
             }
             return Ok(Translation {
                 page: (target | address & span) & !0xfff,
-                span,
+                level,
                 global,
+                user: entry & USER != 0,
             });
         }
         Err(page_fault)
@@ -118,7 +125,7 @@ impl Core {
         let mode_may = match context.mode() {
             Mode::User => user_page,
             _ if access == Access::Fetch => !user_page,
-            _ => !user_page || context.may_touch_user(),
+            _ => !user_page || self.hart.may_touch_user(),
         };
         let executable_is_readable = self.hart.csr.mstatus & status::MXR != 0;
         mode_may
