@@ -1,0 +1,143 @@
+//! Memory for translated code, and for finding it. The only memory that is ever executable is here: it is mapped
+//! twice, once to be written and once to be executed, and no mapping is both.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::ptr::{self, NonNull};
+
+use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
+
+/// A mapping of our own, unmapped when dropped.
+struct Mapping {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+impl Mapping {
+    fn new(start: *mut core::ffi::c_void, len: usize) -> Mapping {
+        Mapping {
+            start: NonNull::new(start.cast()).expect("no mapping starts at 0"),
+            len,
+        }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the mapping was made with this length by the constructor of its owner, who is being dropped, so
+        // that nobody can use it any more. Failing to unmap only leaks it.
+        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
+    }
+}
+
+/// Memory for code, addressed by offset.
+pub(crate) struct Arena {
+    writable: Mapping,
+    executable: Mapping,
+}
+
+// SAFETY: the mappings belong to this value alone; nothing about them is bound to a thread.
+unsafe impl Send for Arena {}
+
+impl Arena {
+    /// An arena of `len` bytes, a multiple of the host's page size. Memory is taken as it is written.
+    pub(crate) fn new(len: usize) -> io::Result<Arena> {
+        let file = memfd_create("futago-code", MemfdFlags::CLOEXEC)?;
+        ftruncate(&file, len as u64)?;
+        let map = |protection| {
+            // SAFETY: a new mapping at an address that the kernel chooses, of a file that nobody else has.
+            unsafe { mmap(ptr::null_mut(), len, protection, MapFlags::SHARED, &file, 0) }
+                .map(|start| Mapping::new(start, len))
+        };
+        Ok(Arena {
+            writable: map(ProtFlags::READ | ProtFlags::WRITE)?,
+            executable: map(ProtFlags::READ | ProtFlags::EXEC)?,
+        })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.writable.len
+    }
+
+    /// The address at which the code at offset 0 is executed.
+    pub(crate) fn address(&self) -> usize {
+        self.executable.start.as_ptr() as usize
+    }
+
+    /// Puts code at an offset.
+    ///
+    /// # Panics
+    /// If it does not fit there.
+    pub(crate) fn write(&mut self, offset: u32, code: &[u8]) {
+        let end = offset as usize + code.len();
+        assert!(end <= self.len(), "code lies within the arena");
+        // SAFETY: the destination is within the mapping, which is writable and not referred to by any
+        // reference; the source is not in it, since the arena lends no slices.
+        unsafe {
+            let to = self.writable.start.as_ptr().add(offset as usize);
+            ptr::copy_nonoverlapping(code.as_ptr(), to, code.len());
+        }
+    }
+}
+
+/// For each half-word of guest memory, the arena offset of the code that was translated from there on, or 0.
+pub(crate) struct Entries {
+    table: Mapping,
+    len: usize,
+}
+
+// SAFETY: as for `Arena`.
+unsafe impl Send for Entries {}
+
+impl Entries {
+    /// A table for `memory_bytes` of guest memory. It takes memory only where it is written.
+    pub(crate) fn new(memory_bytes: u64) -> io::Result<Entries> {
+        let len = usize::try_from(memory_bytes / 2).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        let bytes = len * size_of::<u32>();
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+        // SAFETY: a new anonymous mapping at an address that the kernel chooses.
+        let start = unsafe {
+            mmap_anonymous(
+                ptr::null_mut(),
+                bytes,
+                ProtFlags::READ | ProtFlags::WRITE,
+                flags,
+            )
+        }?;
+        Ok(Entries {
+            table: Mapping::new(start, bytes),
+            len,
+        })
+    }
+
+    pub(crate) fn address(&self) -> usize {
+        self.table.start.as_ptr() as usize
+    }
+
+    fn place(&self, offset: usize) -> *mut u32 {
+        let index = offset / 2;
+        assert!(index < self.len, "code is in guest memory");
+        // SAFETY: the index was compared with the number of elements of the mapping.
+        unsafe { self.table.start.as_ptr().cast::<u32>().add(index) }
+    }
+
+    /// The code for the instruction at an offset in guest memory; 0 if there is none.
+    pub(crate) fn get(&self, offset: usize) -> u32 {
+        // SAFETY: `place` points into the mapping, which is readable and zero at first.
+        unsafe { self.place(offset).read() }
+    }
+
+    pub(crate) fn set(&mut self, offset: usize, code: u32) {
+        // SAFETY: `place` points into the mapping, which is writable.
+        unsafe { self.place(offset).write(code) }
+    }
+
+    /// Forgets the code for `bytes` of guest memory from `offset` on, all of which are in guest memory.
+    pub(crate) fn clear(&mut self, offset: usize, bytes: usize) {
+        let first = self.place(offset);
+        self.place(offset + bytes - 2);
+        // SAFETY: the first and the last element were both found to be in the mapping.
+        unsafe { first.write_bytes(0, bytes / 2) }
+    }
+}

@@ -1,0 +1,121 @@
+//! Code that is seldom executed, kept behind the rest: what jumps there from the straight path.
+
+use super::asm::{Alu, B64, R15, RAX, RCX, RDX, Reg, Site};
+use super::emit::{Emitter, Leaf};
+use super::helpers::Record;
+
+pub(super) enum Cold {
+    /// Too few positions are left for the block at `offset`.
+    Tail {
+        site: Site,
+        positions: u8,
+        offset: u16,
+    },
+    /// A load that is not fast.
+    Load {
+        site: Site,
+        back: u32,
+        address: Reg,
+        dst: Reg,
+        record: Record,
+    },
+    /// A store that is not fast.
+    Store {
+        site: Site,
+        back: u32,
+        address: Reg,
+        value: Leaf,
+        record: Record,
+    },
+    /// A conditional jump to another page.
+    Cross { site: Site, target: i64 },
+    /// A record that code refers to.
+    Record { site: Site, record: Record },
+}
+
+impl Emitter<'_> {
+    /// Emits all that was put off.
+    pub(super) fn emit_cold(&mut self) {
+        for cold in std::mem::take(&mut self.cold) {
+            match cold {
+                Cold::Tail {
+                    site,
+                    positions,
+                    offset,
+                } => {
+                    self.asm.land(site);
+                    self.asm.alu_imm(Alu::Add, B64, R15, positions.into());
+                    self.asm.mov_imm(RAX, offset.into());
+                    self.asm.jump_to(self.thunks.tail);
+                }
+                Cold::Load {
+                    site,
+                    back,
+                    address,
+                    dst,
+                    record,
+                } => {
+                    self.asm.land(site);
+                    self.move_to(RAX, address);
+                    let site = self.asm.lea_site(RCX);
+                    self.asm.call_to(self.thunks.load);
+                    self.move_to(dst, RAX);
+                    self.asm.jump_to(back);
+                    self.place(site, record);
+                }
+                Cold::Store {
+                    site,
+                    back,
+                    address,
+                    value,
+                    record,
+                } => {
+                    self.asm.land(site);
+                    self.fetch(RDX, value);
+                    self.move_to(RAX, address);
+                    let site = self.asm.lea_site(RCX);
+                    self.asm.call_to(self.thunks.store);
+                    self.asm.jump_to(back);
+                    self.place(site, record);
+                }
+                Cold::Cross { site, target } => {
+                    self.asm.land(site);
+                    self.cross(target);
+                }
+                Cold::Record { site, record } => self.place(site, record),
+            }
+        }
+    }
+
+    /// Code for jumps within the page whose targets have none yet: they are completed when first taken.
+    /// `entry` tells the code of an offset in the page, or 0.
+    pub(super) fn emit_links(&mut self, entry: impl Fn(u16) -> u32) {
+        for link in std::mem::take(&mut self.links) {
+            let code = entry(link.target);
+            if code != 0 {
+                self.asm.direct(link.site, code);
+                continue;
+            }
+            self.asm.land(link.site);
+            self.asm.mov_imm(RAX, link.target.into());
+            self.asm.mov_imm(RCX, link.site.0.into());
+            self.asm.jump_to(self.thunks.link);
+        }
+    }
+
+    fn move_to(&mut self, dst: Reg, src: Reg) {
+        if dst != src {
+            self.asm.mov(B64, dst, src);
+        }
+    }
+
+    /// Puts a record here, which the address at `site` is to be that of.
+    fn place(&mut self, site: Site, record: Record) {
+        while !(self.asm.here() as usize).is_multiple_of(align_of::<Record>()) {
+            self.asm.byte(0xcc);
+        }
+        self.asm.land(site);
+        self.records.push((self.asm.here(), record));
+        self.asm.bytes(&[0; size_of::<Record>()]);
+    }
+}

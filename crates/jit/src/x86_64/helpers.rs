@@ -1,0 +1,181 @@
+//! What translated code calls for everything that is off the straight path. Helpers see the hart whole, execute one
+//! instruction as the interpreter does, and say how to go on.
+#![allow(unsafe_code)]
+
+use isa::{Insn, Op};
+use machine::engine::execute_one;
+use machine::hart::Trapped;
+use machine::{Core, Position, Width};
+
+use super::thunks::verdict;
+
+/// An instruction, for the helper that executes or completes it. It lies in the arena, beside the code.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(crate) struct Record {
+    pub(super) insn: Insn,
+    /// The offset in memory of its page.
+    pub(super) page: u64,
+    /// Its offset in the page.
+    pub(super) offset: u16,
+    /// Positions of its block that were paid for in advance: from this instruction on.
+    pub(super) ahead: u8,
+    /// It never goes on behind itself.
+    pub(super) ends: bool,
+}
+
+/// In RAX and RDX.
+#[repr(C)]
+pub(super) struct Reply {
+    value: u64,
+    verdict: u64,
+}
+
+/// The state in which translated code left the hart.
+struct Paused<'a> {
+    core: &'a mut Core,
+    page: u64,
+    limit: Position,
+}
+
+impl<'a> Paused<'a> {
+    /// Makes the hart one that is about to execute the instruction.
+    fn new(core: &'a mut Core, record: &Record, left: u64) -> Paused<'a> {
+        let hart = &mut core.hart;
+        let (page, limit) = (hart.pc, hart.position);
+        hart.pc = page.wrapping_add(record.offset.into());
+        hart.position = Position(limit.0 - left - u64::from(record.ahead));
+        Paused { core, page, limit }
+    }
+
+    /// Back to translated code, behind the instruction.
+    fn go_on(self, value: u64) -> Reply {
+        self.core.hart.pc = self.page;
+        self.core.hart.position = self.limit;
+        Reply {
+            value,
+            verdict: verdict::CONTINUE,
+        }
+    }
+
+    /// To wherever the hart is now.
+    fn resume(self) -> Reply {
+        let left = self.limit.0.saturating_sub(self.core.hart.position.0);
+        if self.core.attention || left == 0 {
+            return Reply {
+                value: 0,
+                verdict: verdict::LEAVE,
+            };
+        }
+        self.core.hart.position = self.limit;
+        Reply {
+            value: left,
+            verdict: verdict::RESUME,
+        }
+    }
+
+    fn trap(self, record: &Record) -> Reply {
+        self.core.take_exception(record.insn.bits);
+        self.resume()
+    }
+
+    /// Counts the instruction, which is done with.
+    fn step(self, record: &Record) -> Reply {
+        let hart = &mut self.core.hart;
+        hart.pc = hart.pc.wrapping_add(record.insn.length.into());
+        hart.position.0 += 1;
+        self.resume()
+    }
+}
+
+/// A load that no fast translation has: gives the value as the instruction extends it.
+extern "sysv64" fn load(core: *mut Core, address: u64, record: *const Record, left: u64) -> Reply {
+    // SAFETY: the engine lends the core to translated code for the run, which passes it on and touches nothing until
+    // this returns; the record was written beside the code by the translator, and stays as long as that.
+    let (core, record) = unsafe { (&mut *core, &*record) };
+    let paused = Paused::new(core, record, left);
+    let (width, signed) = shape(record.insn.op);
+    match paused.core.load(address, width) {
+        Err(Trapped) => paused.trap(record),
+        Ok(value) => {
+            let value = if signed {
+                width.sign_extend(value)
+            } else {
+                value
+            };
+            if !paused.core.attention {
+                return paused.go_on(value);
+            }
+            let hart = &mut paused.core.hart;
+            match record.insn.op {
+                Op::Flw => hart.f[usize::from(record.insn.rd)] = isa::box_single(value as u32),
+                Op::Fld => hart.f[usize::from(record.insn.rd)] = value,
+                _ => hart.x[usize::from(record.insn.rd)] = value,
+            }
+            paused.step(record)
+        }
+    }
+}
+
+/// A store that no fast translation has.
+extern "sysv64" fn store(
+    core: *mut Core,
+    address: u64,
+    record: *const Record,
+    left: u64,
+    value: u64,
+) -> Reply {
+    // SAFETY: as in `load`.
+    let (core, record) = unsafe { (&mut *core, &*record) };
+    let paused = Paused::new(core, record, left);
+    let (width, _) = shape(record.insn.op);
+    match paused.core.store(address, width, value) {
+        Err(Trapped) => paused.trap(record),
+        Ok(()) if paused.core.attention => paused.step(record),
+        Ok(()) => paused.go_on(0),
+    }
+}
+
+/// Any instruction.
+extern "sysv64" fn execute(core: *mut Core, _: u64, record: *const Record, left: u64) -> Reply {
+    // SAFETY: as in `load`.
+    let (core, record) = unsafe { (&mut *core, &*record) };
+    let paused = Paused::new(core, record, left);
+    let core = &mut *paused.core;
+    let behind = core.hart.pc.wrapping_add(record.insn.length.into());
+    execute_one(core, &record.insn);
+    let goes_on = !record.ends
+        && !core.attention
+        && core.hart.pc == behind
+        && core.tlb.fetch_hit(paused.page) == Some(record.page as usize);
+    if goes_on {
+        paused.go_on(0)
+    } else {
+        paused.resume()
+    }
+}
+
+/// Width and signedness of a load or store.
+fn shape(op: Op) -> (Width, bool) {
+    match op {
+        Op::Lb => (Width::Byte, true),
+        Op::Lh => (Width::Half, true),
+        Op::Lw => (Width::Word, true),
+        Op::Lbu | Op::Sb => (Width::Byte, false),
+        Op::Lhu | Op::Sh => (Width::Half, false),
+        Op::Lwu | Op::Sw | Op::Flw | Op::Fsw => (Width::Word, false),
+        _ => (Width::Double, false),
+    }
+}
+
+pub(super) fn address_of_load() -> usize {
+    load as *const () as usize
+}
+
+pub(super) fn address_of_store() -> usize {
+    store as *const () as usize
+}
+
+pub(super) fn address_of_execute() -> usize {
+    execute as *const () as usize
+}

@@ -1,0 +1,45 @@
+//! Where translated code finds the state of the machine: RBP is in the middle of the integer registers, R14 at the
+//! start of the fast translations.
+
+use std::mem::offset_of;
+
+use machine::Core;
+use machine::mmu::{ENTRIES, FETCHES, Fast, LOADS, STORES};
+
+use super::asm::{Mem, RBP, at};
+
+/// What RBP points to, from the start of the core: a displacement of one byte reaches all registers.
+pub(super) const ORIGIN: usize = offset_of!(Core, hart.x) + 128;
+
+/// The integer registers, from the start of the core; the float registers.
+pub(super) const X: i32 = offset_of!(Core, hart.x) as i32;
+pub(super) const F: i32 = offset_of!(Core, hart.f) as i32;
+
+/// A field of the core.
+pub(super) const fn field(offset: i32) -> Mem {
+    at(RBP, offset - ORIGIN as i32)
+}
+
+/// The core itself.
+pub(super) const CORE: Mem = field(0);
+/// In translated code: the virtual address of the present page of code.
+pub(super) const PC: Mem = field(offset_of!(Core, hart.pc) as i32);
+/// In translated code: the position that must not be passed. R15 says how many are left.
+pub(super) const POSITION: Mem = field(offset_of!(Core, hart.position) as i32);
+pub(super) const FETCH_CONTEXT: Mem = field(offset_of!(Core, tlb.fetch_context) as i32);
+pub(super) const DATA_CONTEXT: Mem = field(offset_of!(Core, tlb.data_context) as i32);
+
+const ENTRY: usize = size_of::<Fast>();
+const TAG: usize = offset_of!(Fast, tag);
+const ADDEND: usize = offset_of!(Fast, addend);
+
+/// An address shifted right by this, and masked, is the distance of its entry from the start of its part.
+pub(super) const INDEX_SHIFT: u8 = 12 - ENTRY.trailing_zeros() as u8;
+pub(super) const INDEX_MASK: i32 = ((ENTRIES - 1) * ENTRY) as i32;
+pub(super) const LOAD_TAG: i32 = (LOADS * ENTRY + TAG) as i32;
+pub(super) const LOAD_ADDEND: i32 = (LOADS * ENTRY + ADDEND) as i32;
+pub(super) const STORE_TAG: i32 = (STORES * ENTRY + TAG) as i32;
+pub(super) const STORE_ADDEND: i32 = (STORES * ENTRY + ADDEND) as i32;
+pub(super) const FETCH_TAG: i32 = (FETCHES * ENTRY + TAG) as i32;
+pub(super) const FETCH_ADDEND: i32 = (FETCHES * ENTRY + ADDEND) as i32;
+const _: () = assert!(ENTRY.is_power_of_two() && ENTRIES.is_power_of_two() && ENTRIES * 4096 <= 1 << 32);

@@ -1,0 +1,31 @@
+//! The x86-64 host. Another host is another module with the same four names: `Code`, `Exit`, `Reason` and `Thunks`.
+
+mod asm;
+mod cold;
+mod emit;
+mod helpers;
+mod integer;
+mod layout;
+mod map;
+mod memory;
+mod run;
+mod thunks;
+mod translate;
+
+pub(crate) use run::{Exit, Reason, enter};
+pub(crate) use thunks::Thunks;
+pub(crate) use translate::{BYTES_MAX, Translation, link, translate};
+
+/// Why translated code was left: in RAX.
+mod reason {
+    /// A helper asked for it, or the hart was left where it is.
+    pub(super) const LEFT: u64 = 0;
+    /// There is no code for the address, or its page is not in the fast translations.
+    pub(super) const LOOK_UP: u64 = 1;
+    /// Too few positions are left for the next block.
+    pub(super) const TAIL: u64 = 2;
+    /// The next instruction is the interpreter's.
+    pub(super) const STEP: u64 = 3;
+    /// As `LOOK_UP`, and a jump in the same page wants to be directed there.
+    pub(super) const LINK: u64 = 4;
+}

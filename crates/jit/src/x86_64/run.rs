@@ -1,0 +1,74 @@
+//! The way into translated code and back.
+#![allow(unsafe_code)]
+
+use std::mem;
+
+use machine::{Core, Position};
+
+use super::thunks::Thunks;
+use super::{layout, reason};
+use crate::arena::{Arena, Entries};
+
+/// Why translated code was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// The hart is where it should go on, if it should.
+    LookUp,
+    /// Too few positions are left for the next block.
+    Tail,
+    /// The next instruction is to be interpreted.
+    Step,
+    /// As `LookUp`, and the jump at this arena offset, in the same page, wants to be directed there.
+    Link(u32),
+}
+
+#[repr(C)]
+pub(crate) struct Exit {
+    reason: u64,
+    link: u64,
+}
+
+impl Exit {
+    fn reason(&self) -> Reason {
+        match self.reason {
+            reason::TAIL => Reason::Tail,
+            reason::STEP => Reason::Step,
+            reason::LINK => Reason::Link(self.link as u32),
+            _ => Reason::LookUp,
+        }
+    }
+}
+
+type Enter =
+    extern "sysv64" fn(*mut u8, *const machine::mmu::Fast, u64, usize, usize, usize) -> Exit;
+
+/// Executes from the hart's address on, for which `code` was translated, up to `limit`.
+pub(crate) fn enter(
+    arena: &Arena,
+    entries: &Entries,
+    thunks: &Thunks,
+    core: &mut Core,
+    code: u32,
+    limit: Position,
+) -> Reason {
+    let left = limit.0 - core.hart.position.0;
+    core.hart.position = limit;
+    core.hart.pc &= !0xfff;
+    let fast = core.tlb.fast_ptr();
+    let start = arena.address();
+    // SAFETY: the thunk was made by `Thunks::make` for this signature and lies in the executable mapping, which
+    // outlives the call.
+    let enter: Enter = unsafe { mem::transmute(start + thunks.enter as usize) };
+    let core: *mut Core = core;
+    // In bounds: the origin is in the register file.
+    let state = core.cast::<u8>().wrapping_add(layout::ORIGIN);
+    enter(
+        state,
+        fast,
+        left,
+        start + code as usize,
+        entries.address(),
+        start,
+    )
+    .reason()
+}

@@ -1,0 +1,194 @@
+//! What all translated code shares: the way in, the ways out, and the ways to the helpers. Made once, at the start of
+//! the arena.
+
+use super::asm::{
+    Alu, Asm, B32, B64, Cond, R8, R9, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP, Reg, Shift,
+    at, indexed,
+};
+use super::layout::{self, FETCH_ADDEND, FETCH_TAG};
+use super::map::Map;
+use super::{helpers, reason};
+
+/// Stack slots of translated code, from RSP on.
+pub(super) mod slot {
+    /// Address of the table of entries.
+    pub(in super::super) const ENTRIES: i32 = 0;
+    /// Address of the arena as it is executed.
+    pub(in super::super) const CODE: i32 = 8;
+    /// Bytes in all. With the six saved registers and the return address, RSP stays a multiple of 16.
+    pub(in super::super) const BYTES: i32 = 40;
+}
+
+/// What a helper wants to happen next: in EDX when it returns.
+pub(super) mod verdict {
+    /// Go on behind the instruction. RAX is its result, if it has one.
+    pub(in super::super) const CONTINUE: u64 = 0;
+    /// Go on at the address in the hart. RAX says how many positions are left.
+    pub(in super::super) const RESUME: u64 = 1;
+    /// Leave: the hart is as it should be.
+    pub(in super::super) const LEAVE: u64 = 2;
+}
+
+/// Arena offsets.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Thunks {
+    pub(crate) enter: u32,
+    /// The address in the hart is where to go on, but there is no code for it. Its page was not looked up.
+    pub(super) miss: u32,
+    /// To be left at the offset in EAX, before its instruction: too few positions are left.
+    pub(super) tail: u32,
+    /// To be left at the offset in EAX: the next instruction is the interpreter's.
+    pub(super) step: u32,
+    /// To be left at the offset in EAX, for which there is no code. ECX is the jump that leads there.
+    pub(super) link: u32,
+    pub(super) load: u32,
+    pub(super) store: u32,
+    pub(super) execute: u32,
+}
+
+const SAVED: [Reg; 6] = [RBX, RBP, R12, R13, R14, R15];
+
+impl Thunks {
+    /// Makes them at offset 0, where an empty entry leads.
+    pub(crate) fn make() -> (Thunks, Vec<u8>) {
+        let mut asm = Asm::new(0, Vec::new());
+        let mut thunks = Thunks::default();
+        let map = Map::default();
+
+        let empty = asm.jump();
+
+        let leave = asm.here();
+        // What a link is about.
+        asm.mov(B64, RDX, RCX);
+        asm.alu_imm(Alu::Add, B64, RSP, slot::BYTES);
+        for reg in SAVED.into_iter().rev() {
+            asm.pop(reg);
+        }
+        asm.ret();
+
+        // An empty entry: RDX is the offset in memory of the instruction.
+        asm.land(empty);
+        asm.mov(B32, RAX, RDX);
+        thunks.miss = asm.here();
+        asm.alu_imm(Alu::And, B32, RAX, 0xfff);
+        for (place, why) in [
+            (None, reason::LOOK_UP),
+            (Some(&mut thunks.tail), reason::TAIL),
+            (Some(&mut thunks.step), reason::STEP),
+            (Some(&mut thunks.link), reason::LINK),
+        ] {
+            if let Some(place) = place {
+                *place = asm.here();
+            }
+            asm.alu_to(Alu::Add, B64, layout::PC, RAX);
+            map.save(&mut asm);
+            asm.mov(B64, RAX, layout::POSITION);
+            asm.alu(Alu::Sub, B64, RAX, R15);
+            asm.store(layout::POSITION, RAX);
+            asm.mov_imm(RAX, why);
+            asm.jump_to(leave);
+        }
+
+        let resume = asm.here();
+        asm.mov(B64, R15, RAX);
+        map.reload(&mut asm);
+        asm.mov(B64, RAX, layout::PC);
+        indirect_jump(&mut asm, thunks.miss);
+
+        thunks.load = asm.here();
+        map.save(&mut asm);
+        asm.mov(B64, RDX, RCX);
+        asm.mov(B64, RSI, RAX);
+        call(&mut asm, &map, helpers::address_of_load(), resume, leave);
+
+        thunks.store = asm.here();
+        map.save(&mut asm);
+        asm.mov(B64, R8, RDX);
+        asm.mov(B64, RDX, RCX);
+        asm.mov(B64, RSI, RAX);
+        call(&mut asm, &map, helpers::address_of_store(), resume, leave);
+
+        thunks.execute = asm.here();
+        map.save(&mut asm);
+        asm.mov(B64, RDX, RCX);
+        call(&mut asm, &map, helpers::address_of_execute(), resume, leave);
+
+        thunks.enter = asm.here();
+        for reg in SAVED {
+            asm.push(reg);
+        }
+        asm.alu_imm(Alu::Sub, B64, RSP, slot::BYTES);
+        asm.mov(B64, RBP, RDI);
+        asm.mov(B64, R14, RSI);
+        asm.mov(B64, R15, RDX);
+        asm.mov(B64, RAX, RCX);
+        asm.store(at(RSP, slot::ENTRIES), R8);
+        asm.store(at(RSP, slot::CODE), R9);
+        map.reload(&mut asm);
+        asm.jump_reg(RAX);
+
+        (thunks, asm.into_bytes())
+    }
+}
+
+/// Calls a helper with the core, two arguments of its own in RSI and RDX, and the positions left. Registers
+/// are in the hart meanwhile.
+fn call(asm: &mut Asm, map: &Map, helper: usize, resume: u32, leave: u32) {
+    asm.lea(B64, RDI, layout::CORE);
+    asm.mov(B64, RCX, R15);
+    asm.alu_imm(Alu::Sub, B64, RSP, 8);
+    asm.mov_imm(RAX, helper as u64);
+    asm.call_reg(RAX);
+    asm.alu_imm(Alu::Add, B64, RSP, 8);
+    asm.test(B32, RDX, RDX);
+    let other = asm.jump_if(Cond::NotEqual);
+    map.reload(asm);
+    asm.ret();
+    asm.land(other);
+    asm.alu_imm(Alu::Add, B64, RSP, 8);
+    asm.alu_imm(Alu::Cmp, B32, RDX, verdict::RESUME as i32);
+    asm.jump_if_to(Cond::Equal, resume);
+    asm.mov_imm(RAX, reason::LEFT);
+    asm.jump_to(leave);
+}
+
+/// Goes on at the virtual address in RAX, wherever that is.
+pub(super) fn indirect_jump(asm: &mut Asm, miss: u32) {
+    look_up(asm, miss);
+    asm.alu_imm(Alu::And, B32, RAX, 0xfff);
+    asm.mov(B64, RDX, indexed(R14, RCX, 0, FETCH_ADDEND));
+    asm.alu(Alu::Add, B64, RDX, RAX);
+    enter_code(asm);
+}
+
+/// Goes on at an offset in the page whose virtual address is in RAX.
+pub(super) fn jump_across(asm: &mut Asm, offset: u16, miss: u32) {
+    asm.alu_imm(Alu::Or, B64, RAX, offset.into());
+    look_up(asm, miss);
+    asm.mov(B64, RDX, indexed(R14, RCX, 0, FETCH_ADDEND));
+    if offset != 0 {
+        asm.alu_imm(Alu::Add, B64, RDX, offset.into());
+    }
+    enter_code(asm);
+}
+
+/// Makes the page of the virtual address in RAX the present one, and its index that in RCX.
+fn look_up(asm: &mut Asm, miss: u32) {
+    asm.mov(B32, RCX, RAX);
+    asm.shift_imm(Shift::Right, B32, RCX, layout::INDEX_SHIFT);
+    asm.alu_imm(Alu::And, B32, RCX, layout::INDEX_MASK);
+    asm.mov(B64, RDX, RAX);
+    asm.alu_imm(Alu::And, B64, RDX, -4096);
+    asm.store(layout::PC, RDX);
+    asm.alu(Alu::Or, B64, RDX, layout::FETCH_CONTEXT);
+    asm.alu(Alu::Cmp, B64, RDX, indexed(R14, RCX, 0, FETCH_TAG));
+    asm.jump_if_to(Cond::NotEqual, miss);
+}
+
+/// Goes on at the offset in memory in RDX, in the hart's page.
+fn enter_code(asm: &mut Asm) {
+    asm.mov(B64, RCX, at(RSP, slot::ENTRIES));
+    asm.mov(B32, RAX, indexed(RCX, RDX, 1, 0));
+    asm.alu(Alu::Add, B64, RAX, at(RSP, slot::CODE));
+    asm.jump_reg(RAX);
+}

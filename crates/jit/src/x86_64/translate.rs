@@ -1,0 +1,154 @@
+//! Translation of a trace: blocks that follow each other in a page, from a first instruction on.
+
+use isa::{Insn, Op, decode};
+use machine::{Core, Ram};
+
+use super::asm::{Asm, Site, displacement};
+use super::emit::Emitter;
+use super::helpers::Record;
+use super::thunks::Thunks;
+use crate::arena::{Arena, Entries};
+
+const PAGE: usize = machine::ram::PAGE_BYTES;
+/// Longest block, in instructions.
+const BLOCK_MAX: usize = 64;
+/// Instructions after which no new block is begun.
+const TRACE_MAX: usize = 192;
+/// No translation is longer: an instruction takes some 200 bytes at most.
+pub(crate) const BYTES_MAX: usize = 256 * (TRACE_MAX + BLOCK_MAX);
+
+/// Code for the arena.
+pub(crate) struct Translation {
+    start: u32,
+    code: Vec<u8>,
+    records: Vec<(u32, Record)>,
+}
+
+impl Translation {
+    pub(crate) fn len(&self) -> usize {
+        self.code.len()
+    }
+
+    pub(crate) fn place(&self, arena: &mut Arena) {
+        arena.write(self.start, &self.code);
+        for (offset, record) in &self.records {
+            arena.put(*offset, *record);
+        }
+    }
+}
+
+/// Directs a jump in the arena to the code at another offset.
+pub(crate) fn link(arena: &mut Arena, site: u32, code: u32) {
+    arena.write(site, &displacement(Site(site), code));
+}
+
+/// Translates what is at `offset` in memory, and what follows it, to code for the arena from `start` on.
+pub(crate) fn translate(
+    core: &mut Core,
+    entries: &mut Entries,
+    thunks: &Thunks,
+    offset: usize,
+    start: u32,
+    buffer: Vec<u8>,
+) -> Translation {
+    let page = offset / PAGE * PAGE;
+    let mut emitter = Emitter::new(Asm::new(start, buffer), thunks, page as u64);
+    let mut block = Vec::with_capacity(BLOCK_MAX);
+    let mut made = 0;
+    let mut at = offset % PAGE;
+    loop {
+        let end = decode_block(&core.bus.ram, page, at, &mut block);
+        entries.set(page + at, emitter.asm.here());
+        if block.is_empty() {
+            // It straddles the end of the page.
+            emitter.leave_to_interpreter(at as u16);
+            break;
+        }
+        if core.bus.ram.note_code(page + at, end - at) {
+            core.tlb.slow_stores_to(page);
+        }
+        emit_block(&mut emitter, at, &block);
+        made += block.len();
+        let last = block[block.len() - 1];
+        let falls_through = !ends(last.op);
+        // Behind a call, the return is likely to come.
+        let returns = matches!(last.op, Op::Jal | Op::Jalr) && !last.discards_result();
+        if end == PAGE {
+            if falls_through {
+                emitter.jump_to_offset(PAGE as i64);
+            }
+            break;
+        }
+        let known = entries.get(page + end) != 0;
+        if falls_through && (known || made >= TRACE_MAX) {
+            emitter.jump_to_offset(end as i64);
+        }
+        if known || made >= TRACE_MAX || !(falls_through || returns) {
+            break;
+        }
+        at = end;
+    }
+    emitter.emit_cold();
+    emitter.emit_links(|target| entries.get(page + usize::from(target)));
+    Translation {
+        start,
+        records: std::mem::take(&mut emitter.records),
+        code: emitter.asm.into_bytes(),
+    }
+}
+
+/// Whether the next instruction is never the one behind it, but by a jump there.
+fn ends(op: Op) -> bool {
+    matches!(
+        op,
+        Op::Jal | Op::Jalr | Op::Ecall | Op::Ebreak | Op::Sret | Op::Mret | Op::Wfi | Op::Illegal
+    )
+}
+
+/// Whether a block ends behind it.
+fn ends_block(op: Op) -> bool {
+    ends(op) || matches!(op, Op::Beq | Op::Bne | Op::Blt | Op::Bge | Op::Bltu | Op::Bgeu)
+}
+
+/// Decodes a block that starts at `at` in a page; returns where it ends. It is empty if its first instruction
+/// straddles the end of the page.
+fn decode_block(ram: &Ram, page: usize, at: usize, block: &mut Vec<Insn>) -> usize {
+    block.clear();
+    let mut at = at;
+    while block.len() < BLOCK_MAX && at < PAGE {
+        let Some(insn) = decode_at(ram, page + at, page + PAGE) else {
+            break;
+        };
+        block.push(insn);
+        at += usize::from(insn.length);
+        if ends_block(insn.op) {
+            break;
+        }
+    }
+    at
+}
+
+/// The instruction at `at`, unless it goes beyond `end`.
+fn decode_at(ram: &Ram, at: usize, end: usize) -> Option<Insn> {
+    let low = u16::from_le_bytes(ram.load(at)?);
+    if Insn::length_of(low) == 2 {
+        return Some(decode(low.into()).with_sink());
+    }
+    if at + 4 > end {
+        return None;
+    }
+    Some(decode(u32::from_le_bytes(ram.load(at)?)).with_sink())
+}
+
+fn emit_block(emitter: &mut Emitter<'_>, at: usize, block: &[Insn]) {
+    emitter.begin_block();
+    let mut offset = at as u16;
+    emitter.pay(block.len() as u8, offset);
+    for (index, insn) in block.iter().enumerate() {
+        emitter.insn = *insn;
+        emitter.offset = offset;
+        emitter.ahead = (block.len() - index) as u8;
+        emitter.instruction();
+        offset += u16::from(insn.length);
+    }
+}
