@@ -81,6 +81,20 @@ impl Arena {
     }
 }
 
+impl Arena {
+    /// Puts a value at an offset, aligned for it: code may refer to it.
+    pub(crate) fn put<T: Copy>(&mut self, offset: u32, value: T) {
+        let end = offset as usize + size_of::<T>();
+        let aligned = (offset as usize).is_multiple_of(align_of::<T>());
+        assert!(end <= self.len() && aligned, "values lie within the arena");
+        // SAFETY: as in `write`; mappings start at a page of the host, which is aligned for any value.
+        unsafe {
+            let to = self.writable.start.as_ptr().add(offset as usize);
+            to.cast::<T>().write(value);
+        }
+    }
+}
+
 /// For each half-word of guest memory, the arena offset of the code that was translated from there on, or 0.
 pub(crate) struct Entries {
     table: Mapping,
@@ -113,6 +127,11 @@ impl Entries {
 
     pub(crate) fn address(&self) -> usize {
         self.table.start.as_ptr() as usize
+    }
+
+    /// Bytes of guest memory that the table is for.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.len as u64 * 2
     }
 
     fn place(&self, offset: usize) -> *mut u32 {

@@ -1,1 +1,45 @@
-//! Translator from RV64GC to host machine code.
+//! Translator from RV64GC to host machine code: an engine that gives the same results as the interpreter, to the
+//! instruction (ARCHITECTURE.md, "The translator").
+#![deny(unsafe_code)]
+
+#[cfg(all(target_arch = "x86_64", unix))]
+mod arena;
+#[cfg(all(target_arch = "x86_64", unix))]
+mod cache;
+#[cfg(all(target_arch = "x86_64", unix))]
+#[path = "x86_64/mod.rs"]
+mod host;
+#[cfg(all(target_arch = "x86_64", unix))]
+mod translator;
+
+#[cfg(all(target_arch = "x86_64", unix))]
+pub use translator::Translator;
+
+/// How the translator works. The results are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Bytes of translated code that are kept: 1 MiB to 2 GiB.
+    pub cache_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            cache_bytes: 256 << 20,
+        }
+    }
+}
+
+/// Why there is no translator here.
+#[derive(Debug, thiserror::Error)]
+pub enum Unsupported {
+    /// There is none for this host.
+    #[error("there is no translator for this host's processor: use the interpreter")]
+    Host,
+    /// The host gives no memory that can be executed.
+    #[error("the host gives no memory for translated code ({0}): use the interpreter")]
+    Memory(std::io::Error),
+    /// The cache cannot have this size.
+    #[error("a code cache of {0} bytes is not possible: choose 1 MiB to 2 GiB")]
+    CacheSize(usize),
+}

@@ -1,7 +1,5 @@
 //! The engine: finds or makes code for where the hart is, and forgets code that was overwritten or must make room.
 
-use std::io;
-
 use machine::engine::step;
 use machine::hart::{Access, Trapped};
 use machine::ram::PAGE_BYTES;
@@ -43,13 +41,88 @@ impl Translator {
     }
 }
 
+impl Translator {
+    /// Forgets the code of a page.
+    fn drop_page(&mut self, page: u32) {
+        if let Some(entries) = &mut self.entries {
+            entries.clear(page as usize * PAGE_BYTES, PAGE_BYTES);
+        }
+    }
+
+    /// The code for what is at `offset` in memory, and whether other code was given up for it.
+    #[cold]
+    fn translate(&mut self, core: &mut Core, offset: usize) -> (u32, bool) {
+        let makes_room = !self.cache.has_room();
+        if makes_room {
+            for page in self.cache.give_up_oldest() {
+                self.drop_page(page);
+            }
+        }
+        let entries = self.entries.as_mut().expect("made when the run began");
+        let start = self.cache.start();
+        let buffer = std::mem::take(&mut self.buffer);
+        let translation = host::translate(core, entries, &self.thunks, offset, start, buffer);
+        translation.place(&mut self.arena);
+        self.cache
+            .take(translation.len(), (offset / PAGE_BYTES) as u32);
+        self.buffer = translation.into_buffer();
+        (start, makes_room)
+    }
+}
+
 impl Engine for Translator {
     fn run(&mut self, core: &mut Core, limit: Position) {
-        if self.entries.is_none() {
-            let entries = Entries::new(core.bus.ram.len());
-            self.entries = Some(entries.expect("the host has room for a table it need not fill"));
+        core.tlb.attach(&core.bus.ram);
+        let entries = self.entries.get_or_insert_with(|| {
+            Entries::new(core.bus.ram.len())
+                .expect("the host has room for a table that is mostly empty")
+        });
+        assert_eq!(
+            entries.memory_bytes(),
+            core.bus.ram.len(),
+            "an engine is for one machine"
+        );
+        if core.bus.ram.has_stale() {
+            for page in core.bus.ram.take_stale() {
+                self.drop_page(page);
+            }
         }
-        let entries = self.entries.as_mut().expect("made just now");
-        todo!()
+        // A jump that wants to be directed to where the hart is.
+        let mut wanting = None;
+        while !core.attention && core.hart.position < limit {
+            let pc = core.hart.pc;
+            let Some(offset) = core.tlb.fetch_hit(pc) else {
+                // Fills the cache of translations; the next turn looks again.
+                if let Err(Trapped) = core.translate(Access::Fetch, pc, 2) {
+                    core.take_exception(0);
+                } else if core.tlb.fetch_hit(pc).is_none() {
+                    step(core);
+                }
+                continue;
+            };
+            let entries = self.entries.as_ref().expect("made when the run began");
+            let mut code = entries.get(offset);
+            if code == 0 {
+                let (made, others_gone) = self.translate(core, offset);
+                code = made;
+                if others_gone {
+                    wanting = None;
+                }
+            }
+            if let Some(site) = wanting.take() {
+                host::link(&mut self.arena, site, code);
+            }
+            let entries = self.entries.as_ref().expect("made when the run began");
+            match host::enter(&self.arena, entries, &self.thunks, core, code, limit) {
+                Reason::LookUp => {}
+                Reason::Link(site) => wanting = Some(site),
+                Reason::Step => step(core),
+                Reason::Tail => {
+                    while !core.attention && core.hart.position < limit {
+                        step(core);
+                    }
+                }
+            }
+        }
     }
 }

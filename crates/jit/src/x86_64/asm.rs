@@ -116,9 +116,6 @@ pub(super) enum Cond {
     NotEqual = 5,
     BelowEqual = 6,
     Above = 7,
-    Sign = 8,
-    Parity = 10,
-    NoParity = 11,
     Less = 12,
     GreaterEqual = 13,
     LessEqual = 14,
@@ -240,12 +237,6 @@ impl Asm {
                 self.imm32(imm);
             }
         }
-    }
-
-    /// Compares a byte in memory.
-    pub(super) fn cmp_byte(&mut self, mem: Mem, imm: u8) {
-        self.modrm(wide(B32, &[0x80]), Alu::Cmp as u8, mem.into(), 1);
-        self.byte(imm);
     }
 
     pub(super) fn test(&mut self, bits: Bits, a: Reg, b: Reg) {
@@ -400,10 +391,6 @@ impl Asm {
             dst.into(),
             0,
         );
-    }
-
-    pub(super) fn cmov(&mut self, cond: Cond, bits: Bits, dst: Reg, src: impl Into<Rm>) {
-        self.modrm(wide(bits, &[0x0f, 0x40 | cond as u8]), dst.0, src.into(), 0);
     }
 
     /// A conditional jump, to be directed by [`Asm::direct`].

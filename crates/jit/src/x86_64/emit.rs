@@ -1,8 +1,6 @@
 //! From the meaning of one instruction to host code: the translator's [`isa::Context`].
 
-use isa::{
-    Amo, Binary, Comparison, Context, CsrAccess, FloatOp, Insn, Op, Precision, SINK, Width,
-};
+use isa::{Amo, Binary, Comparison, Context, CsrAccess, FloatOp, Insn, Op, Precision, SINK, Width};
 
 use super::asm::{Alu, Asm, B32, B64, Cond, RAX, RCX, RDX, Reg, Rm, Site, at};
 use super::cold::Cold;

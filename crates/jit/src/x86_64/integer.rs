@@ -2,9 +2,7 @@
 
 use isa::{Binary, Comparison};
 
-use super::asm::{
-    Alu, B32, B64, Bits, Cond, RAX, RCX, RDX, Reg, Rm, Shift, Unary, at, indexed,
-};
+use super::asm::{Alu, B32, B64, Bits, Cond, RAX, RCX, RDX, Reg, Rm, Shift, Unary, at, indexed};
 use super::emit::{Emitter, Leaf};
 
 impl Emitter<'_> {
@@ -177,7 +175,11 @@ impl Emitter<'_> {
     fn multiply(&mut self, bits: Bits, dst: Reg, a: Leaf, b: Leaf) {
         let (a, b) = match (a, b) {
             (Leaf::Const(_), _) => (b, a),
-            (_, b) if b != Leaf::Temp && !matches!(b, Leaf::Const(_)) && self.operand(b) == Rm::Reg(dst) => {
+            (_, b)
+                if b != Leaf::Temp
+                    && !matches!(b, Leaf::Const(_))
+                    && self.operand(b) == Rm::Reg(dst) =>
+            {
                 (b, a)
             }
             _ => (a, b),

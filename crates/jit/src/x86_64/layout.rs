@@ -4,7 +4,7 @@
 use std::mem::offset_of;
 
 use machine::Core;
-use machine::mmu::{ENTRIES, FETCHES, Fast, LOADS, STORES};
+use machine::mmu::{ENTRIES, FAST_FETCHES, FAST_LOADS, FAST_STORES, Fast};
 
 use super::asm::{Mem, RBP, at};
 
@@ -36,10 +36,11 @@ const ADDEND: usize = offset_of!(Fast, addend);
 /// An address shifted right by this, and masked, is the distance of its entry from the start of its part.
 pub(super) const INDEX_SHIFT: u8 = 12 - ENTRY.trailing_zeros() as u8;
 pub(super) const INDEX_MASK: i32 = ((ENTRIES - 1) * ENTRY) as i32;
-pub(super) const LOAD_TAG: i32 = (LOADS * ENTRY + TAG) as i32;
-pub(super) const LOAD_ADDEND: i32 = (LOADS * ENTRY + ADDEND) as i32;
-pub(super) const STORE_TAG: i32 = (STORES * ENTRY + TAG) as i32;
-pub(super) const STORE_ADDEND: i32 = (STORES * ENTRY + ADDEND) as i32;
-pub(super) const FETCH_TAG: i32 = (FETCHES * ENTRY + TAG) as i32;
-pub(super) const FETCH_ADDEND: i32 = (FETCHES * ENTRY + ADDEND) as i32;
-const _: () = assert!(ENTRY.is_power_of_two() && ENTRIES.is_power_of_two() && ENTRIES * 4096 <= 1 << 32);
+pub(super) const LOAD_TAG: i32 = (FAST_LOADS * ENTRY + TAG) as i32;
+pub(super) const LOAD_ADDEND: i32 = (FAST_LOADS * ENTRY + ADDEND) as i32;
+pub(super) const STORE_TAG: i32 = (FAST_STORES * ENTRY + TAG) as i32;
+pub(super) const STORE_ADDEND: i32 = (FAST_STORES * ENTRY + ADDEND) as i32;
+pub(super) const FETCH_TAG: i32 = (FAST_FETCHES * ENTRY + TAG) as i32;
+pub(super) const FETCH_ADDEND: i32 = (FAST_FETCHES * ENTRY + ADDEND) as i32;
+const _: () =
+    assert!(ENTRY.is_power_of_two() && ENTRIES.is_power_of_two() && ENTRIES * 4096 <= 1 << 32);

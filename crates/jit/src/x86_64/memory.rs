@@ -1,6 +1,6 @@
 //! Loads and stores: the fast translations are asked in line, everything else is a helper's.
 
-use isa::{Op, Width};
+use isa::Width;
 
 use super::asm::{Alu, B32, B64, Cond, R14, RCX, RDX, Reg, Rm, Shift, Site, at, indexed};
 use super::cold::Cold;
@@ -34,8 +34,7 @@ impl Emitter<'_> {
     /// `dst` = what is at `address`, which is in RAX or in a register of the guest.
     pub(super) fn load_from(&mut self, address: Reg, width: Width, signed: bool, dst: Reg) {
         let site = self.look_up(address, width, LOAD_TAG);
-        self.asm
-            .mov(B64, RCX, indexed(R14, RCX, 0, LOAD_ADDEND));
+        self.asm.mov(B64, RCX, indexed(R14, RCX, 0, LOAD_ADDEND));
         self.asm
             .load_extended(log(width), signed, dst, indexed(RCX, address, 0, 0));
         self.cold.push(Cold::Load {
@@ -50,8 +49,7 @@ impl Emitter<'_> {
     /// Stores a value at `address`, which is in RAX or in a register of the guest.
     pub(super) fn store_to(&mut self, address: Reg, width: Width, value: Leaf) {
         let site = self.look_up(address, width, STORE_TAG);
-        self.asm
-            .mov(B64, RCX, indexed(R14, RCX, 0, STORE_ADDEND));
+        self.asm.mov(B64, RCX, indexed(R14, RCX, 0, STORE_ADDEND));
         let place = indexed(RCX, address, 0, 0);
         match value {
             Leaf::Const(value) if let Ok(short) = i32::try_from(value.cast_signed()) => {
@@ -77,9 +75,3 @@ impl Emitter<'_> {
         });
     }
 }
-
-/// Whether the instruction loads into a float register.
-pub(super) fn loads_float(op: Op) -> bool {
-    matches!(op, Op::Flw | Op::Fld)
-}
-

@@ -1,4 +1,4 @@
-//! The x86-64 host. Another host is another module with the same four names: `Code`, `Exit`, `Reason` and `Thunks`.
+//! The x86-64 host. Another host is another module with the same names.
 
 mod asm;
 mod cold;
@@ -12,9 +12,9 @@ mod run;
 mod thunks;
 mod translate;
 
-pub(crate) use run::{Exit, Reason, enter};
+pub(crate) use run::{Reason, enter};
 pub(crate) use thunks::Thunks;
-pub(crate) use translate::{BYTES_MAX, Translation, link, translate};
+pub(crate) use translate::{BYTES_MAX, link, translate};
 
 /// Why translated code was left: in RAX.
 mod reason {

@@ -2,8 +2,8 @@
 //! the arena.
 
 use super::asm::{
-    Alu, Asm, B32, B64, Cond, R8, R9, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP, Reg, Shift,
-    at, indexed,
+    Alu, Asm, B32, B64, Cond, R8, R9, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP,
+    Reg, Shift, at, indexed,
 };
 use super::layout::{self, FETCH_ADDEND, FETCH_TAG};
 use super::map::Map;

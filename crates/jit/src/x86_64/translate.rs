@@ -29,6 +29,12 @@ impl Translation {
         self.code.len()
     }
 
+    /// The buffer that it was made in, empty.
+    pub(crate) fn into_buffer(mut self) -> Vec<u8> {
+        self.code.clear();
+        self.code
+    }
+
     pub(crate) fn place(&self, arena: &mut Arena) {
         arena.write(self.start, &self.code);
         for (offset, record) in &self.records {
@@ -107,7 +113,11 @@ fn ends(op: Op) -> bool {
 
 /// Whether a block ends behind it.
 fn ends_block(op: Op) -> bool {
-    ends(op) || matches!(op, Op::Beq | Op::Bne | Op::Blt | Op::Bge | Op::Bltu | Op::Bgeu)
+    ends(op)
+        || matches!(
+            op,
+            Op::Beq | Op::Bne | Op::Blt | Op::Bge | Op::Bltu | Op::Bgeu
+        )
 }
 
 /// Decodes a block that starts at `at` in a page; returns where it ends. It is empty if its first instruction
