@@ -3,6 +3,7 @@
 
 mod boot;
 mod pair;
+mod speed;
 
 use std::fs;
 use std::io::Write;
@@ -11,6 +12,8 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::{root, say, steps};
+
+pub(crate) use speed::Options as SpeedOptions;
 
 /// One figure.
 #[derive(Serialize)]
@@ -52,15 +55,30 @@ impl Figure {
     }
 }
 
-/// Measures `boot`, `pair`, or both.
-pub(crate) fn run(part: Option<&str>, rounds: usize) -> Result<()> {
+/// How often each is measured, unless the developer says otherwise.
+const ROUNDS: usize = 3;
+const SPEED_ROUNDS: usize = 5;
+
+/// Measures `boot`, `pair`, `speed`, or all three.
+pub(crate) fn run(part: Option<&str>, rounds: Option<usize>, options: &SpeedOptions) -> Result<()> {
     let bench = steps::set_up_bench()?;
+    let asked = |name| part.is_none_or(|part| part == name);
+    if asked("boot") || asked("pair") {
+        machine_and_pair(&bench, part, rounds.unwrap_or(ROUNDS))?;
+    }
+    if asked("speed") {
+        speed::measure(&bench, rounds.unwrap_or(SPEED_ROUNDS), options)?;
+    }
+    Ok(())
+}
+
+fn machine_and_pair(bench: &steps::Bench, part: Option<&str>, rounds: usize) -> Result<()> {
     let mut figures = Vec::new();
     if part != Some("pair") {
-        figures.extend(boot::measure(&bench, rounds)?);
+        figures.extend(boot::measure(bench, rounds)?);
     }
     if part != Some("boot") {
-        figures.extend(pair::measure(&bench, rounds)?);
+        figures.extend(pair::measure(bench, rounds)?);
     }
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     say(&format!("load average at the end: {}", load.trim()));

@@ -49,14 +49,16 @@ enum Command {
     },
     /// Rewrite the transcripts that tests expect: review the difference.
     Bless,
-    /// Measure, beside peers and bars: boot of the guest, and what protection costs.
+    /// Measure, beside peers and bars: boot of the guest, what protection costs, and how fast the guest is.
     Bench {
-        /// Measure only this: boot or pair.
-        #[arg(value_parser = ["boot", "pair"])]
+        /// Measure only this: boot, pair or speed.
+        #[arg(value_parser = ["boot", "pair", "speed"])]
         part: Option<String>,
-        /// How often each is measured; medians count.
-        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
-        rounds: u8,
+        /// How often each is measured; medians count [default: 3, and 5 for speed]
+        #[arg(long, value_parser = clap::value_parser!(u8).range(1..))]
+        rounds: Option<u8>,
+        #[command(flatten)]
+        speed: bench::SpeedOptions,
     },
     /// Run fuzz targets: with cargo-fuzz if it is installed, else from seeds.
     Fuzz {
@@ -81,7 +83,11 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(&root()),
         Command::Sim { arguments } => steps::sim(&arguments),
         Command::Bless => steps::bless(),
-        Command::Bench { part, rounds } => bench::run(part.as_deref(), rounds.into()),
+        Command::Bench {
+            part,
+            rounds,
+            speed,
+        } => bench::run(part.as_deref(), rounds.map(usize::from), &speed),
         Command::Fuzz {
             target,
             seconds,

@@ -65,6 +65,18 @@ pub(crate) const TEST: &[Need] = &[
     program("dtc", &["device-tree-compiler"]),
 ];
 
+/// For measurements, beside all that: programs for the guest and for this machine.
+pub(crate) const BENCH: &[Need] = &[
+    program("cpio", &["cpio"]),
+    program("taskset", &["util-linux"]),
+    program("gcc", &["gcc"]),
+    file("/usr/include/stdio.h", &["libc6-dev"]),
+    file(
+        "/usr/riscv64-linux-gnu/lib/libc.a",
+        &["libc6-dev-riscv64-cross"],
+    ),
+];
+
 /// Installs what is missing.
 ///
 /// # Errors

@@ -55,6 +55,7 @@ pub(crate) struct Bench {
 
 /// Gets all that measurements need.
 pub(crate) fn set_up_bench() -> Result<Bench> {
+    setup::ensure(&[setup::BENCH])?;
     set_up(&["--package", "futago"])?;
     let file = |name| crate::root().join(GUEST).join(name).display().to_string();
     Ok(Bench {

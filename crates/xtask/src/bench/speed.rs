@@ -1,0 +1,243 @@
+//! How fast the guest is: the same kernel and programs under Futago, QEMU's TCG and QEMU recording, in turns.
+
+mod cache;
+mod guest;
+mod machine;
+mod packages;
+mod plot;
+mod qemu;
+mod report;
+mod results;
+mod workload;
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use clap::{Args, ValueEnum};
+
+use self::guest::Guest;
+use self::machine::{Line, Outcome};
+use self::qemu::Qemu;
+use self::results::{Peer, Results};
+use self::workload::{Kind, Workload};
+use crate::steps::Bench;
+use crate::{process, root, say};
+
+/// What the default guest says when its shell is there.
+const READY: &str = "futago: guest ready";
+const MEMORY: &str = "1G";
+
+/// What executes the guest's instructions in Futago.
+#[derive(Clone, Copy, ValueEnum)]
+enum Engine {
+    Interpreter,
+    Translator,
+}
+
+impl Engine {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Interpreter => "interpreter",
+            Self::Translator => "translator",
+        }
+    }
+}
+
+/// What `bench speed` measures.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// speed: only these workloads.
+    #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
+    only: Vec<String>,
+    /// speed: only these peers.
+    #[arg(long, value_name = "PEER,PEER", value_delimiter = ',', value_enum)]
+    peers: Vec<Peer>,
+    /// speed: what executes the guest's instructions in Futago.
+    #[arg(long, value_enum, default_value = "translator")]
+    engine: Engine,
+}
+
+/// All that one run needs.
+struct Run<'a> {
+    bench: &'a Bench,
+    engine: Engine,
+    qemu: Option<Qemu>,
+    guest: Guest,
+    workloads: Vec<&'static Workload>,
+    /// The processor on which programs of the host run, as the guest has but one.
+    processor: String,
+    /// Where QEMU writes its record.
+    record: PathBuf,
+}
+
+/// Measures, prints the table, and writes `target/bench/speed.json` and `speed.svg`.
+pub(super) fn measure(bench: &Bench, rounds: usize, options: &Options) -> Result<()> {
+    let workloads = workload::select(&options.only)?;
+    let peers: Vec<Peer> = (Peer::ALL.into_iter())
+        .filter(|peer| options.peers.is_empty() || options.peers.contains(peer))
+        .collect();
+    let needs_qemu = peers.contains(&Peer::Tcg) || peers.contains(&Peer::Record);
+    let record = format!("futago-bench-{}.rr", std::process::id());
+    let run = Run {
+        bench,
+        engine: options.engine,
+        qemu: needs_qemu.then(qemu::find).transpose()?,
+        guest: guest::build(&workloads)?,
+        workloads,
+        processor: processor()?,
+        record: std::env::temp_dir().join(record),
+    };
+    if let Some(qemu) = &run.qemu {
+        say(&format!("peer: {}", qemu.version));
+    }
+    let mut results = Results::new(&run.workloads);
+    for round in 1..=rounds {
+        for &peer in &peers {
+            say_part(&format!("round {round}/{rounds}, {}:", peer.title()));
+            let begun = run.round(peer, &mut results);
+            say("");
+            begun?;
+        }
+    }
+    // Whether QEMU has written it or not, it is not needed.
+    let _ = fs::remove_file(&run.record);
+    finish(&run, &results, rounds)
+}
+
+fn finish(run: &Run, results: &Results, rounds: usize) -> Result<()> {
+    let directory = root().join("target/bench");
+    let about = report::About {
+        rounds,
+        engine: run.engine.name(),
+        qemu: run.qemu.as_ref().map(|qemu| qemu.version.as_str()),
+        load: fs::read_to_string("/proc/loadavg").unwrap_or_default(),
+    };
+    let json = report::json(results, &about)?;
+    write!(std::io::stdout(), "{}", report::table(results, &about))?;
+    for (name, text) in [("speed.json", json), ("speed.svg", plot::svg(results))] {
+        let file = directory.join(name);
+        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        say(&format!("written to {}", file.display()));
+    }
+    let wrong = results.wrong();
+    for what in &wrong {
+        say(&format!("WRONG: {what}"));
+    }
+    ensure!(wrong.is_empty(), "{} workloads went wrong", wrong.len());
+    Ok(())
+}
+
+impl Run<'_> {
+    /// Runs all workloads once under one peer.
+    fn round(&self, peer: Peer, results: &mut Results) -> Result<()> {
+        let mut tell = |name: &str, outcome: Outcome| {
+            match &outcome {
+                Outcome::Done(seconds, _) => say_part(&format!(" {name} {seconds:.2}")),
+                Outcome::Failed(_) => say_part(&format!(" {name} FAILED")),
+            }
+            results.add(name, peer, outcome);
+        };
+        let names: Vec<&str> = (self.workloads.iter())
+            .filter(|workload| workload.kind != Kind::Boot)
+            .map(|workload| workload.name)
+            .collect();
+        if peer == Peer::Native {
+            for name in names {
+                tell(name, machine::native(&self.native(name))?);
+            }
+            return Ok(());
+        }
+        if names.len() < self.workloads.len() {
+            let line = self.line(peer, &self.bench.initrd, "console=ttyS0 quiet")?;
+            tell(workload::BOOT, machine::boot(&line, READY)?);
+        }
+        let line = |names: &[&str]| {
+            let append = format!("console=ttyS0 quiet bench={}", names.join(","));
+            self.line(peer, &self.guest.initrd, &append)
+        };
+        machine::work(line, &names, tell)
+    }
+
+    /// The command line of a machine.
+    fn line(&self, peer: Peer, initrd: &str, append: &str) -> Result<Line> {
+        let kernel = &self.bench.kernel;
+        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+        if peer == Peer::Futago {
+            let arguments: Vec<String> = words(&[
+                "run",
+                "--engine",
+                self.engine.name(),
+                "--memory",
+                MEMORY,
+                "--kernel",
+                kernel,
+                "--initrd",
+                initrd,
+                "--append",
+                append,
+            ]);
+            return Ok(Line {
+                program: self.bench.futago.clone(),
+                arguments,
+                libraries: None,
+            });
+        }
+        let qemu = self.qemu.as_ref().context("no peer needs QEMU")?;
+        let mut arguments: Vec<String> = words(&[
+            "-M",
+            "virt",
+            "-smp",
+            "1",
+            "-m",
+            MEMORY,
+            "-nodefaults",
+            "-no-reboot",
+            "-display",
+            "none",
+            "-serial",
+            "stdio",
+            "-kernel",
+            kernel,
+            "-initrd",
+            initrd,
+            "-append",
+            append,
+        ]);
+        arguments.extend(qemu.options.iter().cloned());
+        if peer == Peer::Record {
+            let icount = format!("shift=auto,rr=record,rrfile={}", self.record.display());
+            arguments.extend(["-icount".to_owned(), icount]);
+        }
+        Ok(Line {
+            program: qemu.program.clone(),
+            arguments,
+            libraries: qemu.libraries.clone(),
+        })
+    }
+
+    /// The command line of a program of the host.
+    fn native(&self, name: &str) -> Line {
+        let arguments = ["--cpu-list", &self.processor, &self.guest.native(name)];
+        Line {
+            program: "taskset".to_owned(),
+            arguments: arguments.map(str::to_owned).to_vec(),
+            libraries: None,
+        }
+    }
+}
+
+/// The last processor on which this process may run.
+fn processor() -> Result<String> {
+    let own = std::process::id().to_string();
+    let said = process::output("taskset", &["--cpu-list", "--pid", &own])?;
+    let last = said.trim().rsplit([' ', ',', '-']).next();
+    last.map(str::to_owned).context("taskset says nothing")
+}
+
+/// Writes a part of a line for the developer.
+fn say_part(text: &str) {
+    // Nobody is left to be told if standard error is closed.
+    let _ = write!(std::io::stderr(), "{text}").and_then(|()| std::io::stderr().flush());
+}

@@ -1,0 +1,146 @@
+//! The figures as a table for people, and as JSON for programs.
+
+use std::fmt::Write;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::results::{Peer, Results, Row, geometric_mean};
+
+/// What the figures belong to.
+#[derive(Serialize)]
+pub(super) struct About<'a> {
+    pub(super) rounds: usize,
+    pub(super) engine: &'a str,
+    /// The peer's version.
+    pub(super) qemu: Option<&'a str>,
+    /// Load averages at the end.
+    pub(super) load: String,
+}
+
+/// Medians in seconds, ratios, their means, and what is slower than it must be.
+pub(super) fn table(results: &Results, about: &About) -> String {
+    let mut text = format!(
+        "seconds by the host's clock, medians of {} rounds, one hart, 1 GiB; futago with its {}\n",
+        about.rounds, about.engine
+    );
+    if let Some(qemu) = about.qemu {
+        text += &format!(
+            "TCG and record: {qemu}; load average at the end: {}\n",
+            about.load.trim()
+        );
+    }
+    text += &line(
+        "work",
+        [
+            "native",
+            "TCG",
+            "record",
+            "futago",
+            "TCG/futago",
+            "record/futago",
+        ]
+        .map(str::to_owned),
+    );
+    for row in &results.rows {
+        let seconds = [Peer::Native, Peer::Tcg, Peer::Record, Peer::Futago]
+            .map(|peer| cell(row.median(peer), 3));
+        let ratios = [Peer::Tcg, Peer::Record].map(|peer| cell(row.ratio(peer), 2));
+        let [native, tcg, record, futago] = seconds;
+        let [to_tcg, to_record] = ratios;
+        let title = format!("{} ({})", row.workload.title, row.workload.name);
+        text += &line(&title, [native, tcg, record, futago, to_tcg, to_record]);
+    }
+    let slower: Vec<String> = (results.rows.iter())
+        .filter_map(|row| Some((row, row.ratio(Peer::Tcg)?)))
+        .filter(|(_, ratio)| *ratio < 1.0)
+        .map(|(row, ratio)| format!("{} ({ratio:.2})", row.workload.name))
+        .collect();
+    match slower.as_slice() {
+        _ if mean(results, Peer::Tcg).is_none() => {}
+        [] => text += "slower than TCG: none\n",
+        slower => text += &format!("slower than TCG: {}\n", slower.join(", ")),
+    }
+    if let Some(mean) = mean(results, Peer::Native) {
+        // Writing into a string does not fail.
+        let _ = writeln!(
+            text,
+            "futago takes {:.1} times as long as native, geometric mean",
+            1.0 / mean
+        );
+    }
+    let means = [Peer::Tcg, Peer::Record].map(|peer| cell(mean(results, peer), 2));
+    let [to_tcg, to_record] = means;
+    let none = String::new;
+    text + &line(
+        "geometric mean",
+        [none(), none(), none(), none(), to_tcg, to_record],
+    )
+}
+
+/// The geometric mean of how many times faster Futago is than `peer`.
+pub(super) fn mean(results: &Results, peer: Peer) -> Option<f64> {
+    geometric_mean(results.rows.iter().filter_map(|row| row.ratio(peer)))
+}
+
+fn line(title: &str, cells: [String; 6]) -> String {
+    let [native, tcg, record, futago, to_tcg, to_record] = cells;
+    let line =
+        format!("{title:<50}{native:>8}{tcg:>8}{record:>8}{futago:>8}{to_tcg:>12}{to_record:>15}");
+    line.trim_end().to_owned() + "\n"
+}
+
+fn cell(value: Option<f64>, digits: usize) -> String {
+    value.map_or(String::new(), |value| format!("{value:.digits$}"))
+}
+
+/// Everything that was measured.
+pub(super) fn json(results: &Results, about: &About) -> Result<String> {
+    #[derive(Serialize)]
+    struct Seconds<'a> {
+        peer: Peer,
+        median: Option<f64>,
+        rounds: &'a [f64],
+    }
+    #[derive(Serialize)]
+    struct Work<'a> {
+        name: &'a str,
+        title: &'a str,
+        seconds: Vec<Seconds<'a>>,
+        tcg_ratio: Option<f64>,
+        record_ratio: Option<f64>,
+    }
+    #[derive(Serialize)]
+    struct File<'a> {
+        #[serde(flatten)]
+        about: &'a About<'a>,
+        work: Vec<Work<'a>>,
+        tcg_ratio_mean: Option<f64>,
+        record_ratio_mean: Option<f64>,
+        native_ratio_mean: Option<f64>,
+        wrong: Vec<String>,
+    }
+    fn work(row: &Row) -> Work<'_> {
+        let seconds = row.cells.iter().map(|(&peer, cell)| Seconds {
+            peer,
+            median: row.median(peer),
+            rounds: &cell.seconds,
+        });
+        Work {
+            name: row.workload.name,
+            title: row.workload.title,
+            seconds: seconds.collect(),
+            tcg_ratio: row.ratio(Peer::Tcg),
+            record_ratio: row.ratio(Peer::Record),
+        }
+    }
+    let file = File {
+        about,
+        work: results.rows.iter().map(work).collect(),
+        tcg_ratio_mean: mean(results, Peer::Tcg),
+        record_ratio_mean: mean(results, Peer::Record),
+        native_ratio_mean: mean(results, Peer::Native),
+        wrong: results.wrong(),
+    };
+    Ok(serde_json::to_string_pretty(&file)?)
+}
