@@ -208,6 +208,27 @@ impl Machine {
         self.core.bus.ram.write(addr, data)
     }
 
+    /// Everything but the engine, to look at.
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// The same, where looking takes more.
+    pub(crate) fn core_mut(&mut self) -> &mut Core {
+        &mut self.core
+    }
+
+    /// The next instruction, if it can be fetched: which may change what is cached.
+    pub(crate) fn instruction(&mut self) -> Option<isa::Insn> {
+        let pc = self.core.hart.pc;
+        let low = self.core.fetch(pc).ok()?;
+        if isa::Insn::length_of(low) == 2 {
+            return Some(isa::decode(low.into()));
+        }
+        let high = self.core.fetch(pc.wrapping_add(2)).ok()?;
+        Some(isa::decode(u32::from(high) << 16 | u32::from(low)))
+    }
+
     /// The registers, to look at.
     pub fn hart(&self) -> &Hart {
         &self.core.hart

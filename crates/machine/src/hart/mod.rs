@@ -47,7 +47,7 @@ pub struct Trapped;
 pub const NO_RESERVATION: u64 = 1;
 
 /// The hart.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Hart {
     /// Integer registers 0 to 31; 32 takes what is written to x0 ([`isa::SINK`]). The size lets an index be
     /// masked instead of checked.

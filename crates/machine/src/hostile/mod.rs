@@ -4,8 +4,11 @@
 
 pub mod bus;
 pub mod guest;
+pub mod kernel;
+pub mod lockstep;
 mod program;
 pub mod snapshot;
+pub mod trial;
 
 use crate::board::{Board, MEMORY_BYTES_MIN, NetConfig};
 use crate::device::virtio::net::{BACKLOG_MAX, FRAME_BYTES};

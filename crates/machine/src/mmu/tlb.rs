@@ -293,6 +293,19 @@ impl Tlb {
         self.local.set(slot, false);
     }
 
+    /// The first entry for a kind of access in which two differ, if a guest could notice.
+    pub(crate) fn difference(&self, other: &Tlb, access: Access) -> Option<String> {
+        let seen = |entry: &Entry| (entry.key, entry.page, entry.span, entry.global);
+        let pairs = self.array(access).iter().zip(other.array(access).iter());
+        let (index, (one, two)) = (pairs.enumerate()).find(|(_, (one, two))| {
+            seen(one) != seen(two) && !(one.key == NO_KEY && two.key == NO_KEY)
+        })?;
+        Some(format!(
+            "translation {index} for {access:?}: key {:#x} to {:#x} and key {:#x} to {:#x}",
+            one.key, one.page, two.key, two.page
+        ))
+    }
+
     /// A hash of everything that a guest could notice.
     pub(crate) fn hash(&self) -> blake3::Hash {
         let mut bytes = Vec::with_capacity(64 * 24);

@@ -86,7 +86,7 @@ fn any_code() {
     let (mut far, mut spoke, mut modes) = (0, 0, 0);
     for seed in 0..100 {
         let reached = hostile::guest::run(&random(seed, 600));
-        far += usize::from(reached.positions >= 3000);
+        far += usize::from(reached.position >= 3000);
         spoke += usize::from(reached.spoke);
         modes += reached.modes;
     }

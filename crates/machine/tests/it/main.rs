@@ -7,3 +7,4 @@ mod hostile;
 mod oracle;
 mod programs;
 mod snapshots;
+mod trials;

@@ -1,0 +1,577 @@
+//! The kernel: how it starts, and its handler of traps.
+
+use isa::Op;
+use isa::generate::Random;
+
+use super::assembler::{Assembler, Label};
+use super::body::Program;
+use super::{
+    CODE, DATA, IMAGE_BYTES, MACHINE_HANDLER, PAGE, PAGES, SPACES, STATE, SUPERVISOR_HANDLER,
+    Setting,
+};
+use crate::hart::Mode;
+use crate::hart::csr::{MTIP, STCE, STIP, status};
+use crate::ram::RAM_BASE;
+
+/// Deeds that the kernel chooses from.
+pub(super) const DEEDS: usize = 16;
+
+// Places in the state, as offsets that loads and stores reach.
+const INITIAL_X: i32 = -0x800;
+const INITIAL_F: i32 = -0x700;
+/// Registers of the program while the handler runs, by number.
+const SAVED: i32 = 0;
+const RANDOM: i32 = 0x100;
+const FACTOR: i32 = 0x108;
+/// Address of the leaves in use.
+const LEAVES: i32 = 0x110;
+/// What `satp` has next, and which leaves belong to it.
+const OTHER_SATP: i32 = 0x118;
+const OTHER_LEAVES: i32 = 0x120;
+/// Exceptions since the last interrupt or call.
+const STREAK: i32 = 0x128;
+const INTERVAL: i32 = 0x130;
+const ENTRY: i32 = 0x138;
+const INITIAL_STATUS: i32 = 0x140;
+pub(super) const EXCEPTIONS: i32 = 0x200;
+pub(super) const INTERRUPTS: i32 = 0x280;
+pub(super) const RESTARTS: i32 = 0x288;
+pub(super) const DEEDS_DONE: i32 = 0x300;
+/// Pairs of address and word.
+const PATCHES: i32 = 0x400;
+/// How many pairs: a power of two.
+pub(super) const PATCHES_MAX: usize = 16;
+
+/// Longer streaks of exceptions are taken for a program that has lost its way.
+const STREAK_MAX: i32 = 300;
+
+// Registers of the handler.
+const CAUSE: u8 = 5;
+const PC: u8 = 6;
+const STATUS: u8 = 7;
+const DRAWN: u8 = 8;
+const A: u8 = 9;
+const B: u8 = 28;
+const C: u8 = 29;
+const D: u8 = 30;
+const HERE: u8 = 31;
+const USED: [u8; 8] = [CAUSE, PC, STATUS, DRAWN, A, B, C, D];
+
+const TIME: i32 = 0xc01;
+const SATP: i32 = 0x180;
+const STIMECMP: i32 = 0x14d;
+const FRM: i32 = 0x002;
+/// Of the CLINT.
+const MTIMECMP: u64 = 0x200_4000;
+
+/// The CSRs by which a mode handles traps.
+#[derive(Clone, Copy)]
+struct Level {
+    status: i32,
+    scratch: i32,
+    epc: i32,
+    cause: i32,
+    tval: i32,
+    ret: Op,
+    /// Set in `status` if the trap came from S-mode, not from U-mode.
+    from_supervisor: u64,
+}
+
+const MACHINE: Level = Level {
+    status: 0x300,
+    scratch: 0x340,
+    epc: 0x341,
+    cause: 0x342,
+    tval: 0x343,
+    ret: Op::Mret,
+    from_supervisor: 1 << status::MPP_SHIFT,
+};
+const SUPERVISOR: Level = Level {
+    status: 0x100,
+    scratch: 0x140,
+    epc: 0x141,
+    cause: 0x142,
+    tval: 0x143,
+    ret: Op::Sret,
+    from_supervisor: status::SPP,
+};
+
+/// The memory of the guest.
+pub(super) fn image(random: &mut Random, setting: Setting, program: &Program) -> Vec<u8> {
+    let mut image = vec![0; IMAGE_BYTES];
+    let mut put = |at: usize, bytes: &[u8], bytes_max: usize| {
+        assert!(bytes.len() <= bytes_max, "the parts do not overlap");
+        image[at..at + bytes.len()].copy_from_slice(bytes);
+    };
+    put(0, &prologue(random, setting), MACHINE_HANDLER);
+    put(MACHINE_HANDLER, &handler(MACHINE, setting), PAGE);
+    put(SUPERVISOR_HANDLER, &handler(SUPERVISOR, setting), PAGE);
+    put(CODE, &program.code, PAGES * PAGE);
+    let data: Vec<u8> = (0..PAGES * PAGE / 8)
+        .flat_map(|_| random.integer().to_le_bytes())
+        .collect();
+    put(DATA, &data, PAGES * PAGE);
+    for (space, at) in SPACES.into_iter().enumerate() {
+        put(at, &tables(random, space), 4 * PAGE);
+    }
+    let mut state = |offset: i32, value: u64| {
+        put(
+            STATE.wrapping_add_signed(offset as isize),
+            &value.to_le_bytes(),
+            8,
+        );
+    };
+    for register in 0..32 {
+        state(
+            INITIAL_X + 8 * register,
+            program.registers[register as usize],
+        );
+        state(INITIAL_F + 8 * register, random.float());
+    }
+    let [code, _] = setting.places();
+    for (offset, value) in [
+        (RANDOM, random.bits()),
+        (FACTOR, random.bits() & !7 | 5),
+        (LEAVES, address(SPACES[0] + 2 * PAGE)),
+        (OTHER_SATP, satp(1)),
+        (OTHER_LEAVES, address(SPACES[1] + 2 * PAGE)),
+        (INTERVAL, setting.interval),
+        (ENTRY, code + program.entry as u64),
+        (INITIAL_STATUS, initial_status(setting)),
+    ] {
+        state(offset, value);
+    }
+    for (number, patch) in program.patches.iter().enumerate() {
+        let at = PATCHES + 16 * number as i32;
+        state(at, address(CODE + patch.offset));
+        state(at + 8, patch.word.into());
+    }
+    image
+}
+
+fn address(offset: usize) -> u64 {
+    RAM_BASE + offset as u64
+}
+
+fn satp(space: usize) -> u64 {
+    8 << 60 | (space as u64 + 1) << 44 | address(SPACES[space]) >> 12
+}
+
+/// In the place of the mode that handles the program's traps.
+fn initial_status(setting: Setting) -> u64 {
+    let floats = status::FS | status::SUM;
+    let mode = setting.mode as u64;
+    if setting.delegated {
+        floats | status::SPIE | (mode << 8)
+    } else {
+        floats | status::MPIE | status::SIE | mode << status::MPP_SHIFT
+    }
+}
+
+/// Root, middle, leaves, and the leaves as they should be.
+fn tables(random: &mut Random, space: usize) -> Vec<u8> {
+    const RWX: u64 = 0b1111;
+    const USER: u64 = 1 << 4;
+    const GLOBAL: u64 = 1 << 5;
+    // Accessed and dirty bits are sometimes there from the start.
+    const USED: u64 = 0b1100_0000;
+    let mut words = vec![0u64; 4 * PAGE / 8];
+    let base = SPACES[space];
+    let branch = |offset: usize| address(offset) >> 2 | 1;
+    words[0] = branch(base + PAGE);
+    words[2] = RAM_BASE >> 2 | RWX | USED | GLOBAL;
+    words[PAGE / 8] = branch(base + 2 * PAGE);
+    let mut leaf = |page: usize, target: usize, flags: u64| {
+        let entry = address(target) >> 2 | flags;
+        words[2 * PAGE / 8 + page] = entry;
+        words[3 * PAGE / 8 + page] = entry;
+    };
+    let turn = random.below(PAGES);
+    for page in 0..PAGES {
+        let flags = random.bits() & USED;
+        let code = CODE + page * PAGE;
+        for (alias, user) in [(0x10, 0), (0x20, USER), (0x30, 0), (0x60, USER)] {
+            leaf(alias + page, code, RWX | user | flags);
+        }
+        // Space B has its pages in the reverse order.
+        let own = if space == 0 { page } else { PAGES - 1 - page };
+        leaf(0x40 + page, DATA + own * PAGE, 0b0111 | USER | flags);
+        let other = DATA + (page + turn) % PAGES * PAGE;
+        leaf(
+            0x50 + page,
+            other,
+            random.pick(&[0b0111, 0b0111, 0b0011, RWX]) | USER | flags,
+        );
+    }
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+fn prologue(random: &mut Random, setting: Setting) -> Vec<u8> {
+    let mut code = Assembler::default();
+    let mut set = |csr: i32, value: u64| {
+        code.constant(A, value);
+        code.imm(Op::Csrrw, 0, A, csr);
+    };
+    set(0x305, address(MACHINE_HANDLER));
+    set(0x105, address(SUPERVISOR_HANDLER));
+    set(0x340, address(STATE));
+    set(0x140, address(STATE));
+    set(0x3b0, u64::MAX >> 10);
+    set(0x3a0, 0x1f);
+    set(0x306, 7);
+    set(0x106, 7);
+    set(0x30a, STCE);
+    if setting.delegated {
+        set(0x302, 0xffff);
+        set(0x303, STIP);
+    }
+    set(0x304, if setting.machine_timer { MTIP } else { STIP });
+    set(STIMECMP, u64::MAX);
+    if setting.paged {
+        set(SATP, satp(0));
+    }
+    set(0x003, random.bits() & 0x9f);
+    code.constant(HERE, address(STATE));
+    code.constant(DRAWN, random.bits());
+    arm(&mut code, setting);
+    let initial = if setting.delegated {
+        // As by a trap from the program into S-mode, which ends here.
+        initial_status(Setting {
+            delegated: false,
+            ..setting
+        })
+    } else {
+        initial_status(setting)
+    };
+    code.constant(STATUS, initial);
+    code.imm(Op::Ld, PC, HERE, ENTRY);
+    enter(&mut code, MACHINE);
+    code.finish()
+}
+
+/// Sets the timer to a time that the draw decides.
+fn arm(code: &mut Assembler, setting: Setting) {
+    code.imm(Op::Csrrs, A, 0, TIME);
+    code.imm(Op::Ld, C, HERE, INTERVAL);
+    code.imm(Op::Srli, B, DRAWN, 20);
+    code.reg(Op::And, B, B, C);
+    code.reg(Op::Add, A, A, B);
+    code.addi(A, A, 20);
+    if setting.machine_timer {
+        code.constant(B, MTIMECMP);
+        code.store(Op::Sd, A, B, 0);
+    } else {
+        code.imm(Op::Csrrw, 0, A, STIMECMP);
+    }
+}
+
+/// Starts the program, with its initial registers, at [`PC`] with [`STATUS`].
+fn enter(code: &mut Assembler, level: Level) {
+    code.imm(Op::Csrrw, 0, PC, level.epc);
+    code.imm(Op::Csrrw, 0, STATUS, level.status);
+    for register in 0..32 {
+        code.imm(Op::Fld, register, HERE, INITIAL_F + 8 * i32::from(register));
+    }
+    for register in 1..32 {
+        code.imm(Op::Ld, register, HERE, INITIAL_X + 8 * i32::from(register));
+    }
+    code.bare(level.ret);
+}
+
+/// Ways out of the handler.
+#[derive(Clone, Copy)]
+struct Exits {
+    /// Behind the instruction that trapped.
+    skip: Label,
+    /// To [`PC`], with [`STATUS`].
+    resume: Label,
+    /// To the start of the program.
+    restart: Label,
+}
+
+fn handler(level: Level, setting: Setting) -> Vec<u8> {
+    let mut code = Assembler::default();
+    let exits = Exits {
+        skip: code.label(),
+        resume: code.label(),
+        restart: code.label(),
+    };
+    let (interrupt, deeds) = (code.label(), code.label());
+    save(&mut code, level);
+    code.branch(Op::Blt, CAUSE, 0, interrupt);
+    exception(&mut code, level, exits, deeds);
+    code.place(interrupt);
+    count(&mut code, INTERRUPTS);
+    arm(&mut code, setting);
+    code.place(deeds);
+    code.store(Op::Sd, 0, HERE, STREAK);
+    choose_deed(&mut code, level, setting, exits);
+
+    code.place(exits.skip);
+    code.addi(PC, PC, 4);
+    code.place(exits.resume);
+    code.imm(Op::Csrrw, 0, PC, level.epc);
+    code.imm(Op::Csrrw, 0, STATUS, level.status);
+    for register in USED.into_iter().chain([HERE]) {
+        code.imm(Op::Ld, register, HERE, SAVED + 8 * i32::from(register));
+    }
+    code.bare(level.ret);
+
+    code.place(exits.restart);
+    count(&mut code, RESTARTS);
+    code.store(Op::Sd, 0, HERE, STREAK);
+    code.imm(Op::Ld, STATUS, HERE, INITIAL_STATUS);
+    code.imm(Op::Ld, PC, HERE, ENTRY);
+    enter(&mut code, level);
+    code.finish()
+}
+
+/// Saves registers, reads why it trapped, and draws a number.
+fn save(code: &mut Assembler, level: Level) {
+    code.imm(Op::Csrrw, HERE, HERE, level.scratch);
+    for register in USED {
+        code.store(Op::Sd, register, HERE, SAVED + 8 * i32::from(register));
+    }
+    code.imm(Op::Csrrw, A, HERE, level.scratch);
+    code.store(Op::Sd, A, HERE, SAVED + 8 * i32::from(HERE));
+    code.imm(Op::Csrrs, CAUSE, 0, level.cause);
+    code.imm(Op::Csrrs, PC, 0, level.epc);
+    code.imm(Op::Csrrs, STATUS, 0, level.status);
+    code.imm(Op::Ld, DRAWN, HERE, RANDOM);
+    code.imm(Op::Ld, A, HERE, FACTOR);
+    code.reg(Op::Mul, DRAWN, DRAWN, A);
+    code.addi(DRAWN, DRAWN, 0x5a5);
+    code.store(Op::Sd, DRAWN, HERE, RANDOM);
+}
+
+/// Counts one more at this place of the state.
+fn count(code: &mut Assembler, at: i32) {
+    code.imm(Op::Ld, B, HERE, at);
+    code.addi(B, B, 1);
+    code.store(Op::Sd, B, HERE, at);
+}
+
+/// Counts one more at this place of an array, of which [`A`] is the index.
+fn count_indexed(code: &mut Assembler, at: i32) {
+    code.imm(Op::Slli, B, A, 3);
+    code.reg(Op::Add, B, B, HERE);
+    code.imm(Op::Ld, C, B, at);
+    code.addi(C, C, 1);
+    code.store(Op::Sd, C, B, at);
+}
+
+fn exception(code: &mut Assembler, level: Level, exits: Exits, deeds: Label) {
+    let (call, page_fault, illegal, outside) =
+        (code.label(), code.label(), code.label(), code.label());
+    code.imm(Op::Andi, A, CAUSE, 15);
+    count_indexed(code, EXCEPTIONS);
+    count(code, STREAK);
+    code.addi(C, 0, STREAK_MAX);
+    code.branch(Op::Bltu, C, B, exits.restart);
+    code.addi(B, 0, 2);
+    code.branch(Op::Beq, CAUSE, B, illegal);
+    code.imm(Op::Srli, A, CAUSE, 2);
+    code.branch(Op::Beq, A, B, call);
+    code.addi(B, 0, 3);
+    code.branch(Op::Beq, A, B, page_fault);
+    code.addi(B, 0, 1);
+    code.branch(Op::Beq, CAUSE, B, exits.restart);
+    code.jump(0, exits.skip);
+
+    code.place(call);
+    code.addi(PC, PC, 4);
+    code.jump(0, deeds);
+
+    // With floats off, that was the reason; if it was not, the instruction traps again.
+    code.place(illegal);
+    code.constant(B, status::FS);
+    code.reg(Op::And, A, STATUS, B);
+    code.branch(Op::Bne, A, 0, exits.skip);
+    code.constant(B, status::FS & status::FS >> 1);
+    code.reg(Op::Or, STATUS, STATUS, B);
+    code.jump(0, exits.resume);
+
+    code.place(page_fault);
+    code.imm(Op::Csrrs, A, 0, level.tval);
+    code.imm(Op::Srli, B, A, 21);
+    code.branch(Op::Bne, B, 0, outside);
+    code.constant(B, status::SUM | status::MXR);
+    code.reg(Op::Or, STATUS, STATUS, B);
+    // The leaf becomes what it should be, a page further on.
+    code.imm(Op::Srli, A, A, 12);
+    code.imm(Op::Slli, A, A, 3);
+    code.imm(Op::Ld, B, HERE, LEAVES);
+    code.reg(Op::Add, A, A, B);
+    code.constant(C, PAGE as u64);
+    code.reg(Op::Add, C, C, A);
+    code.imm(Op::Ld, C, C, 0);
+    code.branch(Op::Beq, C, 0, outside);
+    code.store(Op::Sd, C, A, 0);
+    code.addi(B, 0, 12);
+    code.branch(Op::Bne, CAUSE, B, exits.resume);
+    // Code in the alias of the other mode: S-mode has those with bit 16.
+    code.constant(C, level.from_supervisor);
+    code.reg(Op::And, C, C, STATUS);
+    code.reg(Op::Sltu, C, 0, C);
+    code.imm(Op::Srli, B, PC, 16);
+    code.imm(Op::Andi, B, B, 1);
+    code.branch(Op::Beq, B, C, exits.resume);
+    rebase(code, level);
+    code.jump(0, exits.resume);
+
+    code.place(outside);
+    code.addi(B, 0, 12);
+    code.branch(Op::Beq, CAUSE, B, exits.restart);
+    code.jump(0, exits.skip);
+}
+
+/// Moves [`PC`] to the first alias for the mode in [`STATUS`].
+fn rebase(code: &mut Assembler, level: Level) {
+    let user = code.label();
+    code.imm(Op::Slli, PC, PC, 48);
+    code.imm(Op::Srli, PC, PC, 48);
+    code.constant(B, level.from_supervisor);
+    code.reg(Op::And, C, B, STATUS);
+    code.constant(B, 0x2_0000);
+    code.branch(Op::Beq, C, 0, user);
+    code.constant(B, 0x1_0000);
+    code.place(user);
+    code.reg(Op::Add, PC, PC, B);
+}
+
+/// Does what the draw says.
+fn choose_deed(code: &mut Assembler, level: Level, setting: Setting, exits: Exits) {
+    code.imm(Op::Srli, A, DRAWN, 33);
+    code.imm(Op::Andi, A, A, DEEDS as i32 - 1);
+    count_indexed(code, DEEDS_DONE);
+    let table = code.label();
+    code.imm(Op::Slli, A, A, 2);
+    code.address(B, table);
+    code.reg(Op::Add, A, A, B);
+    code.imm(Op::Jalr, 0, A, 0);
+    code.place(table);
+    let deeds: Vec<Label> = (0..DEEDS).map(|_| code.label()).collect();
+    for deed in &deeds {
+        code.jump(0, *deed);
+    }
+    for (number, label) in deeds.into_iter().enumerate() {
+        code.place(label);
+        deed(code, number, level, setting, exits);
+        code.jump(0, exits.resume);
+    }
+}
+
+fn deed(code: &mut Assembler, number: usize, level: Level, setting: Setting, exits: Exits) {
+    match number {
+        // A page is taken away: with a fence of its address, without one, with one of everything.
+        0..=2 => {
+            some_leaf(code);
+            code.store(Op::Sd, 0, A, 0);
+            match number {
+                0 => code.reg(Op::SfenceVma, 0, C, 0),
+                1 => {}
+                _ => code.reg(Op::SfenceVma, 0, 0, 0),
+            }
+        }
+        // Its accessed and dirty bits are.
+        3 => {
+            some_leaf(code);
+            code.imm(Op::Ld, B, A, 0);
+            code.imm(Op::Andi, B, B, !0xc0);
+            code.store(Op::Sd, B, A, 0);
+            code.reg(Op::SfenceVma, 0, C, 0);
+        }
+        4 => {
+            code.imm(Op::Andi, A, DRAWN, 3);
+            code.reg(Op::SfenceVma, 0, 0, A);
+        }
+        5 | 6 if setting.paged => {
+            switch_space(code);
+            if number == 6 {
+                code.reg(Op::SfenceVma, 0, 0, 0);
+            }
+        }
+        // Floats are off, initial, clean or dirty.
+        7 => change_status(code, 40, status::FS),
+        8 => change_status(code, 30, status::SUM | status::MXR),
+        9 if setting.mode != Mode::Machine => {
+            code.constant(A, level.from_supervisor);
+            code.reg(Op::Xor, STATUS, STATUS, A);
+            if setting.paged {
+                rebase(code, level);
+            }
+        }
+        // The other alias of the same mode.
+        10 if setting.paged => {
+            code.constant(A, level.from_supervisor);
+            code.reg(Op::And, A, A, STATUS);
+            code.constant(B, 0x2_0000);
+            let done = code.label();
+            code.branch(Op::Bne, A, 0, done);
+            code.constant(B, 0x4_0000);
+            code.place(done);
+            code.reg(Op::Xor, PC, PC, B);
+        }
+        11 | 12 => {
+            code.imm(Op::Srli, A, DRAWN, 40);
+            code.imm(Op::Andi, A, A, PATCHES_MAX as i32 - 1);
+            code.imm(Op::Slli, A, A, 4);
+            code.reg(Op::Add, A, A, HERE);
+            code.imm(Op::Ld, B, A, PATCHES);
+            code.imm(Op::Ld, C, A, PATCHES + 8);
+            code.store(Op::Sw, C, B, 0);
+            if number == 12 {
+                code.bare(Op::FenceI);
+            }
+        }
+        // Seldom one that is invalid. The float unit must be on for that.
+        13 => {
+            code.constant(A, status::FS);
+            code.imm(Op::Csrrs, 0, A, level.status);
+            code.imm(Op::Srli, A, DRAWN, 50);
+            code.imm(Op::Srli, B, DRAWN, 53);
+            code.reg(Op::And, A, A, B);
+            code.imm(Op::Andi, A, A, 7);
+            code.imm(Op::Csrrw, 0, A, FRM);
+        }
+        // Rarely: from the start.
+        14 => {
+            code.imm(Op::Srli, A, DRAWN, 50);
+            code.imm(Op::Andi, A, A, 7);
+            code.branch(Op::Beq, A, 0, exits.restart);
+        }
+        _ => {}
+    }
+}
+
+/// The address of a leaf in [`A`], and of the page that it maps in [`C`].
+fn some_leaf(code: &mut Assembler) {
+    code.imm(Op::Srli, A, DRAWN, 45);
+    code.imm(Op::Andi, A, A, 0x77);
+    code.imm(Op::Slli, C, A, 12);
+    code.imm(Op::Slli, A, A, 3);
+    code.imm(Op::Ld, B, HERE, LEAVES);
+    code.reg(Op::Add, A, A, B);
+}
+
+fn switch_space(code: &mut Assembler) {
+    code.imm(Op::Ld, A, HERE, OTHER_SATP);
+    code.imm(Op::Csrrw, A, A, SATP);
+    code.store(Op::Sd, A, HERE, OTHER_SATP);
+    code.imm(Op::Ld, A, HERE, OTHER_LEAVES);
+    code.imm(Op::Ld, B, HERE, LEAVES);
+    code.store(Op::Sd, A, HERE, LEAVES);
+    code.store(Op::Sd, B, HERE, OTHER_LEAVES);
+}
+
+/// Draws the bits of `mask` in [`STATUS`] anew.
+fn change_status(code: &mut Assembler, shift: i32, mask: u64) {
+    code.imm(Op::Srli, A, DRAWN, shift);
+    code.constant(B, mask);
+    code.imm(Op::Slli, C, A, 13);
+    code.reg(Op::Xor, A, A, C);
+    code.reg(Op::And, A, A, B);
+    code.imm(Op::Xori, B, B, -1);
+    code.reg(Op::And, STATUS, STATUS, B);
+    code.reg(Op::Or, STATUS, STATUS, A);
+}

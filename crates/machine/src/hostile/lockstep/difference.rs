@@ -1,0 +1,68 @@
+//! What differs between two machines, in all detail: for developers of engines.
+
+use crate::Machine;
+use crate::hart::{Access, register_name};
+use crate::ram::{PAGE_BYTES, RAM_BASE};
+
+/// Differing bytes of memory that are shown.
+const SHOWN_MAX: usize = 4;
+
+/// What differs, a phrase each: first what it is in `expected`, then in `found`.
+pub(super) fn differences(expected: &mut Machine, found: &mut Machine) -> Vec<String> {
+    let mut phrases = registers(expected, found);
+    let (one, two) = (expected.core_mut(), found.core_mut());
+    for access in [Access::Fetch, Access::Load, Access::Store] {
+        phrases.extend(one.tlb.difference(&two.tlb, access));
+    }
+    let (here, there) = (one.now(), two.now());
+    let devices = one.bus.device_states(here);
+    for ((name, state), (_, other)) in devices.iter().zip(two.bus.device_states(there)) {
+        if *state != other {
+            phrases.push(format!("device {name}: {state:x?} and {other:x?}"));
+        }
+    }
+    if one.bus.ram.dirty_words() != two.bus.ram.dirty_words() {
+        phrases.push("which pages were written since the last digest".to_owned());
+    }
+    phrases.extend(memory(expected, found));
+    phrases
+}
+
+fn registers(expected: &Machine, found: &Machine) -> Vec<String> {
+    let mut phrases = Vec::new();
+    if expected.position() != found.position() {
+        let (one, two) = (expected.position().0, found.position().0);
+        phrases.push(format!("position: {one} and {two}"));
+    }
+    let (one, two) = (expected.hart().registers(), found.hart().registers());
+    for (index, (a, b)) in one.iter().zip(&two).enumerate() {
+        if a != b {
+            phrases.push(format!("{}: {a:#x} and {b:#x}", register_name(index)));
+        }
+    }
+    phrases
+}
+
+fn memory(expected: &Machine, found: &Machine) -> Vec<String> {
+    let (one, two) = (&expected.core().bus.ram, &found.core().bus.ram);
+    let touched = (0..one.pages()).filter(|page| {
+        let (group, bit) = (page / 64 * 64, page % 64);
+        (one.touched(group) | two.touched(group)) >> bit & 1 != 0
+    });
+    let mut phrases = Vec::new();
+    for page in touched {
+        let (one, two) = (one.page(page), two.page(page));
+        if one == two {
+            continue;
+        }
+        for (index, (a, b)) in one.iter().zip(two).enumerate().filter(|(_, (a, b))| a != b) {
+            let address = RAM_BASE + (page * PAGE_BYTES + index) as u64;
+            phrases.push(format!("memory at {address:#x}: {a:#x} and {b:#x}"));
+            if phrases.len() == SHOWN_MAX {
+                phrases.push("and more of memory".to_owned());
+                return phrases;
+            }
+        }
+    }
+    phrases
+}
