@@ -116,6 +116,8 @@ impl Engine for Translator {
             match host::enter(&self.arena, entries, &self.thunks, core, code, limit) {
                 Reason::LookUp => {}
                 Reason::Link(site) => wanting = Some(site),
+                // It was not paid for.
+                Reason::Step if core.hart.position == limit => {}
                 Reason::Step => step(core),
                 Reason::Tail => {
                     while !core.attention && core.hart.position < limit {

@@ -2,6 +2,7 @@
 //! deeds, and panics where a promise of this crate is broken. Tests run them on random bytes, `cargo xtask fuzz` on
 //! bytes that lead them further.
 
+pub mod boot;
 pub mod bus;
 pub mod guest;
 pub mod kernel;

@@ -293,15 +293,16 @@ impl Tlb {
         self.local.set(slot, false);
     }
 
-    /// The first entry for a kind of access in which two differ, if a guest could notice.
-    pub(crate) fn difference(&self, other: &Tlb, access: Access) -> Option<String> {
-        let seen = |entry: &Entry| (entry.key, entry.page, entry.span, entry.global);
-        let pairs = self.array(access).iter().zip(other.array(access).iter());
-        let (index, (one, two)) = (pairs.enumerate()).find(|(_, (one, two))| {
-            seen(one) != seen(two) && !(one.key == NO_KEY && two.key == NO_KEY)
-        })?;
+    /// The first entry in which two differ.
+    pub(crate) fn difference(&self, other: &Tlb) -> Option<String> {
+        let pairs = self.entries.iter().zip(other.entries.iter());
+        let (slot, (one, two)) = (pairs.enumerate())
+            .find(|(_, (one, two))| (one.key, one.page) != (two.key, two.page))?;
+        let access = [Access::Fetch, Access::Load, Access::Store]
+            .into_iter()
+            .find(|access| (part(*access)..part(*access) + ENTRIES).contains(&slot))?;
         Some(format!(
-            "translation {index} for {access:?}: key {:#x} to {:#x} and key {:#x} to {:#x}",
+            "a translation for {access:?}: {:#x} to {:#x} and {:#x} to {:#x}",
             one.key, one.page, two.key, two.page
         ))
     }

@@ -79,6 +79,10 @@ fn is_float(row: &Row) -> bool {
     plain || row.format.has_rounding()
 }
 
+fn is_fence(row: &Row) -> bool {
+    matches!(row.format, Format::Fence | Format::FenceInstruction)
+}
+
 /// A row of the table that `wanted` wants.
 fn row(random: &mut Random, wanted: impl Fn(&Row) -> bool) -> &'static Row {
     let rows: Vec<&Row> = TABLE.iter().filter(|row| wanted(row)).collect();
@@ -98,9 +102,7 @@ impl Writer<'_> {
             Item::Integer => self.one(is_integer),
             Item::Multiply => self.one(is_multiplication),
             Item::Float => self.one(is_float),
-            Item::Fence => {
-                self.one(|row| matches!(row.format, Format::Fence | Format::FenceInstruction))
-            }
+            Item::Fence => self.one(is_fence),
             Item::Compressed => self.compressed(),
             Item::Load => self.memory(&[Format::Load]),
             Item::Store => self.memory(&[Format::Store]),

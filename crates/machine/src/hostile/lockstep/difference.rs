@@ -1,7 +1,7 @@
 //! What differs between two machines, in all detail: for developers of engines.
 
 use crate::Machine;
-use crate::hart::{Access, register_name};
+use crate::hart::register_name;
 use crate::ram::{PAGE_BYTES, RAM_BASE};
 
 /// Differing bytes of memory that are shown.
@@ -11,9 +11,7 @@ const SHOWN_MAX: usize = 4;
 pub(super) fn differences(expected: &mut Machine, found: &mut Machine) -> Vec<String> {
     let mut phrases = registers(expected, found);
     let (one, two) = (expected.core_mut(), found.core_mut());
-    for access in [Access::Fetch, Access::Load, Access::Store] {
-        phrases.extend(one.tlb.difference(&two.tlb, access));
-    }
+    phrases.extend(one.tlb.difference(&two.tlb));
     let (here, there) = (one.now(), two.now());
     let devices = one.bus.device_states(here);
     for ((name, state), (_, other)) in devices.iter().zip(two.bus.device_states(there)) {

@@ -33,30 +33,37 @@ pub struct Instruction {
 
 impl Divergence {
     /// Two ways (what is right first) were equal at the one and differ at the other position of `between`, where `sides`
-    /// are now.
-    pub(super) fn find(
-        guest: &Guest,
+    /// are now. The search executes one of `guests` again: the first that shows it.
+    pub(super) fn find<'g>(
+        guests: impl Iterator<Item = &'g Guest>,
         pace: Pace,
         between: (u64, u64),
         [one, two]: [&mut Side<'_>; 2],
     ) -> Divergence {
         let ways = [one.way(), two.way()];
-        let (mut low, mut high) = between;
-        let search = Search {
-            guest,
-            ways,
-            pace,
-            agreed: low,
-        };
         let mut divergence = Divergence {
             ways: ways.map(|way| way.name.to_owned()),
             between,
             first: None,
             differences: all_differences(one, two),
         };
-        if search.differences_at(high).is_empty() {
-            return divergence;
+        for guest in guests {
+            let search = Search {
+                guest,
+                ways,
+                pace,
+                agreed: between.0,
+            };
+            if !search.differences_at(between.1).is_empty() {
+                divergence.narrow(&search);
+                break;
+            }
         }
+        divergence
+    }
+
+    fn narrow(&mut self, search: &Search<'_>) {
+        let (mut low, mut high) = self.between;
         while high - low > 1 {
             let middle = low + (high - low) / 2;
             if search.differences_at(middle).is_empty() {
@@ -65,10 +72,9 @@ impl Divergence {
                 high = middle;
             }
         }
-        divergence.between = (low, high);
-        divergence.first = Some(Box::new(search.instruction_at(low)));
-        divergence.differences = search.differences_at(high);
-        divergence
+        self.between = (low, high);
+        self.first = Some(Box::new(search.instruction_at(low)));
+        self.differences = search.differences_at(high);
     }
 }
 

@@ -8,7 +8,8 @@ mod side;
 pub use divergence::Divergence;
 
 use crate::{
-    Board, Boot, Engine, Input, Interpreter, InterpreterOptions, Machine, Position, Snapshot,
+    Board, Boot, Engine, Input, Interpreter, InterpreterOptions, Machine, Output, Position,
+    Snapshot,
 };
 use side::Side;
 
@@ -147,6 +148,9 @@ pub struct Lockstep<'a> {
     /// Where all were last seen to be equal.
     agreed: u64,
     reached: Reached,
+    console: Vec<u8>,
+    /// The guest from a later position on: a nearer place to search from.
+    stage: Option<Guest>,
 }
 
 impl<'a> Lockstep<'a> {
@@ -166,6 +170,8 @@ impl<'a> Lockstep<'a> {
             agreed: sides[0].position(),
             sides,
             reached: Reached::default(),
+            console: Vec::new(),
+            stage: None,
         }
     }
 
@@ -178,8 +184,12 @@ impl<'a> Lockstep<'a> {
                 side.keep_pace(self.pace, next);
             }
             self.compare(next)?;
-            for side in &mut self.sides {
-                self.reached.spoke |= side.forget();
+            let said = (self.sides.iter_mut()).fold(Vec::new(), |_, side| side.forget());
+            for (_, output) in said {
+                self.reached.spoke = true;
+                if let Output::Console(bytes) = output {
+                    self.console.extend_from_slice(&bytes);
+                }
             }
             self.reached.modes += usize::from(self.reference().hart().mode != mode);
             self.agreed = next;
@@ -194,7 +204,7 @@ impl<'a> Lockstep<'a> {
         match others.iter_mut().find(|other| !first.agrees(other)) {
             None => Ok(()),
             Some(other) => Err(Box::new(Divergence::find(
-                self.guest,
+                self.stage.iter().chain([self.guest]),
                 self.pace,
                 (self.agreed, here),
                 [first, other],
@@ -212,13 +222,20 @@ impl<'a> Lockstep<'a> {
         self.sides[0].machine()
     }
 
-    /// The state that all agree on, as the start of another guest with the inputs that are left: `None` unless
+    /// What the guest has said on its console since the last call.
+    pub fn take_console(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.console)
+    }
+
+    /// Lets a later search for a divergence begin here, not at the start. It has no effect but where
     /// [`Input::Synchronize`] came in at this very position.
-    pub fn rest(&mut self) -> Option<Guest> {
-        let inputs = self.sides[0].inputs_left();
-        Some(Guest {
-            origin: Origin::Snapshot(Box::new(self.sides[0].snapshot()?)),
-            inputs,
-        })
+    pub fn begin_stage(&mut self) {
+        let first = &mut self.sides[0];
+        if let Some(snapshot) = first.snapshot() {
+            self.stage = Some(Guest {
+                origin: Origin::Snapshot(Box::new(snapshot)),
+                inputs: first.inputs_left(),
+            });
+        }
     }
 }

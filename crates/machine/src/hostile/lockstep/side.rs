@@ -202,13 +202,11 @@ impl<'a> Side<'a> {
         phrases
     }
 
-    /// Forgets what was compared. Whether something was said.
-    pub(super) fn forget(&mut self) -> bool {
-        let spoke = !self.said.is_empty();
-        self.said.clear();
+    /// Forgets what was compared. What was said.
+    pub(super) fn forget(&mut self) -> Vec<(Position, Output)> {
         self.refused.clear();
         self.digests.clear();
-        spoke
+        std::mem::take(&mut self.said)
     }
 }
 

@@ -1,0 +1,4 @@
+//! The translator beside the interpreter.
+
+mod engines;
+mod generated;
