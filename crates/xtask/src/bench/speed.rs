@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 
-use self::guest::Guest;
+use self::guest::{Guest, Native};
 use self::machine::{Line, Outcome};
 use self::qemu::Qemu;
 use self::results::{Peer, Results};
@@ -64,7 +64,8 @@ struct Run<'a> {
     bench: &'a Bench,
     engine: Engine,
     qemu: Option<Qemu>,
-    guest: Guest,
+    guest: Option<Guest>,
+    native: Option<Native>,
     workloads: Vec<&'static Workload>,
     /// The processor on which programs of the host run, as the guest has but one.
     processor: String,
@@ -79,12 +80,15 @@ pub(super) fn measure(bench: &Bench, rounds: usize, options: &Options) -> Result
         .filter(|peer| options.peers.is_empty() || options.peers.contains(peer))
         .collect();
     let needs_qemu = peers.contains(&Peer::Tcg) || peers.contains(&Peer::Record);
+    let needs_guest = needs_qemu || peers.contains(&Peer::Futago);
+    let needs_native = peers.contains(&Peer::Native);
     let record = format!("futago-bench-{}.rr", std::process::id());
     let run = Run {
         bench,
         engine: options.engine,
         qemu: needs_qemu.then(qemu::find).transpose()?,
-        guest: guest::build(&workloads)?,
+        guest: needs_guest.then(|| guest::build(&workloads)).transpose()?,
+        native: (needs_native.then(|| guest::build_native(&workloads))).transpose()?,
         workloads,
         processor: processor()?,
         record: std::env::temp_dir().join(record),
@@ -144,20 +148,32 @@ impl Run<'_> {
             .map(|workload| workload.name)
             .collect();
         if peer == Peer::Native {
-            for name in names {
-                tell(name, machine::native(&self.native(name))?);
-            }
-            return Ok(());
+            return self.native_round(tell);
         }
         if names.len() < self.workloads.len() {
             let line = self.line(peer, &self.bench.initrd, "console=ttyS0 quiet")?;
             tell(workload::BOOT, machine::boot(&line, READY)?);
         }
+        let guest = self.guest.as_ref().context("no peer needs a guest")?;
         let line = |names: &[&str]| {
             let append = format!("console=ttyS0 quiet bench={}", names.join(","));
-            self.line(peer, &self.guest.initrd, &append)
+            self.line(peer, &guest.initrd, &append)
         };
         machine::work(line, &names, tell)
+    }
+
+    /// Runs what this host can run.
+    fn native_round(&self, tell: impl FnMut(&str, Outcome)) -> Result<()> {
+        let native = self.native.as_ref().context("the host is no peer")?;
+        let names: Vec<&str> = (self.workloads.iter())
+            .filter(|workload| native.has(workload))
+            .map(|workload| workload.name)
+            .collect();
+        machine::work(
+            |names| Ok(native.line(names, &self.processor)),
+            &names,
+            tell,
+        )
     }
 
     /// The command line of a machine.
@@ -215,16 +231,6 @@ impl Run<'_> {
             arguments,
             libraries: qemu.libraries.clone(),
         })
-    }
-
-    /// The command line of a program of the host.
-    fn native(&self, name: &str) -> Line {
-        let arguments = ["--cpu-list", &self.processor, &self.guest.native(name)];
-        Line {
-            program: "taskset".to_owned(),
-            arguments: arguments.map(str::to_owned).to_vec(),
-            libraries: None,
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! One machine that runs workloads: started, listened to, ended. Its guest marks on the console where each begins and
 //! ends, and the host's clock counts.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
@@ -188,23 +188,6 @@ fn parse(line: &str, name: &str) -> Option<Mark> {
         "failed" => Some(Mark::Failed(after.strip_prefix(": ")?.to_owned())),
         _ => None,
     }
-}
-
-/// Runs a program of this host, and counts its time likewise.
-pub(super) fn native(line: &Line) -> Result<Outcome> {
-    let begin = Instant::now();
-    let output = Command::new(&line.program)
-        .args(&line.arguments)
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot run {}", line.program))?;
-    let seconds = begin.elapsed().as_secs_f64();
-    if !output.status.success() {
-        let _ = std::io::stderr().write_all(&output.stderr);
-        return Ok(Outcome::Failed(output.status.to_string()));
-    }
-    let sum = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    Ok(Outcome::Done(seconds, sum))
 }
 
 #[cfg(test)]

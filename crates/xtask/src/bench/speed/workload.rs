@@ -1,4 +1,4 @@
-//! What is run: programs of our own, which are in `bench/programs`.
+//! What is run: programs of our own, which are in `bench/programs`, and programs of Debian, which `bench/run` starts.
 
 use anyhow::{Result, bail};
 
@@ -11,6 +11,8 @@ pub(super) enum Kind {
     Own,
     /// The same, in floating point where a fused multiply-add rounds otherwise than the host, which may have none.
     OwnFused,
+    /// A program of Debian's packages, which `bench/run` starts.
+    Debian,
 }
 
 /// One workload.
@@ -59,6 +61,14 @@ pub(super) const ALL: &[Workload] = &[
     workload(Kind::Own, "pipe", "pipe ping-pong"),
     workload(Kind::Own, "yield", "yield between four processes"),
     workload(Kind::Own, "files", "files in memory"),
+    workload(Kind::Debian, "openssl", "openssl sha256"),
+    workload(Kind::Debian, "gzip", "gzip"),
+    workload(Kind::Debian, "7z", "7z"),
+    workload(Kind::Debian, "python", "python"),
+    workload(Kind::Debian, "sqlite", "sqlite"),
+    workload(Kind::Debian, "shell", "shell loop"),
+    workload(Kind::Debian, "redis", "redis-benchmark SET, in the guest"),
+    workload(Kind::Debian, "compile", "C compile, gcc -O2"),
 ];
 
 /// The selected workloads, in order; all, if none is named.
@@ -75,6 +85,8 @@ pub(super) fn select(names: &[String]) -> Result<Vec<&'static Workload>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -88,12 +100,15 @@ mod tests {
     }
 
     #[test]
-    fn every_program_is_a_workload() {
+    fn every_workload_has_its_program() {
+        let script = fs::read_to_string(crate::root().join("bench/run")).unwrap();
         let programs = crate::root().join("bench/programs");
         for workload in ALL {
             let own = matches!(workload.kind, Kind::Own | Kind::OwnFused);
             let source = programs.join(format!("{}.c", workload.name));
             assert_eq!(own, source.exists(), "{}", workload.name);
+            let started = script.contains(&format!("work.{})", workload.name));
+            assert_eq!(workload.kind == Kind::Debian, started, "{}", workload.name);
         }
     }
 }
