@@ -109,6 +109,7 @@ pub(crate) fn record(arguments: Record) -> Result<ExitCode> {
         summary.entries, summary.snapshots
     )?;
     writeln!(err, "positions    0 to {}", summary.position.0)?;
+    writeln!(err, "engine       {}", options.vm.engine.kind())?;
     writeln!(err, "final state  {}", summary.state)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -119,7 +120,7 @@ pub(crate) fn replay(arguments: Replay) -> Result<ExitCode> {
         file: arguments.file,
         verify: arguments.verify,
         from_snapshot: arguments.from_snapshot,
-        block_cache: arguments.execution.block_cache()?,
+        engine: arguments.execution.choose()?,
     };
     let terminal = std::io::stderr().is_terminal();
     let every = PROGRESS_EVERY[usize::from(!terminal)];
@@ -152,6 +153,7 @@ pub(crate) fn replay(arguments: Replay) -> Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "machine      {}", summary.machine)?;
     writeln!(out, "positions    {} to {}", from.0, to.0)?;
+    writeln!(out, "engine       {}", options.engine.kind())?;
     writeln!(
         out,
         "speed        {:.1} million positions/s, {seconds:.1} s",

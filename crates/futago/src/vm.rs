@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use node::config::{MacAddress, MemorySize};
+use node::config::{CodeCacheSize, MacAddress, MemorySize};
+use node::engine::{EngineChoice, EngineKind};
 use node::vm::{Network, VmOptions};
 
 /// What executes the guest's instructions.
@@ -15,6 +16,15 @@ pub(crate) enum Engine {
     Interpreter,
     /// Translates to the host's instructions.
     Translator,
+}
+
+impl From<Engine> for EngineKind {
+    fn from(engine: Engine) -> Self {
+        match engine {
+            Engine::Interpreter => Self::Interpreter,
+            Engine::Translator => Self::Translator,
+        }
+    }
 }
 
 /// On or off, as QEMU writes it.
@@ -27,21 +37,33 @@ pub(crate) enum Switch {
 /// How the guest is executed. The guest cannot tell.
 #[derive(Args)]
 pub(crate) struct Execution {
-    /// What executes the guest's instructions.
-    #[arg(long, value_enum, default_value = "interpreter")]
-    engine: Engine,
-    /// Whether the interpreter keeps decoded blocks.
-    #[arg(long, value_enum, default_value = "on")]
-    block_cache: Switch,
+    /// What executes the guest's instructions [default: the translator where the host allows it]
+    #[arg(long, value_enum)]
+    engine: Option<Engine>,
+    /// Translated code that is kept, 4M to 1G [default: 256M]
+    #[arg(long, value_name = "SIZE")]
+    code_cache: Option<CodeCacheSize>,
+    /// Whether the interpreter keeps decoded blocks [default: on]
+    #[arg(long, value_enum)]
+    block_cache: Option<Switch>,
 }
 
 impl Execution {
-    /// Whether to keep decoded blocks.
-    pub(crate) fn block_cache(&self) -> Result<bool> {
-        if matches!(self.engine, Engine::Translator) {
-            bail!("the translator is not built yet; use --engine interpreter");
+    /// The engine, if this host has it.
+    pub(crate) fn choose(&self) -> Result<EngineChoice> {
+        let interprets = matches!(self.engine, Some(Engine::Interpreter));
+        if interprets && self.code_cache.is_some() {
+            bail!("--code-cache is the translator's: leave it out with --engine interpreter");
         }
-        Ok(self.block_cache == Switch::On)
+        if let Some(switch) = self.block_cache {
+            if !interprets {
+                bail!("--block-cache is the interpreter's: add --engine interpreter");
+            }
+            let block_cache = switch == Switch::On;
+            return Ok(EngineChoice::Interpreter { block_cache });
+        }
+        let CodeCacheSize(cache_bytes) = self.code_cache.unwrap_or_default();
+        EngineChoice::of(self.engine.map(EngineKind::from), cache_bytes)
     }
 }
 
@@ -125,7 +147,7 @@ impl Options {
             memory_bytes: self.memory.0,
             network,
             mac: self.mac,
-            block_cache: self.execution.block_cache()?,
+            engine: self.execution.choose()?,
         })
     }
 }

@@ -9,11 +9,16 @@ mod cache;
 #[cfg(all(target_arch = "x86_64", unix))]
 #[path = "x86_64/mod.rs"]
 mod host;
+#[cfg(not(all(target_arch = "x86_64", unix)))]
+mod missing;
 #[cfg(all(target_arch = "x86_64", unix))]
 mod translator;
 
 #[cfg(all(target_arch = "x86_64", unix))]
 pub use translator::Translator;
+
+#[cfg(not(all(target_arch = "x86_64", unix)))]
+pub use missing::Translator;
 
 /// How the translator works. The results are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

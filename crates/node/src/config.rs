@@ -4,8 +4,9 @@
 mod example;
 mod value;
 
-pub use value::{MacAddress, MemorySize};
+pub use value::{CodeCacheSize, MacAddress, MemorySize};
 
+use crate::engine::EngineKind;
 use crate::keys::NodeKeyFiles;
 use crate::names::machine_id;
 use anyhow::{Context, bail, ensure};
@@ -75,6 +76,11 @@ pub struct NodeConfig {
     pub may_start: bool,
     /// File that the guest's console is appended to.
     pub console: Option<PathBuf>,
+    /// What executes the guest here; the best that the host allows where nothing is said.
+    pub engine: Option<EngineKind>,
+    /// Translated code that is kept.
+    #[serde(default)]
+    pub code_cache: CodeCacheSize,
 }
 
 /// `[keys]`.
@@ -265,6 +271,7 @@ mod tests {
         );
         assert_eq!(config.machine.memory, MemorySize::default());
         assert_eq!(config.machine.mac, MacAddress::default());
+        assert_eq!(config.node.code_cache, CodeCacheSize::default());
     }
 
     #[test]
@@ -286,6 +293,16 @@ mod tests {
             "suspicion_ms = 200",
             "suspicion_ms = 50",
             "at least three times",
+        );
+        check_error(
+            "# engine = \"translator\"",
+            "engine = \"turbo\"",
+            "unknown variant `turbo`, expected `interpreter` or `translator`",
+        );
+        check_error(
+            "code_cache = \"256M\"",
+            "code_cache = \"2G\"",
+            "a code cache is from 4M to 1G",
         );
         check_error("[arbiter]", "[arbiter", "line ");
     }

@@ -8,6 +8,7 @@ use crate::arbiter::{ArbiterAnswer, ArbiterWorker};
 use crate::config::Config;
 use crate::console::Console;
 use crate::control::ControlEvent;
+use crate::engine::EngineKind;
 use crate::hart_thread::{HartEvent, HartThread};
 use crate::names::short;
 use crate::node::ExitReason;
@@ -37,6 +38,8 @@ const OFFER_AGAIN: Duration = Duration::from_millis(1);
 
 /// The ways in and out of the engine room.
 pub(crate) struct Doors {
+    /// What executes the guest.
+    pub(crate) engine: EngineKind,
     pub(crate) hart: HartThread,
     pub(crate) from_hart: mpsc::Receiver<HartEvent>,
     pub(crate) transport: Transport,
@@ -77,6 +80,7 @@ pub(crate) struct EngineRoom {
     node: NodeId,
     core: Core,
     bridge: Bridge,
+    engine: EngineKind,
     hart: HartThread,
     transport: Transport,
     arbiter: ArbiterWorker,
@@ -124,6 +128,7 @@ impl EngineRoom {
             node,
             core: Core::new(protocol, Instant(0)),
             bridge: Bridge::new(OUTPUT_BYTES_MAX),
+            engine: doors.engine,
             hart: doors.hart,
             transport: doors.transport,
             arbiter: doors.arbiter,

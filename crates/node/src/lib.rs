@@ -9,6 +9,7 @@ pub mod arbiter;
 pub mod config;
 pub mod console;
 pub mod control;
+pub mod engine;
 mod engine_room;
 mod hart_thread;
 pub mod keyboard;

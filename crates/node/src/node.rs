@@ -4,12 +4,13 @@ use crate::arbiter::{ArbiterWorker, DirectoryArbiter};
 use crate::config::Config;
 use crate::console::Console;
 use crate::control::ControlSocket;
+use crate::engine::EngineChoice;
 use crate::engine_room::{Doors, EngineRoom};
 use crate::hart_thread::HartThread;
 use crate::names::{fresh_node_id, hex, random_u128, short};
 use crate::tls::load_identity;
 use crate::transport::{BUILD, Hello, Transport, TransportConfig};
-use crate::vm::{VmOptions, engines};
+use crate::vm::VmOptions;
 use anyhow::Context;
 use replica::{Hart, HartConfig};
 use replication::{HaltReason, NodeId};
@@ -102,8 +103,10 @@ async fn run(config: Config) -> anyhow::Result<ExitReason> {
     let seed = random_u128().context("the host gives no random numbers")? as u64;
     let identity = load_identity(&config.key_files())?;
     let console = Console::open(config.node.console.as_deref())?;
+    let engine = EngineChoice::of(config.node.engine, config.node.code_cache.0)
+        .context("`node.engine` is not possible here")?;
     let machine = if config.node.may_start {
-        Some(VmOptions::of_config(&config.machine).boot()?.0)
+        Some(VmOptions::of_config(&config.machine, engine).boot()?.0)
     } else {
         None
     };
@@ -121,14 +124,15 @@ async fn run(config: Config) -> anyhow::Result<ExitReason> {
         arbiter_events.blocking_send(answer).is_ok()
     })?;
     let (hart_events, from_hart) = mpsc::channel(EVENTS_MAX);
-    let hart = Hart::new(machine, engines(), HartConfig::default());
+    let hart = Hart::new(machine, engine.source(), HartConfig::default());
     let hart = HartThread::start(hart, hart_events)?;
     let (switch_events, from_switch) = mpsc::channel(FRAMES_MAX);
     info!(
         node = %hex(node.0), name = config.node.name, machine = config.machine.name,
-        listen = %transport.local_address(), "the node is up"
+        listen = %transport.local_address(), engine = %engine.kind(), "the node is up"
     );
     let doors = Doors {
+        engine: engine.kind(),
         hart,
         from_hart,
         transport,

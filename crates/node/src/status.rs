@@ -12,6 +12,8 @@ pub struct NodeStatus {
     pub node_id: String,
     /// Name of the machine.
     pub machine: String,
+    /// What executes the guest here: `translator` or `interpreter`.
+    pub engine: String,
     /// `out`, `starting`, `joining`, `backup`, `taking over`, `primary` or `halted`.
     pub role: String,
     /// Newest epoch known.
@@ -83,7 +85,11 @@ impl fmt::Display for NodeStatus {
         };
         let yes = |yes: bool| if yes { "yes" } else { "no" };
         writeln!(f, "node        {} ({})", self.node, self.node_id)?;
-        writeln!(f, "machine     {}", self.machine)?;
+        writeln!(
+            f,
+            "machine     {}, executed by the {}",
+            self.machine, self.engine
+        )?;
         writeln!(
             f,
             "role        {}, epoch {}, flag {flag}",

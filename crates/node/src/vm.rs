@@ -1,10 +1,10 @@
 //! From files and options, of the command line or a configuration, to a machine that can be started.
 
 use crate::config::{MacAddress, MachineConfig, MemorySize};
+use crate::engine::EngineChoice;
 use crate::names::fill_random;
 use anyhow::{Context, ensure};
-use machine::{Board, Boot, Firmware, Interpreter, InterpreterOptions, Machine, NetConfig};
-use replica::EngineSource;
+use machine::{Board, Boot, Firmware, Machine, NetConfig};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -37,12 +37,13 @@ pub struct VmOptions {
     pub network: Network,
     /// Its Ethernet address.
     pub mac: MacAddress,
-    /// Whether the interpreter keeps decoded blocks.
-    pub block_cache: bool,
+    /// What executes it.
+    pub engine: EngineChoice,
 }
 
-impl Default for VmOptions {
-    fn default() -> Self {
+impl VmOptions {
+    /// A machine without anything to run, but otherwise as where nothing is said.
+    pub fn new(engine: EngineChoice) -> Self {
         Self {
             kernel: None,
             initrd: None,
@@ -52,14 +53,12 @@ impl Default for VmOptions {
             memory_bytes: MemorySize::default().0,
             network: Network::None,
             mac: MacAddress::default(),
-            block_cache: true,
+            engine,
         }
     }
-}
 
-impl VmOptions {
     /// Those of a protected machine.
-    pub(crate) fn of_config(config: &MachineConfig) -> Self {
+    pub(crate) fn of_config(config: &MachineConfig, engine: EngineChoice) -> Self {
         Self {
             kernel: config.kernel.clone(),
             initrd: config.initrd.clone(),
@@ -71,7 +70,7 @@ impl VmOptions {
                 .clone()
                 .map_or(Network::None, Network::Stream),
             mac: config.mac,
-            ..Self::default()
+            ..Self::new(engine)
         }
     }
 
@@ -112,7 +111,7 @@ impl VmOptions {
             seed,
             epoch_ns: u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX),
         };
-        let machine = Machine::boot(&board, &boot, engine(self.block_cache))
+        let machine = Machine::boot(&board, &boot, self.engine.engine()?)
             .context("the machine cannot be started")?;
         Ok((machine, boot))
     }
@@ -136,16 +135,6 @@ impl VmOptions {
             self.append.as_deref().unwrap_or_default()
         )
     }
-}
-
-/// The interpreter.
-pub(crate) fn engine(block_cache: bool) -> Box<Interpreter> {
-    Box::new(Interpreter::new(InterpreterOptions { block_cache }))
-}
-
-/// Makes engines for machines that are restored.
-pub(crate) fn engines() -> EngineSource {
-    Box::new(|| engine(true))
 }
 
 fn read_file(what: &str, path: &Path) -> anyhow::Result<Vec<u8>> {

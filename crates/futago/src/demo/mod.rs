@@ -20,6 +20,8 @@ use result::{Outcome, Samples, tenths};
 use screen::{Screen, View};
 use site::{NAMES, Site};
 
+use crate::vm;
+
 /// Between two looks at the nodes.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// A machine that starts, a guest that boots, a backup that joins: each has so long.
@@ -37,6 +39,9 @@ pub(crate) struct Demo {
     /// How often the primary is killed.
     #[arg(long, value_name = "NUMBER", default_value_t = 3)]
     kills: u32,
+    /// What executes the guest: one for both nodes, or one for each, as in `translator,interpreter` [default: the best]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "ENGINE")]
+    engine: Vec<vm::Engine>,
     /// The result as one line of JSON on standard output; the story goes to standard error.
     #[arg(long)]
     json: bool,
@@ -44,6 +49,12 @@ pub(crate) struct Demo {
 
 /// Runs `futago demo`.
 pub(crate) fn run(arguments: &Demo) -> Result<ExitCode> {
+    let engines = match arguments.engine[..] {
+        [] => [None; 2],
+        [both] => [Some(both.into()); 2],
+        [a, b] => [Some(a.into()), Some(b.into())],
+        _ => bail!("--engine names more than two engines, but there are two nodes"),
+    };
     let mut screen = Screen::new(arguments.json);
     screen.event("the guest's image");
     let image = guest::build(&Options::new(guest::default_cache()?), &mut |step| {
@@ -57,7 +68,7 @@ pub(crate) fn run(arguments: &Demo) -> Result<ExitCode> {
     let told = Arc::clone(&told_to_end);
     node::signals::when_told_to_end(move || told.store(true, Ordering::Relaxed))?;
     let mut story = Story {
-        site: Site::set_up(directory.path(), &image)?,
+        site: Site::set_up(directory.path(), &image, engines)?,
         screen,
         told_to_end,
         client: None,
@@ -215,12 +226,16 @@ impl Story {
         self.wait("for the backup to join", STEP_MAX, |view| {
             view.protected().is_some()
         })?;
-        let pause = self
+        let (primary, pause) = self
             .view
             .primary()
-            .map_or(0.0, |(_, node)| node.snapshot_pause_ms);
+            .map_or((0, 0.0), |(host, node)| (host, node.snapshot_pause_ms));
+        let [primary, backup] = [primary, 1 - primary].map(|host| {
+            let engine = self.view.nodes[host].as_ref().map(|node| &*node.engine);
+            format!("{} ({})", NAMES[host], engine.unwrap_or_default())
+        });
         self.say(&format!(
-            "PAIR: the machine is protected (it stood still for {pause:.0} ms)"
+            "PAIR: node {backup} protects node {primary}, whose guest stood still for {pause:.0} ms"
         ));
         Ok(())
     }

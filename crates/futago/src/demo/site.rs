@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use node::arbiter::{ArbiterStore, DirectoryArbiter};
 use node::control;
+use node::engine::EngineKind;
 use node::names::machine_id;
 use node::status::NodeStatus;
 use node::switch::Uplink;
@@ -94,7 +95,11 @@ pub(crate) struct Site {
 
 impl Site {
     /// Starts the switch; writes keys and configurations for two nodes.
-    pub(crate) fn set_up(directory: &Path, image: &guest::Image) -> Result<Self> {
+    pub(crate) fn set_up(
+        directory: &Path,
+        image: &guest::Image,
+        engines: [Option<EngineKind>; 2],
+    ) -> Result<Self> {
         let uplink = Uplink::default();
         let names = NAMES.map(str::to_owned);
         node::keys::create_keys(&directory.join("keys"), &names)?;
@@ -124,11 +129,13 @@ impl Site {
         let host = |index: usize| -> Result<Host> {
             let name = NAMES[index];
             let config = directory.join(format!("{name}.toml"));
+            let engine =
+                engines[index].map_or(String::new(), |engine| format!("engine = \"{engine}\"\n"));
             let text = format!(
                 "[machine]\nname = \"{MACHINE}\"\nkernel = {kernel:?}\ninitrd = {initrd:?}\nappend = {append:?}\n\
                  network = \"switch.sock\"\n\n\
                  [node]\nname = \"{name}\"\nlisten = \"{listen}\"\npeers = [\"{peer}\"]\ncontrol = \"{name}.sock\"\n\
-                 console = \"{name}.console\"\nmay_start = {may_start}\n\n\
+                 console = \"{name}.console\"\nmay_start = {may_start}\n{engine}\n\
                  [keys]\nauthority = \"keys/authority.pem\"\ncertificate = \"keys/{name}.pem\"\nkey = \"keys/{name}.key\"\n\n\
                  [arbiter]\ndirectory = \"arbiter\"\n",
                 kernel = image.kernel,

@@ -108,8 +108,36 @@ fn machines() {
         &["cannot connect", &none],
     );
     check(
-        &["run", "--bios", &off, "--engine", "translator"],
-        &["the translator is not built yet"],
+        &["run", "--bios", &off, "--block-cache", "off"],
+        &["--block-cache is the interpreter's"],
+    );
+    check(
+        &[
+            "run",
+            "--bios",
+            &off,
+            "--engine",
+            "translator",
+            "--block-cache",
+            "on",
+        ],
+        &["--block-cache is the interpreter's"],
+    );
+    check(
+        &[
+            "run",
+            "--bios",
+            &off,
+            "--engine",
+            "interpreter",
+            "--code-cache",
+            "64M",
+        ],
+        &["--code-cache is the translator's"],
+    );
+    check(
+        &["demo", "--engine", "translator,interpreter,translator"],
+        &["more than two engines"],
     );
     check(
         &["run", "--bios", &off, "--signature", &none],

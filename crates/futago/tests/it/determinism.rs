@@ -156,7 +156,14 @@ fn a_debian_guest_under_network_load_is_repeated_exactly() {
     let late = (snapshots - 2).to_string();
     check_replay(
         file,
-        &["--from-snapshot", &late, "--block-cache", "off"],
+        &[
+            "--from-snapshot",
+            &late,
+            "--engine",
+            "interpreter",
+            "--block-cache",
+            "off",
+        ],
         state,
     );
 }

@@ -22,6 +22,8 @@ peers = ["127.0.0.1:7402"]          # where the other nodes listen
 control = "a.sock"                  # for futago status, console, stop
 may_start = true                    # may start the machine where it runs nowhere; else it only joins
 # console = "a.console"             # the guest's console is appended here
+# engine = "translator"             # or "interpreter"; if left out, the faster one that this host allows
+code_cache = "256M"                 # translated code that is kept: 4M to 1G
 
 # Certificates: `futago keys` makes them.
 [keys]

@@ -1,7 +1,9 @@
 //! Values that are written in a way of their own: sizes and MAC addresses.
 
+use crate::engine::CODE_CACHE_BYTES_DEFAULT;
 use serde::{Deserialize, Deserializer, de};
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 /// Smallest guest memory, in bytes.
@@ -10,6 +12,8 @@ const MEMORY_BYTES_MIN: u64 = 16 << 20;
 const MEMORY_BYTES_MAX: u64 = 64 << 30;
 /// The guest's memory where nothing else is said, in bytes.
 const MEMORY_BYTES_DEFAULT: u64 = 256 << 20;
+/// Least and most bytes of translated code.
+const CODE_CACHE_BYTES: RangeInclusive<u64> = 4 << 20..=1 << 30;
 
 /// A size of guest memory, in bytes: whole MiB from 16M to 64G, written like `256M` or `1G`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,16 +29,9 @@ impl FromStr for MemorySize {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let malformed =
-            || format!("`{text}` is no memory size: memory sizes are written like `256M` or `1G`");
-        let (digits, shift) = match text.as_bytes().last() {
-            Some(b'M' | b'm') => (&text[..text.len() - 1], 20),
-            Some(b'G' | b'g') => (&text[..text.len() - 1], 30),
-            // As for QEMU, a bare number is in MiB.
-            _ => (text, 20),
-        };
-        let number: u64 = digits.parse().map_err(|_| malformed())?;
-        let bytes = number.checked_mul(1 << shift).ok_or_else(malformed)?;
+        let bytes = parse_size(text).ok_or_else(|| {
+            format!("`{text}` is no memory size: memory sizes are written like `256M` or `1G`")
+        })?;
         if (MEMORY_BYTES_MIN..=MEMORY_BYTES_MAX).contains(&bytes) {
             Ok(Self(bytes))
         } else {
@@ -43,6 +40,41 @@ impl FromStr for MemorySize {
             ))
         }
     }
+}
+
+/// How much translated code is kept, in bytes: whole MiB from 4M to 1G, written like `256M`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeCacheSize(pub usize);
+
+impl Default for CodeCacheSize {
+    fn default() -> Self {
+        Self(CODE_CACHE_BYTES_DEFAULT)
+    }
+}
+
+impl FromStr for CodeCacheSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bytes = parse_size(text)
+            .ok_or_else(|| format!("`{text}` is no size: sizes are written like `256M` or `1G`"))?;
+        usize::try_from(bytes)
+            .ok()
+            .filter(|_| CODE_CACHE_BYTES.contains(&bytes))
+            .map(Self)
+            .ok_or_else(|| format!("`{text}` is out of range: a code cache is from 4M to 1G"))
+    }
+}
+
+/// A number of MiB or, with the letter, GiB; in bytes.
+fn parse_size(text: &str) -> Option<u64> {
+    let (digits, shift) = match text.as_bytes().last() {
+        Some(b'M' | b'm') => (&text[..text.len() - 1], 20),
+        Some(b'G' | b'g') => (&text[..text.len() - 1], 30),
+        // As for QEMU, a bare number is in MiB.
+        _ => (text, 20),
+    };
+    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
 /// An Ethernet address of one station.
@@ -103,6 +135,14 @@ impl<'de> Deserialize<'de> for MemorySize {
     }
 }
 
+impl<'de> Deserialize<'de> for CodeCacheSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}
+
 impl<'de> Deserialize<'de> for MacAddress {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?
@@ -121,6 +161,10 @@ mod tests {
         assert_eq!("64".parse(), Ok(MemorySize(64 << 20)));
         for wrong in ["", "M", "1T", "1M", "99999999999999G", "65G", "-1G"] {
             assert!(wrong.parse::<MemorySize>().is_err(), "{wrong}");
+        }
+        assert_eq!("1G".parse(), Ok(CodeCacheSize(1 << 30)));
+        for wrong in ["", "3M", "1025M", "2G", "off"] {
+            assert!(wrong.parse::<CodeCacheSize>().is_err(), "{wrong}");
         }
         let mac = MacAddress::default();
         assert_eq!(mac.to_string().parse(), Ok(mac));

@@ -123,6 +123,7 @@ impl EngineRoom {
             node: self.config.node.name.clone(),
             node_id: hex(self.node.0),
             machine: self.config.machine.name.clone(),
+            engine: self.engine.to_string(),
             role: role_name(&core.role).to_owned(),
             epoch: core.epoch.0,
             flag: match core.flag {

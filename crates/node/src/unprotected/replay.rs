@@ -1,7 +1,7 @@
 //! `futago replay`: repeats what a record says as fast as this host can, and compares on the way.
 
 use super::record::final_state;
-use crate::vm::engine;
+use crate::engine::EngineChoice;
 use anyhow::{Context, bail, ensure};
 use eventlog::record::{End, Frame, RecordReader, Snapshot};
 use eventlog::{Divergence, Entry, Event, ReplayState, Replayer, digest_from_bytes};
@@ -26,8 +26,8 @@ pub struct ReplayOptions {
     pub verify: bool,
     /// Which snapshot to start from; 0 is the beginning.
     pub from_snapshot: u64,
-    /// Whether the interpreter keeps decoded blocks.
-    pub block_cache: bool,
+    /// What executes the guest.
+    pub engine: EngineChoice,
 }
 
 /// What the replay did.
@@ -157,7 +157,7 @@ impl Replay<'_> {
         if number == self.options.from_snapshot {
             let state = machine::Snapshot::from_bytes(&snapshot.state)
                 .with_context(|| format!("its snapshot {number} is of no use"))?;
-            let machine = Machine::restore(&state, engine(self.options.block_cache))
+            let machine = Machine::restore(&state, self.options.engine.engine()?)
                 .with_context(|| format!("its snapshot {number} is of no use"))?;
             self.summary.positions.0 = machine.position();
             self.replayer = Some(Replayer::new(machine));

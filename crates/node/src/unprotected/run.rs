@@ -24,6 +24,7 @@ pub struct RunOptions {
 /// The machine cannot be started, or the signature not be written.
 pub fn run(options: &RunOptions) -> anyhow::Result<Ending> {
     let (machine, boot) = options.vm.boot()?;
+    tracing::info!(engine = %options.vm.engine.kind(), "the machine starts");
     let test = TestSymbols::of(&boot)?;
     let signature = options
         .signature

@@ -4,6 +4,7 @@ use crate::pair::COUNTER;
 use eventlog::record::{Frame, RecordReader, RecordWriter};
 use eventlog::{Entry, Event};
 use machine::Input;
+use node::engine::EngineChoice;
 use node::unprotected::{
     Ending, RecordOptions, ReplayOptions, ReplaySummary, RunOptions, record, replay, run,
 };
@@ -21,7 +22,7 @@ fn vm(bios: PathBuf) -> VmOptions {
     VmOptions {
         bios: Some(bios),
         memory_bytes: 16 << 20,
-        ..VmOptions::default()
+        ..VmOptions::new(EngineChoice::default())
     }
 }
 
@@ -48,7 +49,7 @@ fn replay_file(
         file: file.to_owned(),
         verify: true,
         from_snapshot: 0,
-        block_cache: true,
+        engine: EngineChoice::default(),
     };
     change(&mut options);
     replay(&options, &mut |_| {})
@@ -97,8 +98,13 @@ fn a_record_is_repeated_to_the_same_state_in_every_way() {
     let whole = replay_file(&file, |_| {}).unwrap();
     assert_eq!(whole.divergence, None);
     assert!(whole.digests >= 2 && whole.snapshots >= 2, "{whole:?}");
-    let plain = replay_file(&file, |options| options.block_cache = false).unwrap();
-    assert_eq!((plain.state, plain.divergence), (whole.state, None));
+    for block_cache in [true, false] {
+        let other = replay_file(&file, |options| {
+            options.engine = EngineChoice::Interpreter { block_cache };
+        });
+        let other = other.unwrap();
+        assert_eq!((other.state, other.divergence), (whole.state, None));
+    }
     let midway = replay_file(&file, |options| options.from_snapshot = 1).unwrap();
     assert_eq!((midway.state, midway.divergence), (whole.state, None));
     assert!(midway.positions.0 > whole.positions.0 && midway.entries < whole.entries);

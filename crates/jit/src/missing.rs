@@ -1,0 +1,24 @@
+//! In place of the translator, where there is none for the host.
+
+use machine::{Core, Engine, Position};
+
+use crate::{Options, Unsupported};
+
+/// There is none.
+pub enum Translator {}
+
+impl Translator {
+    /// Fails.
+    ///
+    /// # Errors
+    /// Always [`Unsupported::Host`].
+    pub fn new(_: Options) -> Result<Translator, Unsupported> {
+        Err(Unsupported::Host)
+    }
+}
+
+impl Engine for Translator {
+    fn run(&mut self, _: &mut Core, _: Position) {
+        match *self {}
+    }
+}
