@@ -1,5 +1,9 @@
 //! An assembler for the x86-64 instructions that translated code is made of.
 
+mod sse;
+
+pub(super) use sse::{Fused, Logic, Order, Scalar, XMM0, XMM1, XMM2, Xmm};
+
 /// A general register, by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reg(pub(super) u8);
@@ -110,12 +114,16 @@ pub(super) enum Unary {
 /// A condition, by its number in the opcode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cond {
+    Overflow = 0,
     Below = 2,
     AboveEqual = 3,
     Equal = 4,
     NotEqual = 5,
     BelowEqual = 6,
     Above = 7,
+    Negative = 8,
+    Parity = 10,
+    NoParity = 11,
     Less = 12,
     GreaterEqual = 13,
     LessEqual = 14,

@@ -1,6 +1,6 @@
 //! Code that is seldom executed, kept behind the rest: what jumps there from the straight path.
 
-use super::asm::{Alu, B64, R15, RAX, RCX, RDX, Reg, Site};
+use super::asm::{Alu, B64, R15, RAX, RCX, RDX, Reg, Site, Xmm};
 use super::emit::{Emitter, Leaf};
 use super::helpers::Record;
 
@@ -27,6 +27,29 @@ pub(super) enum Cold {
         value: Leaf,
         record: Record,
     },
+    /// A load of a float that is not fast.
+    LoadFloat {
+        site: Site,
+        back: u32,
+        address: Reg,
+        dst: Xmm,
+        record: Record,
+    },
+    /// A float result that is no number, which becomes `value`.
+    Nan {
+        site: Site,
+        back: u32,
+        dst: Xmm,
+        value: u64,
+    },
+    /// An instruction that a helper executes instead.
+    Exact {
+        site: Site,
+        back: u32,
+        record: Record,
+    },
+    /// The rest of a block for the interpreter.
+    Rest { sites: Vec<Site>, record: Record },
     /// A conditional jump to another page.
     Cross { site: Site, target: i64 },
     /// A record that code refers to.
@@ -76,6 +99,47 @@ impl Emitter<'_> {
                     let site = self.asm.lea_site(RCX);
                     self.asm.call_to(self.thunks.store);
                     self.asm.jump_to(back);
+                    self.place(site, record);
+                }
+                Cold::LoadFloat {
+                    site,
+                    back,
+                    address,
+                    dst,
+                    record,
+                } => {
+                    self.asm.land(site);
+                    self.move_to(RAX, address);
+                    let site = self.asm.lea_site(RCX);
+                    self.asm.call_to(self.thunks.load);
+                    self.asm.bits_to_xmm(B64, dst, RAX);
+                    self.asm.jump_to(back);
+                    self.place(site, record);
+                }
+                Cold::Nan {
+                    site,
+                    back,
+                    dst,
+                    value,
+                } => {
+                    self.asm.land(site);
+                    self.asm.mov_imm(RAX, value);
+                    self.asm.bits_to_xmm(B64, dst, RAX);
+                    self.asm.jump_to(back);
+                }
+                Cold::Exact { site, back, record } => {
+                    self.asm.land(site);
+                    let site = self.asm.lea_site(RCX);
+                    self.asm.call_to(self.thunks.execute);
+                    self.asm.jump_to(back);
+                    self.place(site, record);
+                }
+                Cold::Rest { sites, record } => {
+                    for site in sites {
+                        self.asm.land(site);
+                    }
+                    let site = self.asm.lea_site(RCX);
+                    self.asm.call_to(self.thunks.rest);
                     self.place(site, record);
                 }
                 Cold::Cross { site, target } => {

@@ -4,7 +4,8 @@ use isa::{Amo, Binary, Comparison, Context, CsrAccess, FloatOp, Insn, Op, Precis
 
 use super::asm::{Alu, Asm, B32, B64, Cond, RAX, RCX, RDX, Reg, Rm, Site, at};
 use super::cold::Cold;
-use super::helpers::Record;
+use super::float::Floats;
+use super::helpers::{self, Record};
 use super::layout;
 use super::map::{Map, float_home, home};
 use super::thunks::{self, Thunks};
@@ -66,6 +67,7 @@ pub(super) struct Emitter<'a> {
     /// Positions paid for in advance, from this instruction on.
     pub(super) ahead: u8,
     known: [Option<Known>; 32],
+    pub(super) floats: Floats,
     pub(super) cold: Vec<Cold>,
     pub(super) links: Vec<Link>,
     /// Records, and the arena offsets where they go.
@@ -83,6 +85,7 @@ impl<'a> Emitter<'a> {
             offset: 0,
             ahead: 0,
             known: [None; 32],
+            floats: Floats::default(),
             cold: Vec::new(),
             links: Vec::new(),
             records: Vec::new(),
@@ -92,6 +95,7 @@ impl<'a> Emitter<'a> {
     /// Forgets what held in the block before.
     pub(super) fn begin_block(&mut self) {
         self.known = [None; 32];
+        self.floats = Floats::default();
     }
 
     /// One instruction, whose place was set.
@@ -100,6 +104,7 @@ impl<'a> Emitter<'a> {
         if let Err(Exit::Helper) = isa::execute(self, &insn) {
             self.helper();
         }
+        self.end_float();
     }
 
     /// Has the instruction executed by a helper.
@@ -112,6 +117,8 @@ impl<'a> Emitter<'a> {
         });
         let written = usize::from(self.insn.rd & 31);
         self.known[written] = None;
+        self.floats
+            .helped(self.insn.rd, helpers::is_float(self.insn.op));
     }
 
     pub(super) fn record(&self) -> Record {
@@ -280,10 +287,8 @@ impl Context for Emitter<'_> {
         Value::Leaf(Leaf::F(register))
     }
 
-    fn write_f(&mut self, register: u8, value: Value) {
-        let leaf = self.settle(value);
-        self.fetch(RAX, leaf);
-        self.asm.store(float_home(register), RAX);
+    fn write_f(&mut self, _: u8, value: Value) {
+        self.write_float(value);
     }
 
     fn pc_relative(&mut self, offset: i32) -> Value {
@@ -293,6 +298,10 @@ impl Context for Emitter<'_> {
     fn binary(&mut self, op: Binary, a: Value, b: Value) -> Value {
         if self.insn.op == Op::Jalr {
             return self.jump_target(op, a, b);
+        }
+        // A single that was loaded is already boxed.
+        if let Value::Done = a {
+            return a;
         }
         let (a, b) = (self.settle(a), self.settle(b));
         match (op, a, b) {
@@ -336,6 +345,9 @@ impl Context for Emitter<'_> {
 
     fn load(&mut self, width: Width, signed: bool, address: Value) -> Result<Value, Exit> {
         let address = self.address(address);
+        if helpers::is_float(self.insn.op) {
+            return Ok(self.load_float(address, width));
+        }
         let dst = self.destination(self.insn.rd);
         self.load_from(address, width, signed, dst);
         Ok(if dst == RAX {
@@ -371,11 +383,18 @@ impl Context for Emitter<'_> {
     }
 
     fn require_float(&mut self) -> Result<(), Exit> {
-        Err(Exit::Helper)
+        self.float_ready();
+        Ok(())
     }
 
-    fn float(&mut self, _: FloatOp, _: Precision, _: u8, _: [Value; 3]) -> Result<Value, Exit> {
-        Err(Exit::Helper)
+    fn float(
+        &mut self,
+        op: FloatOp,
+        precision: Precision,
+        rm: u8,
+        [a, ..]: [Value; 3],
+    ) -> Result<Value, Exit> {
+        self.float_operation(op, precision, rm, a)
     }
 
     fn environment_call(&mut self) -> Result<(), Exit> {
@@ -419,7 +438,7 @@ impl Context for Emitter<'_> {
 
 impl Emitter<'_> {
     /// Moves a result to memory, if its register lives there.
-    fn put(&mut self, register: u8, host: Option<Reg>, from: Reg) {
+    pub(super) fn put(&mut self, register: u8, host: Option<Reg>, from: Reg) {
         if host.is_none() {
             self.asm.store(home(register), from);
         }

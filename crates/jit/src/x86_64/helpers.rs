@@ -3,10 +3,11 @@
 #![allow(unsafe_code)]
 
 use isa::{Insn, Op};
-use machine::engine::execute_one;
+use machine::engine::{execute_one, step};
 use machine::hart::Trapped;
 use machine::{Core, Position, Width};
 
+use super::exceptions;
 use super::thunks::verdict;
 
 /// An instruction, for the helper that executes or completes it. It lies in the arena, beside the code.
@@ -143,7 +144,14 @@ extern "sysv64" fn execute(core: *mut Core, _: u64, record: *const Record, left:
     let paused = Paused::new(core, record, left);
     let core = &mut *paused.core;
     let behind = core.hart.pc.wrapping_add(record.insn.length.into());
+    let float = is_float(record.insn.op);
+    if float || may_read_flags(record.insn.op) {
+        exceptions::harvest(core);
+    }
     execute_one(core, &record.insn);
+    if float {
+        exceptions::discard();
+    }
     let goes_on = !record.ends
         && !core.attention
         && core.hart.pc == behind
@@ -153,6 +161,32 @@ extern "sysv64" fn execute(core: *mut Core, _: u64, record: *const Record, left:
     } else {
         paused.resume()
     }
+}
+
+/// The instructions of a block that are left, as the interpreter executes them.
+extern "sysv64" fn rest(core: *mut Core, _: u64, record: *const Record, left: u64) -> Reply {
+    // SAFETY: as in `load`.
+    let (core, record) = unsafe { (&mut *core, &*record) };
+    exceptions::harvest(core);
+    let paused = Paused::new(core, record, left);
+    for _ in 0..record.ahead {
+        step(paused.core);
+        if paused.core.attention {
+            break;
+        }
+    }
+    exceptions::discard();
+    paused.resume()
+}
+
+/// An instruction of the F or D extension.
+pub(super) fn is_float(op: Op) -> bool {
+    (Op::Flw..Op::Illegal).contains(&op)
+}
+
+/// A CSR instruction.
+fn may_read_flags(op: Op) -> bool {
+    (Op::Csrrw..=Op::Csrrci).contains(&op)
 }
 
 /// Width and signedness of a load or store.
@@ -178,4 +212,8 @@ pub(super) fn address_of_store() -> usize {
 
 pub(super) fn address_of_execute() -> usize {
     execute as *const () as usize
+}
+
+pub(super) fn address_of_rest() -> usize {
+    rest as *const () as usize
 }

@@ -26,6 +26,8 @@ pub(super) const CORE: Mem = field(0);
 pub(super) const PC: Mem = field(offset_of!(Core, hart.pc) as i32);
 /// In translated code: the position that must not be passed. R15 says how many are left.
 pub(super) const POSITION: Mem = field(offset_of!(Core, hart.position) as i32);
+pub(super) const MSTATUS: Mem = field(offset_of!(Core, hart.csr.mstatus) as i32);
+pub(super) const FRM: Mem = field(offset_of!(Core, hart.csr.frm) as i32);
 pub(super) const FETCH_CONTEXT: Mem = field(offset_of!(Core, tlb.fetch_context) as i32);
 pub(super) const DATA_CONTEXT: Mem = field(offset_of!(Core, tlb.data_context) as i32);
 

@@ -1,6 +1,8 @@
 //! Where guest registers live while translated code runs.
 
-use super::asm::{Asm, B64, Mem, R8, R9, R10, R11, R12, R13, RBX, RDI, RSI, Reg};
+use isa::Precision;
+
+use super::asm::{Asm, B64, Mem, R8, R9, R10, R11, R12, R13, RBX, RDI, RSI, Reg, Xmm};
 use super::layout;
 
 /// The registers that compiled code uses most, and where they live between blocks.
@@ -15,6 +17,17 @@ const PINNED: [(u8, Reg); 9] = [
     (14, RSI), // a4
     (15, RDI), // a5
 ];
+
+/// The float registers that compiled code uses most, in host registers from XMM3 on: fa0 to fa5, ft0 to ft4, fs0 and
+/// fs1. These are copies: memory has the same values.
+const PINNED_FLOATS: [u8; 13] = [10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 8, 9];
+const FIRST_PINNED: u8 = 3;
+
+/// The host register of a guest float register.
+pub(super) fn float_host(guest: u8) -> Option<Xmm> {
+    let index = PINNED_FLOATS.iter().position(|pinned| *pinned == guest)?;
+    Some(Xmm(FIRST_PINNED + index as u8))
+}
 
 /// Which guest registers are in host registers. The others are in memory.
 #[derive(Clone, PartialEq, Eq)]
@@ -65,6 +78,9 @@ impl Map {
     pub(super) fn reload(&self, asm: &mut Asm) {
         for (guest, host) in self.pairs() {
             asm.mov(B64, host, home(guest));
+        }
+        for (guest, host) in PINNED_FLOATS.into_iter().zip(FIRST_PINNED..) {
+            asm.load_scalar(Precision::Double, Xmm(host), float_home(guest));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Loads and stores: the fast translations are asked in line, everything else is a helper's.
 
-use isa::Width;
+use isa::{Precision, Width};
 
 use super::asm::{Alu, B32, B64, Cond, R14, RCX, RDX, Reg, Rm, Shift, Site, at, indexed};
 use super::cold::Cold;
@@ -8,6 +8,7 @@ use super::emit::{Emitter, Leaf};
 use super::layout::{
     DATA_CONTEXT, INDEX_MASK, INDEX_SHIFT, LOAD_ADDEND, LOAD_TAG, STORE_ADDEND, STORE_TAG,
 };
+use super::map::float_host;
 
 /// The logarithm of the bytes of an access.
 pub(super) fn log(width: Width) -> u8 {
@@ -16,7 +17,7 @@ pub(super) fn log(width: Width) -> u8 {
 
 impl Emitter<'_> {
     /// Leaves the index of the page of `address` in RCX, and jumps if an access of `width` is not fast.
-    fn look_up(&mut self, address: Reg, width: Width, tag: i32) -> Site {
+    pub(super) fn look_up(&mut self, address: Reg, width: Width, tag: i32) -> Site {
         self.asm.mov(B32, RCX, address);
         self.asm.shift_imm(Shift::Right, B32, RCX, INDEX_SHIFT);
         self.asm.alu_imm(Alu::And, B32, RCX, INDEX_MASK);
@@ -54,6 +55,13 @@ impl Emitter<'_> {
         match value {
             Leaf::Const(value) if let Ok(short) = i32::try_from(value.cast_signed()) => {
                 self.asm.store_imm(log(width), place, short);
+            }
+            Leaf::F(guest) if let Some(host) = float_host(guest) => {
+                let precision = match width {
+                    Width::Word => Precision::Single,
+                    _ => Precision::Double,
+                };
+                self.asm.store_scalar(precision, place, host);
             }
             value => {
                 let from = match value {

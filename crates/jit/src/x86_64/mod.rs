@@ -3,6 +3,10 @@
 mod asm;
 mod cold;
 mod emit;
+mod exceptions;
+mod float;
+mod float_convert;
+mod float_move;
 mod helpers;
 mod integer;
 mod layout;

@@ -6,7 +6,7 @@ use std::mem;
 use machine::{Core, Position};
 
 use super::thunks::Thunks;
-use super::{layout, reason};
+use super::{exceptions, layout, reason};
 use crate::arena::{Arena, Entries};
 
 /// Why translated code was left.
@@ -62,13 +62,16 @@ pub(crate) fn enter(
     let core: *mut Core = core;
     // In bounds: the origin is in the register file.
     let state = core.cast::<u8>().wrapping_add(layout::ORIGIN);
-    enter(
+    exceptions::discard();
+    let exit = enter(
         state,
         fast,
         left,
         start + code as usize,
         entries.address(),
         start,
-    )
-    .reason()
+    );
+    // SAFETY: translated code has returned, and nobody else has the core.
+    exceptions::harvest(unsafe { &mut *core });
+    exit.reason()
 }

@@ -5,6 +5,7 @@ use super::asm::{
     Alu, Asm, B32, B64, Cond, R8, R9, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP,
     Reg, Shift, at, indexed,
 };
+use super::float_move::MASKS;
 use super::layout::{self, FETCH_ADDEND, FETCH_TAG};
 use super::map::Map;
 use super::{helpers, reason};
@@ -44,6 +45,12 @@ pub(crate) struct Thunks {
     pub(super) load: u32,
     pub(super) store: u32,
     pub(super) execute: u32,
+    /// For the interpreter: the rest of a block.
+    pub(super) rest: u32,
+    /// [`MASKS`].
+    pub(super) masks: u32,
+    /// The host has fused multiplication and addition.
+    pub(super) fused: bool,
 }
 
 const SAVED: [Reg; 6] = [RBX, RBP, R12, R13, R14, R15];
@@ -52,7 +59,10 @@ impl Thunks {
     /// Makes them at offset 0, where an empty entry leads.
     pub(crate) fn make() -> (Thunks, Vec<u8>) {
         let mut asm = Asm::new(0, Vec::new());
-        let mut thunks = Thunks::default();
+        let mut thunks = Thunks {
+            fused: std::arch::is_x86_feature_detected!("fma"),
+            ..Thunks::default()
+        };
         let map = Map::default();
 
         let empty = asm.jump();
@@ -113,6 +123,11 @@ impl Thunks {
         asm.mov(B64, RDX, RCX);
         call(&mut asm, &map, helpers::address_of_execute(), resume, leave);
 
+        thunks.rest = asm.here();
+        map.save(&mut asm);
+        asm.mov(B64, RDX, RCX);
+        call(&mut asm, &map, helpers::address_of_rest(), resume, leave);
+
         thunks.enter = asm.here();
         for reg in SAVED {
             asm.push(reg);
@@ -126,6 +141,14 @@ impl Thunks {
         asm.store(at(RSP, slot::CODE), R9);
         map.reload(&mut asm);
         asm.jump_reg(RAX);
+
+        while !asm.here().is_multiple_of(16) {
+            asm.byte(0xcc);
+        }
+        thunks.masks = asm.here();
+        for mask in MASKS {
+            asm.bytes(&mask.to_le_bytes());
+        }
 
         (thunks, asm.into_bytes())
     }
