@@ -77,12 +77,17 @@ impl Core {
 
     /// To be called after the mode, `mstatus` or `satp` changed.
     pub fn mode_changed(&mut self) {
+        self.context_changed();
+        self.attention |= self.hart.due_interrupt().is_some();
+    }
+
+    #[inline]
+    fn context_changed(&mut self) {
         self.tlb.enter(
             self.hart.fetch_context(),
             self.hart.data_context(),
             self.hart.may_touch_user(),
         );
-        self.attention |= self.hart.due_interrupt().is_some();
     }
 
     /// Completes an instruction that returned [`Trapped`]: enters the handler, or answers the call. Counts
@@ -168,24 +173,34 @@ impl Core {
         };
         let (old, effects) = self.hart.access_csr(number, access, operand, time)?;
         if effects != Effects::default() {
-            if effects.has(Effects::FLUSH) {
-                self.tlb.flush();
-            }
-            if effects.has(Effects::FLUSH_LOADS) {
-                self.tlb.flush_loads();
-            }
-            self.attention |= effects.has(Effects::TIMER);
-            self.mode_changed();
+            self.follow(effects);
         }
         Ok(old)
+    }
+
+    #[inline]
+    fn follow(&mut self, effects: Effects) {
+        if effects.has(Effects::CONTEXT) {
+            self.context_changed();
+        }
+        if effects.has(Effects::INTERRUPTS) {
+            self.attention |= self.hart.due_interrupt().is_some();
+        }
+        if effects.has(Effects::FLUSH) {
+            self.tlb.flush();
+        }
+        if effects.has(Effects::FLUSH_LOADS) {
+            self.tlb.flush_loads();
+        }
+        self.attention |= effects.has(Effects::TIMER);
     }
 
     /// Loads `width` at a virtual address, zero-extended, without asking the fast entries.
     #[inline(never)]
     pub fn load(&mut self, address: u64, width: Width) -> Result<u64, Trapped> {
         let len = width.bytes();
-        let mut bytes = [0; 8];
         if (address & (PAGE - 1)) + len > PAGE {
+            let mut bytes = [0; 8];
             let parts = self.translate_parts(Access::Load, address, len)?;
             for (physical, part) in parts
                 .into_iter()
@@ -199,13 +214,8 @@ impl Core {
             return Ok(u64::from_le_bytes(bytes));
         }
         let physical = GuestAddr(self.translate(Access::Load, address, len)?);
-        if self
-            .bus
-            .ram
-            .read(physical, &mut bytes[..len as usize])
-            .is_ok()
-        {
-            return Ok(u64::from_le_bytes(bytes));
+        if let Some(value) = self.bus.ram.load_width(physical, width) {
+            return Ok(value);
         }
         self.attention = true;
         let now = self.now();
@@ -219,8 +229,8 @@ impl Core {
     #[inline(never)]
     pub fn store(&mut self, address: u64, width: Width, value: u64) -> Result<(), Trapped> {
         let len = width.bytes();
-        let mut bytes = value.to_le_bytes();
         if (address & (PAGE - 1)) + len > PAGE {
+            let mut bytes = value.to_le_bytes();
             let parts = self.translate_parts(Access::Store, address, len)?;
             for (physical, part) in parts
                 .into_iter()
@@ -235,7 +245,7 @@ impl Core {
             return Ok(());
         }
         let physical = GuestAddr(self.translate(Access::Store, address, len)?);
-        if self.bus.ram.write(physical, &bytes[..len as usize]).is_ok() {
+        if self.bus.ram.store_width(physical, width, value).is_some() {
             self.attention |= self.bus.ram.has_stale();
             return Ok(());
         }

@@ -2,7 +2,7 @@
 //! since the last digest, and where an engine holds decoded code of it.
 
 use crate::board::{Board, BoardError};
-use crate::{AccessFault, GuestAddr};
+use crate::{AccessFault, GuestAddr, Width};
 
 /// Where memory starts.
 pub const RAM_BASE: u64 = 0x8000_0000;
@@ -106,6 +106,33 @@ impl Ram {
     #[inline(always)]
     pub fn store_plain<const N: usize>(&mut self, offset: usize, value: [u8; N]) -> Option<()> {
         *self.bytes.get_mut(offset..)?.first_chunk_mut::<N>()? = value;
+        Some(())
+    }
+
+    /// The value at `addr`, zero-extended, if all of it is in memory.
+    #[inline]
+    pub(crate) fn load_width(&self, addr: GuestAddr, width: Width) -> Option<u64> {
+        let offset = self.offset_of(addr, width.bytes() as usize)?;
+        Some(match width {
+            Width::Byte => u8::from_le_bytes(self.load(offset)?).into(),
+            Width::Half => u16::from_le_bytes(self.load(offset)?).into(),
+            Width::Word => u32::from_le_bytes(self.load(offset)?).into(),
+            Width::Double => u64::from_le_bytes(self.load(offset)?),
+        })
+    }
+
+    /// Stores the low bytes of `value` at `addr`, or nothing if not all of them are in memory.
+    #[inline]
+    pub(crate) fn store_width(&mut self, addr: GuestAddr, width: Width, value: u64) -> Option<()> {
+        let len = width.bytes() as usize;
+        let offset = self.offset_of(addr, len)?;
+        match width {
+            Width::Byte => self.store_plain(offset, (value as u8).to_le_bytes())?,
+            Width::Half => self.store_plain(offset, (value as u16).to_le_bytes())?,
+            Width::Word => self.store_plain(offset, (value as u32).to_le_bytes())?,
+            Width::Double => self.store_plain(offset, value.to_le_bytes())?,
+        }
+        self.note_store(offset, len);
         Some(())
     }
 

@@ -35,8 +35,7 @@ impl Effects {
 const NONE: Effects = Effects(0);
 
 impl Hart {
-    /// One CSR instruction: the old value (0 if it was not to be read), and what
-    /// must follow. `time` is what the `time` CSR shows.
+    /// One CSR instruction: the old value (of no meaning if it was not to be read), and what must follow. `time` is what the `time` CSR shows.
     pub fn access_csr(
         &mut self,
         number: u16,
@@ -49,6 +48,17 @@ impl Hart {
         let lowest = number >> 8 & 3;
         if (writes && read_only) || lowest > self.mode as u16 {
             return Err(self.raise(Cause::IllegalInstruction, 0));
+        }
+        if let Some((register, writable)) = self.storage(number) {
+            let old = *register;
+            let new = match access {
+                CsrAccess::Read => old,
+                CsrAccess::Write | CsrAccess::Swap => operand,
+                CsrAccess::Set => old | operand,
+                CsrAccess::Clear => old & !operand,
+            };
+            *register = new & writable;
+            return Ok((old, NONE));
         }
         let Some(old) = self.read_csr(number, time) else {
             return Err(self.raise(Cause::IllegalInstruction, 0));
@@ -69,6 +79,28 @@ impl Hart {
         Ok((old, self.write_csr(number, new)))
     }
 
+    /// A register that does nothing but to keep what was written: with its writable bits.
+    #[inline]
+    fn storage(&mut self, number: u16) -> Option<(&mut u64, u64)> {
+        const ALL: u64 = u64::MAX;
+        let csr = &mut self.csr;
+        Some(match number {
+            0x106 => (&mut csr.scounteren, 0xffff_ffff),
+            0x10a => (&mut csr.senvcfg, csr::SENVCFG_WRITABLE),
+            0x140 => (&mut csr.sscratch, ALL),
+            0x141 => (&mut csr.sepc, !1),
+            0x142 => (&mut csr.scause, ALL),
+            0x143 => (&mut csr.stval, ALL),
+            0x302 => (&mut csr.medeleg, csr::DELEGABLE),
+            0x306 => (&mut csr.mcounteren, 0xffff_ffff),
+            0x340 => (&mut csr.mscratch, ALL),
+            0x341 => (&mut csr.mepc, !1),
+            0x342 => (&mut csr.mcause, ALL),
+            0x343 => (&mut csr.mtval, ALL),
+            _ => return None,
+        })
+    }
+
     /// Whether a counter (bit of `mcounteren`) may be read in the present mode.
     fn counter_enabled(&self, number: u16) -> bool {
         let bit = 1 << (number & 31);
@@ -85,7 +117,8 @@ impl Hart {
         }
     }
 
-    /// What a CSR shows; `None` if it does not exist or may not be read at present.
+    /// What a CSR that is not [`Hart::storage`] shows; `None` if it does not exist or may not be read at
+    /// present.
     fn read_csr(&self, number: u16, time: u64) -> Option<u64> {
         let csr = &self.csr;
         let float = csr.mstatus & status::FS != 0;
@@ -100,12 +133,6 @@ impl Hart {
             }
             0x104 => csr.mie & csr.mideleg,
             0x105 => csr.stvec,
-            0x106 => csr.scounteren,
-            0x10a => csr.senvcfg,
-            0x140 => csr.sscratch,
-            0x141 => csr.sepc,
-            0x142 => csr.scause,
-            0x143 => csr.stval,
             0x144 => self.pending() & csr.mideleg,
             0x14d => {
                 let allowed = csr.supervisor_timer() && csr.mcounteren & 2 != 0;
@@ -123,18 +150,12 @@ impl Hart {
 
             0x300 => csr.read_mstatus(),
             0x301 => csr::MISA,
-            0x302 => csr.medeleg,
             0x303 => csr.mideleg,
             0x304 => csr.mie,
             0x305 => csr.mtvec,
-            0x306 => csr.mcounteren,
             0x30a => csr.menvcfg,
             0x320 => csr.mcountinhibit,
             0x323..=0x33f => 0,
-            0x340 => csr.mscratch,
-            0x341 => csr.mepc,
-            0x342 => csr.mcause,
-            0x343 => csr.mtval,
             0x344 => self.pending(),
             0x3a0 | 0x3a2 => {
                 let first = usize::from(number - 0x3a0) * 4;
@@ -186,12 +207,6 @@ impl Hart {
                 return Effects::INTERRUPTS;
             }
             0x105 => write_vector(&mut csr.stvec, value),
-            0x106 => csr.scounteren = value & 0xffff_ffff,
-            0x10a => csr.senvcfg = value & csr::SENVCFG_WRITABLE,
-            0x140 => csr.sscratch = value,
-            0x141 => csr.sepc = value & !1,
-            0x142 => csr.scause = value,
-            0x143 => csr.stval = value,
             0x144 => {
                 let mask = csr::SSIP & csr.mideleg;
                 csr.mip = csr.mip & !mask | value & mask;
@@ -208,7 +223,6 @@ impl Hart {
                 }
             }
             0x300 => return write_mstatus(csr, value),
-            0x302 => csr.medeleg = value & csr::DELEGABLE,
             0x303 => {
                 csr.mideleg = value & csr::SUPERVISOR_INTERRUPTS;
                 return Effects::INTERRUPTS;
@@ -218,16 +232,11 @@ impl Hart {
                 return Effects::INTERRUPTS;
             }
             0x305 => write_vector(&mut csr.mtvec, value),
-            0x306 => csr.mcounteren = value & 0xffff_ffff,
             0x30a => {
                 csr.menvcfg = value & csr::MENVCFG_WRITABLE;
                 return Effects::TIMER;
             }
             0x320 => self.write_inhibit(value & csr::INHIBIT_WRITABLE),
-            0x340 => csr.mscratch = value,
-            0x341 => csr.mepc = value & !1,
-            0x342 => csr.mcause = value,
-            0x343 => csr.mtval = value,
             0x344 => {
                 let timer = if csr.supervisor_timer() { csr::STIP } else { 0 };
                 let mask = csr::SUPERVISOR_INTERRUPTS & !timer;
@@ -314,12 +323,18 @@ fn write_mstatus(csr: &mut Csrs, value: u64) -> Effects {
         new = new & !status::MPP | old & status::MPP;
     }
     csr.mstatus = new;
-    let effects = Effects::INTERRUPTS.and(Effects::CONTEXT);
-    if (old ^ new) & status::MXR != 0 {
-        effects.and(Effects::FLUSH_LOADS)
-    } else {
-        effects
+    let changed = old ^ new;
+    let mut effects = NONE;
+    if changed & new & (status::SIE | status::MIE) != 0 {
+        effects = effects.and(Effects::INTERRUPTS);
     }
+    if changed & (status::SUM | status::MPRV | status::MPP) != 0 {
+        effects = effects.and(Effects::CONTEXT);
+    }
+    if changed & status::MXR != 0 {
+        effects = effects.and(Effects::FLUSH_LOADS);
+    }
+    effects
 }
 
 /// Vectors other than direct and vectored do not exist: the old value stays.

@@ -60,3 +60,6 @@ impl Hart {
         self.csr.mstatus & status::SUM != 0 && self.data_mode() == Mode::Supervisor
     }
 }
+
+#[cfg(test)]
+mod tests;

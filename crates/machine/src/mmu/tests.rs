@@ -1,0 +1,224 @@
+//! Translation as the hart sees it: which mode reaches which page, and what a walk finds only once.
+
+use isa::{CsrAccess, Width};
+
+use crate::core::Core;
+use crate::hart::csr::status;
+use crate::hart::{Access, Cause, Hart, Mode, Trapped};
+use crate::ram::RAM_BASE;
+use crate::{Board, Bus, GuestAddr, GuestClock};
+
+const SSTATUS: u16 = 0x100;
+const MSTATUS: u16 = 0x300;
+
+/// Three levels of tables, one after the other.
+const ROOT: u64 = RAM_BASE + 0x1_0000;
+const LEAVES: u64 = ROOT + 0x2000;
+const TABLE: u64 = 1;
+/// Valid, accessed, dirty.
+const LEAF: u64 = 0xc1;
+const READ: u64 = 2;
+const WRITE: u64 = 4;
+const EXECUTE: u64 = 8;
+const USER: u64 = 16;
+
+/// Pages at virtual addresses from 0 on.
+const KERNEL_PAGE: u64 = 0x1000;
+const USER_PAGE: u64 = 0x2000;
+const CODE_PAGE: u64 = 0x3000;
+
+/// The page is mapped to itself plus the start of memory.
+fn map(core: &mut Core, page: u64, bits: u64) {
+    let entry = if bits == 0 {
+        0
+    } else {
+        (RAM_BASE + page) >> 2 | LEAF | bits
+    };
+    put(core, LEAVES + page / 4096 * 8, entry);
+}
+
+fn put(core: &mut Core, at: u64, value: u64) {
+    core.bus
+        .ram
+        .write(GuestAddr(at), &value.to_le_bytes())
+        .unwrap();
+}
+
+/// A hart in S-mode with paging.
+fn core() -> Core {
+    let board = Board {
+        memory_bytes: 64 << 20,
+        ..Board::default()
+    };
+    let mut hart = Hart::new(RAM_BASE);
+    hart.allow_all_memory();
+    hart.mode = Mode::Supervisor;
+    hart.csr.satp = 8 << 60 | 1 << 44 | ROOT >> 12;
+    let bus = Bus::new(&board).unwrap();
+    let mut core = Core::new(hart, bus, GuestClock::default(), false);
+    put(&mut core, ROOT, (ROOT + 0x1000) >> 2 | TABLE);
+    put(&mut core, ROOT + 0x1000, LEAVES >> 2 | TABLE);
+    map(&mut core, KERNEL_PAGE, READ | WRITE);
+    map(&mut core, USER_PAGE, READ | WRITE | USER);
+    map(&mut core, CODE_PAGE, EXECUTE | USER);
+    core
+}
+
+fn set(core: &mut Core, number: u16, bits: u64) {
+    core.access_csr(number, CsrAccess::Set, bits).unwrap();
+}
+
+fn clear(core: &mut Core, number: u16, bits: u64) {
+    core.access_csr(number, CsrAccess::Clear, bits).unwrap();
+}
+
+/// Changes the mode as a trap or a return would, and tells the core.
+fn enter(core: &mut Core, mode: Mode) {
+    core.hart.mode = mode;
+    core.mode_changed();
+}
+
+fn load(core: &mut Core, address: u64) -> Result<u64, Cause> {
+    core.load(address, Width::Double)
+        .map_err(|Trapped| core.hart.exception.cause)
+}
+
+fn store(core: &mut Core, address: u64, value: u64) -> Result<(), Cause> {
+    core.store(address, Width::Double, value)
+        .map_err(|Trapped| core.hart.exception.cause)
+}
+
+#[test]
+fn kernel_pages_are_walked_once_whatever_sum_is() {
+    let mut core = core();
+    assert_eq!(store(&mut core, KERNEL_PAGE, 7), Ok(()));
+    assert_eq!(load(&mut core, KERNEL_PAGE), Ok(7));
+    // From here on a walk would fail.
+    map(&mut core, KERNEL_PAGE, 0);
+    set(&mut core, SSTATUS, status::SUM);
+    assert_eq!(core.tlb.load_hit(KERNEL_PAGE, 8), Some(0x1000));
+    assert_eq!(store(&mut core, KERNEL_PAGE, 8), Ok(()));
+    clear(&mut core, SSTATUS, status::SUM);
+    assert_eq!(load(&mut core, KERNEL_PAGE), Ok(8));
+    core.tlb.fence(Some(KERNEL_PAGE), Some(1));
+    assert_eq!(load(&mut core, KERNEL_PAGE), Err(Cause::LoadPage));
+}
+
+#[test]
+fn user_pages_are_walked_once_for_both_modes() {
+    let mut core = core();
+    enter(&mut core, Mode::User);
+    assert_eq!(store(&mut core, USER_PAGE, 1), Ok(()));
+    assert_eq!(load(&mut core, USER_PAGE), Ok(1));
+    map(&mut core, USER_PAGE, 0);
+    enter(&mut core, Mode::Supervisor);
+    set(&mut core, SSTATUS, status::SUM);
+    assert_eq!(load(&mut core, USER_PAGE), Ok(1));
+    assert_eq!(store(&mut core, USER_PAGE, 2), Ok(()));
+    assert!(core.tlb.load_hit(USER_PAGE, 8).is_some());
+    assert!(core.tlb.store_hit(USER_PAGE, 8).is_some());
+    clear(&mut core, SSTATUS, status::SUM);
+    enter(&mut core, Mode::User);
+    assert!(core.tlb.load_hit(USER_PAGE, 8).is_some(), "given back");
+    assert_eq!(load(&mut core, USER_PAGE), Ok(2));
+}
+
+#[test]
+fn user_pages_fault_in_supervisor_mode_without_sum() {
+    let mut core = core();
+    assert_eq!(load(&mut core, USER_PAGE), Err(Cause::LoadPage));
+    set(&mut core, SSTATUS, status::SUM);
+    assert_eq!(store(&mut core, USER_PAGE, 3), Ok(()));
+    assert_eq!(load(&mut core, USER_PAGE), Ok(3));
+    assert_eq!(
+        core.translate(Access::Fetch, CODE_PAGE, 2),
+        Err(Trapped),
+        "SUM is not for code"
+    );
+    clear(&mut core, SSTATUS, status::SUM);
+    assert_eq!(core.tlb.load_hit(USER_PAGE, 8), None);
+    assert_eq!(core.tlb.store_hit(USER_PAGE, 8), None);
+    assert_eq!(load(&mut core, USER_PAGE), Err(Cause::LoadPage));
+    assert_eq!(store(&mut core, USER_PAGE, 4), Err(Cause::StorePage));
+}
+
+#[test]
+fn user_mode_does_not_reach_pages_of_the_kernel() {
+    let mut core = core();
+    set(&mut core, SSTATUS, status::SUM);
+    assert_eq!(load(&mut core, KERNEL_PAGE), Ok(0));
+    enter(&mut core, Mode::User);
+    assert_eq!(core.tlb.load_hit(KERNEL_PAGE, 8), None);
+    assert_eq!(load(&mut core, KERNEL_PAGE), Err(Cause::LoadPage));
+}
+
+#[test]
+fn sum_survives_traps_and_returns() {
+    let mut core = core();
+    set(&mut core, SSTATUS, status::SUM);
+    assert_eq!(store(&mut core, USER_PAGE, 5), Ok(()));
+    assert_eq!(store(&mut core, USER_PAGE, 5), Ok(()));
+    assert!(core.tlb.store_hit(USER_PAGE, 8).is_some());
+    // Into M-mode, whose addresses are physical, and back.
+    let _ = core.hart.environment_call();
+    core.take_exception(0);
+    assert_eq!(core.hart.mode, Mode::Machine);
+    assert_eq!(core.tlb.store_hit(USER_PAGE, 8), None);
+    assert_eq!(store(&mut core, USER_PAGE, 6), Err(Cause::StoreAccess));
+    assert_eq!(store(&mut core, RAM_BASE + USER_PAGE, 6), Ok(()));
+    core.hart.machine_return().unwrap();
+    core.mode_changed();
+    assert_eq!(load(&mut core, USER_PAGE), Ok(6));
+    // SRET to user mode: its own page is fast after one access.
+    assert_eq!(store(&mut core, USER_PAGE, 7), Ok(()));
+    core.hart.supervisor_return().unwrap();
+    core.mode_changed();
+    assert_eq!(core.hart.mode, Mode::User);
+    assert!(core.tlb.store_hit(USER_PAGE, 8).is_some());
+    assert_eq!(store(&mut core, KERNEL_PAGE, 7), Err(Cause::StorePage));
+}
+
+#[test]
+fn machine_mode_acts_as_another() {
+    let mut core = core();
+    enter(&mut core, Mode::Machine);
+    let act_as = |core: &mut Core, mode: Mode, bits: u64| {
+        let mpp = (mode as u64) << status::MPP_SHIFT;
+        core.access_csr(MSTATUS, CsrAccess::Write, status::MPRV | mpp | bits)
+            .unwrap();
+    };
+    act_as(&mut core, Mode::Supervisor, 0);
+    assert_eq!(load(&mut core, KERNEL_PAGE), Ok(0));
+    assert_eq!(load(&mut core, USER_PAGE), Err(Cause::LoadPage));
+    act_as(&mut core, Mode::Supervisor, status::SUM);
+    assert_eq!(load(&mut core, USER_PAGE), Ok(0));
+    assert_eq!(load(&mut core, CODE_PAGE), Err(Cause::LoadPage));
+    act_as(&mut core, Mode::Supervisor, status::SUM | status::MXR);
+    assert_eq!(load(&mut core, CODE_PAGE), Ok(0));
+    act_as(&mut core, Mode::User, status::SUM | status::MXR);
+    assert_eq!(load(&mut core, CODE_PAGE), Ok(0));
+    assert_eq!(load(&mut core, KERNEL_PAGE), Err(Cause::LoadPage));
+    act_as(&mut core, Mode::User, status::SUM);
+    assert_eq!(load(&mut core, CODE_PAGE), Err(Cause::LoadPage));
+    act_as(&mut core, Mode::Machine, status::SUM);
+    assert_eq!(load(&mut core, RAM_BASE + USER_PAGE), Ok(0));
+}
+
+#[test]
+fn stores_are_fast_once_the_page_is_dirty_and_free_of_code() {
+    let mut core = core();
+    core.bus.ram.clear_dirty();
+    assert_eq!(store(&mut core, KERNEL_PAGE, 1), Ok(()));
+    assert_eq!(core.tlb.store_hit(KERNEL_PAGE, 8), None);
+    assert_eq!(store(&mut core, KERNEL_PAGE, 1), Ok(()));
+    assert_eq!(core.tlb.store_hit(KERNEL_PAGE, 8), Some(0x1000));
+    assert!(core.bus.ram.note_code(0x1f00, 64));
+    core.tlb.slow_stores_to(0x1000);
+    assert_eq!(core.tlb.store_hit(KERNEL_PAGE, 8), None);
+    assert_eq!(store(&mut core, KERNEL_PAGE, 2), Ok(()));
+    assert!(core.tlb.store_hit(KERNEL_PAGE, 8).is_none() && !core.attention);
+    assert_eq!(store(&mut core, KERNEL_PAGE + 0xf00, 2), Ok(()));
+    assert!(core.attention && core.bus.ram.has_stale());
+    assert_eq!(store(&mut core, KERNEL_PAGE, 3), Ok(()));
+    assert_eq!(core.tlb.store_hit(KERNEL_PAGE, 8), Some(0x1000));
+}
