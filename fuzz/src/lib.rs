@@ -2,8 +2,10 @@
 
 use eventlog::Entry;
 use eventlog::record::{Frame, RecordError, RecordReader};
+use jit::{Options, Translator};
 use machine::boot::fdt::Tree;
-use machine::{Boot, Bus, Firmware, boot, hostile};
+use machine::hostile::lockstep::{Stride, Way};
+use machine::{Boot, Bus, Engine, Firmware, boot, hostile};
 
 /// A target's name and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
@@ -54,9 +56,28 @@ fn decode_entry(bytes: &[u8]) {
     }
 }
 
-/// A guest that executes anything.
+/// A guest that executes anything, also translated: it gets at nothing but its own memory, and every way agrees.
 pub fn guest(bytes: &[u8]) {
-    hostile::guest::run(bytes);
+    let usual = || translator(Options::default());
+    let small = || {
+        translator(Options {
+            cache_bytes: 1 << 20,
+        })
+    };
+    let ways = [
+        Way::new("translator", &usual, Stride::Whole),
+        Way {
+            restore: true,
+            ..Way::new("restored translator with 1 MiB", &small, Stride::Fixed(5))
+        },
+    ];
+    if let Err(divergence) = hostile::guest::compare(bytes, &ways) {
+        panic!("{divergence}");
+    }
+}
+
+fn translator(options: Options) -> Box<dyn Engine> {
+    Box::new(Translator::new(options).expect("fuzzing takes a host that can be translated for"))
 }
 
 /// What a peer sends on the log channel.

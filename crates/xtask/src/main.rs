@@ -4,6 +4,7 @@
 
 mod bench;
 mod fuzz;
+mod lockstep;
 mod process;
 mod setup;
 mod steps;
@@ -47,6 +48,18 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Run the translator beside the interpreter, on guests generated from fresh seeds: a difference is a bug.
+    Lockstep {
+        /// How long.
+        #[arg(long, value_name = "N")]
+        minutes: Option<f64>,
+        /// Where the seeds start; without --minutes, the only one.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Boot the default guest instead, to its prompt.
+        #[arg(long, conflicts_with_all = ["minutes", "seed"])]
+        boot: bool,
+    },
     /// Rewrite the transcripts that tests expect: review the difference.
     Bless,
     /// Measure, beside peers and bars: boot of the guest, what protection costs, and how fast the guest is.
@@ -82,6 +95,18 @@ fn main() -> ExitCode {
         Command::Ci => steps::ci(),
         Command::Tidy => tidy::run(&root()),
         Command::Sim { arguments } => steps::sim(&arguments),
+        Command::Lockstep {
+            minutes,
+            seed,
+            boot,
+        } => lockstep::run(&match (boot, minutes, seed) {
+            (true, _, _) => lockstep::Guest::Boot,
+            (false, None, Some(seed)) => lockstep::Guest::Seed(seed),
+            (false, minutes, seed) => lockstep::Guest::Generated {
+                minutes: minutes.unwrap_or(1.0),
+                seed,
+            },
+        }),
         Command::Bless => steps::bless(),
         Command::Bench {
             part,

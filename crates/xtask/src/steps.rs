@@ -56,13 +56,19 @@ pub(crate) struct Bench {
 /// Gets all that measurements need.
 pub(crate) fn set_up_bench() -> Result<Bench> {
     setup::ensure(&[setup::BENCH])?;
-    set_up(&["--package", "futago"])?;
-    let file = |name| crate::root().join(GUEST).join(name).display().to_string();
+    let [kernel, initrd] = guest_files()?;
     Ok(Bench {
         futago: futago()?,
-        kernel: file("kernel"),
-        initrd: file("initrd"),
+        kernel,
+        initrd,
     })
+}
+
+/// Builds the default guest: its kernel and its initial RAM disk.
+pub(crate) fn guest_files() -> Result<[String; 2]> {
+    set_up(&["--package", "futago"])?;
+    let file = |name| crate::root().join(GUEST).join(name).display().to_string();
+    Ok([file("kernel"), file("initrd")])
 }
 
 fn build(scope: &[&str]) -> Result<()> {

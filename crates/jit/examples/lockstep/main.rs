@@ -128,7 +128,7 @@ fn boots(files: &[String; 2]) -> Result<(), Box<Divergence>> {
     let [kernel, initrd] = files
         .each_ref()
         .map(|file| std::fs::read(file).expect("xtask names files that exist"));
-    let guest = boot::guest(kernel, initrd, "console=ttyS0");
+    let guest = boot::guest(kernel, initrd);
     let ways = [
         Way::new("interpreter", &interpreter, Stride::Whole),
         Way::new("translator", &usual, Stride::Whole),

@@ -1,4 +1,5 @@
 //! The translator beside the interpreter.
 
+mod boot;
 mod engines;
 mod generated;

@@ -13,12 +13,15 @@ const STAGE: u64 = 50_000_000;
 /// No boot takes so many.
 const STAGES_MAX: u64 = 200;
 
-/// A guest that boots.
-pub fn guest(kernel: Vec<u8>, initrd: Vec<u8>, append: &str) -> Guest {
+/// Linux speaks from the start.
+const APPEND: &str = "console=ttyS0 earlycon=uart8250,mmio,0x10000000";
+
+/// A Linux that boots.
+pub fn guest(kernel: Vec<u8>, initrd: Vec<u8>) -> Guest {
     let boot = Boot {
         kernel: Some(kernel),
         initrd: Some(initrd),
-        append: Some(append.to_owned()),
+        append: Some(APPEND.to_owned()),
         ..Boot::default()
     };
     let inputs = (1..STAGES_MAX).map(|stage| (Position(stage * STAGE), Input::Synchronize));

@@ -8,8 +8,11 @@ use isa::{Format, Insn, Op, decode};
 
 use super::PAGE;
 use super::body::Writer;
+use crate::board::MEMORY_BYTES_MIN;
 use crate::hart::csr::status;
+use crate::ram::RAM_BASE;
 
+/// What an item is for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Item {
     Integer,
@@ -50,15 +53,20 @@ pub(super) const ITEMS: [Item; 15] = [
 const FFLAGS: i32 = 0x001;
 const FCSR: i32 = 0x003;
 const SSTATUS: i32 = 0x100;
-/// Addresses at which nothing is, or a device that does not mind.
-const WILD: [u64; 6] = [
+/// Addresses at which nothing is, or a device that does not mind, or at the edges of memory.
+const WILD: [u64; 10] = [
     0,
     0x7000_0000,
     0x200_bff8,
     0x1000_0005,
     0x7fff_ffff_f000,
     u64::MAX - 3,
+    RAM_BASE - 1,
+    MEMORY_END - 8,
+    MEMORY_END - 3,
+    MEMORY_END,
 ];
+const MEMORY_END: u64 = RAM_BASE + MEMORY_BYTES_MIN;
 
 fn is_multiplication(row: &Row) -> bool {
     row.format == Format::Register && row.matching >> 25 == 1
@@ -273,12 +281,19 @@ impl Writer<'_> {
             4 => self.code.bare(Op::Wfi),
             5 => {
                 let wild = self.random.pick(&WILD);
+                let op = self
+                    .random
+                    .pick(&[Op::Lb, Op::Lhu, Op::Lw, Op::Ld, Op::Fld]);
                 self.code.constant(register, wild);
-                self.code.imm(Op::Lb, register, register, 0);
+                self.code.imm(op, register, register, 0);
             }
             6 => {
-                self.code.constant(register, 0x7000_0000);
-                self.code.store(Op::Sd, register, register, 0);
+                let wild =
+                    self.random
+                        .pick(&[0x7000_0000, RAM_BASE - 1, MEMORY_END - 8, MEMORY_END - 3]);
+                let op = self.random.pick(&[Op::Sb, Op::Sh, Op::Sw, Op::Sd, Op::Fsw]);
+                self.code.constant(register, wild);
+                self.code.store(op, register, register, 0);
             }
             // Illegal here or there.
             7 => {
