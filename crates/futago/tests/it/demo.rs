@@ -2,10 +2,10 @@
 
 use crate::process::{alone, futago};
 
-#[test]
-fn the_story_ends_well() {
+/// After two kills each node has been the primary, and each the backup that went live.
+fn check(engines: &str) {
     let _alone = alone();
-    let output = futago(&["demo", "--kills", "2", "--json"])
+    let output = futago(&["demo", "--kills", "2", "--json", "--engine", engines])
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
@@ -20,4 +20,14 @@ fn the_story_ends_well() {
     assert!(
         json["failover_ms_max"].as_f64().unwrap() >= json["failover_ms_median"].as_f64().unwrap()
     );
+}
+
+#[test]
+fn the_story_ends_well_by_translation() {
+    check("translator");
+}
+
+#[test]
+fn the_story_ends_well_with_two_kinds_of_engines() {
+    check("translator,interpreter");
 }

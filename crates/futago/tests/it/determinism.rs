@@ -12,8 +12,8 @@ use crate::process::{PATIENCE, Process, alone, futago};
 const LOAD: Duration = Duration::from_secs(6);
 const INCREMENTS_MIN: u64 = 500;
 
-/// Records a boot, then redis under load; ends it while redis still holds connections. Returns what it said.
-fn record(directory: &Path, file: &str) -> String {
+/// Records a boot under an engine, then redis under load; ends it while redis still holds connections. Returns what it said.
+fn record(directory: &Path, file: &str, engine: &str, time: Duration) -> String {
     let image = guest::build(
         &guest::Options::new(guest::default_cache().unwrap()),
         &mut |_| {},
@@ -51,13 +51,20 @@ fn record(directory: &Path, file: &str) -> String {
     let machine = [
         "--kernel", kernel, "--initrd", initrd, "--append", &append, "--net", &net,
     ];
-    let how = ["--snapshot-every", "3", "--digest-every", "10000000"];
+    let how = [
+        "--snapshot-every",
+        "3",
+        "--digest-every",
+        "10000000",
+        "--engine",
+        engine,
+    ];
     let mut recording =
         Process::start(&[&["record", file][..], &machine, &how].concat(), directory);
     recording.wait_until("the guest is ready", |process| {
         process.out().contains(guest::READY)
     });
-    let connection = load(port);
+    let connection = load(port, time);
     let (status, recording) = recording.terminate();
     drop(connection);
     assert!(status.success(), "{}", recording.err());
@@ -65,7 +72,7 @@ fn record(directory: &Path, file: &str) -> String {
 }
 
 /// Increments one number by one connection, with large values by another in between.
-fn load(port: u16) -> [TcpStream; 2] {
+fn load(port: u16, time: Duration) -> [TcpStream; 2] {
     let connect = || {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -79,7 +86,7 @@ fn load(port: u16) -> [TcpStream; 2] {
     let begun = Instant::now();
     let mut line = String::new();
     let mut count = 0;
-    while count < INCREMENTS_MIN || begun.elapsed() < LOAD {
+    while count < INCREMENTS_MIN || begun.elapsed() < time {
         count += 1;
         counter.write_all(b"INCR counter\r\n").unwrap();
         line.clear();
@@ -130,40 +137,52 @@ fn check_replay(file: &str, more: &[&str], state: &str) -> (u64, u64) {
     (number("digests"), number("snapshots"))
 }
 
+/// Records under an engine; returns the file, what the final state is, and how many snapshots there are.
+fn record_under(engine: &str, load: Duration, directory: &Path) -> (String, String, u64) {
+    let file = directory.join("record");
+    let file = file.to_str().unwrap();
+    let recorded = record(directory, file, engine, load);
+    assert_eq!(said(&recorded, "engine"), engine);
+    let snapshots = said(&recorded, "entries").rsplit(' ').nth(1).unwrap();
+    let state = said(&recorded, "final state");
+    (
+        file.to_owned(),
+        state.to_owned(),
+        snapshots.parse().unwrap(),
+    )
+}
+
 #[test]
-fn a_debian_guest_under_network_load_is_repeated_exactly() {
+fn a_debian_guest_under_network_load_is_repeated_exactly_by_either_engine() {
     let _alone = alone();
     let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("record");
-    let file = file.to_str().unwrap();
-    let recorded = record(directory.path(), file);
-    let state = said(&recorded, "final state");
-    let snapshots: u64 = said(&recorded, "entries")
-        .rsplit(' ')
-        .nth(1)
-        .unwrap()
-        .parse()
-        .unwrap();
-    assert!(snapshots >= 4, "{recorded}");
+    let (file, state, snapshots) = record_under("translator", LOAD, directory.path());
+    assert!(snapshots >= 4, "{snapshots}");
+    let check = |more: &[&str]| check_replay(&file, more, &state);
 
-    let (digests, compared) = check_replay(file, &[], state);
+    let (digests, compared) = check(&["--engine", "translator"]);
     assert!(digests >= 50, "{digests}");
     assert_eq!(compared, snapshots - 1);
+    assert_eq!(check(&["--engine", "interpreter"]), (digests, compared));
     let midway = (snapshots / 2).to_string();
-    let (some, _) = check_replay(file, &["--from-snapshot", &midway], state);
+    let (some, _) = check(&["--engine", "translator", "--from-snapshot", &midway]);
     assert!(some < digests);
     // Within the load, since it takes longer.
     let late = (snapshots - 2).to_string();
-    check_replay(
-        file,
-        &[
-            "--from-snapshot",
-            &late,
-            "--engine",
-            "interpreter",
-            "--block-cache",
-            "off",
-        ],
-        state,
-    );
+    let plain = ["--engine", "interpreter", "--block-cache", "off"];
+    check(&[&plain[..], &["--from-snapshot", &late]].concat());
+}
+
+#[test]
+fn what_the_interpreter_recorded_is_repeated_exactly_by_the_translator() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let (file, state, snapshots) = record_under("interpreter", LOAD / 3, directory.path());
+    // A cache so small that code is given up again and again.
+    for cache in ["256M", "4M"] {
+        let translator = ["--engine", "translator", "--code-cache", cache];
+        let (digests, compared) = check_replay(&file, &translator, &state);
+        assert!(digests >= 50, "{digests}");
+        assert_eq!(compared, snapshots - 1);
+    }
 }

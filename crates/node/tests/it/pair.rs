@@ -153,12 +153,14 @@ impl Site {
     fn start(&self, name: &'static str) -> Node {
         let root = self.directory.path();
         let own = usize::from(name == "b");
+        // The two nodes are of different kinds, and neither their guest nor their digests may tell.
+        let engine = ["translator", "interpreter"][own];
         let (listen, peer) = (self.addresses[own], self.addresses[1 - own]);
         let config = root.join(format!("{name}.toml"));
         let text = format!(
             r#"
             machine = {{ name = "counter", bios = "counter.bin", memory = "16M" }}
-            node = {{ name = "{name}", listen = "{listen}", peers = ["{peer}"], control = "{name}.sock" }}
+            node = {{ name = "{name}", listen = "{listen}", peers = ["{peer}"], control = "{name}.sock", engine = "{engine}" }}
             keys = {{ authority = "keys/authority.pem", certificate = "keys/{name}.pem", key = "keys/{name}.key" }}
             arbiter = {{ directory = "arbiter" }}
             timeouts = {{ heartbeat_ms = 20, suspicion_ms = 300, arbiter_ms = 2000 }}
