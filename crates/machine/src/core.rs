@@ -159,8 +159,26 @@ impl Core {
         }
     }
 
-    /// A CSR instruction: the old value.
+    /// A CSR instruction: the old value (of no meaning if it was not to be read).
     pub fn access_csr(
+        &mut self,
+        number: u16,
+        access: CsrAccess,
+        operand: u64,
+    ) -> Result<u64, Trapped> {
+        match self.hart.access_often_used(number, access, operand) {
+            Some((old, effects)) => {
+                if effects != Effects::default() {
+                    self.follow(effects);
+                }
+                Ok(old)
+            }
+            None => self.access_other_csr(number, access, operand),
+        }
+    }
+
+    #[inline(never)]
+    fn access_other_csr(
         &mut self,
         number: u16,
         access: CsrAccess,
@@ -171,15 +189,18 @@ impl Core {
         } else {
             0
         };
-        let (old, effects) = self.hart.access_csr(number, access, operand, time)?;
+        let (old, effects) = self.hart.access_other(number, access, operand, time)?;
         if effects != Effects::default() {
             self.follow(effects);
         }
         Ok(old)
     }
 
-    #[inline]
+    #[inline(never)]
     fn follow(&mut self, effects: Effects) {
+        if effects.has(Effects::USER_PAGES) {
+            self.tlb.allow_user_pages(self.hart.may_touch_user());
+        }
         if effects.has(Effects::CONTEXT) {
             self.context_changed();
         }

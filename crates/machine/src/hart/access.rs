@@ -11,7 +11,7 @@ use super::{Cause, Hart, Mode, Trapped};
 pub struct Effects(u8);
 
 impl Effects {
-    /// The mode of translation may have changed.
+    /// The mode of translation may have changed, or whether S-mode may touch user pages.
     pub const CONTEXT: Effects = Effects(1);
     /// Cached translations for loads are void.
     pub const FLUSH_LOADS: Effects = Effects(2);
@@ -21,22 +21,68 @@ impl Effects {
     pub const INTERRUPTS: Effects = Effects(8);
     /// A timer was set.
     pub const TIMER: Effects = Effects(16);
+    /// Whether S-mode may touch user pages has changed, and nothing else of translation.
+    pub const USER_PAGES: Effects = Effects(32);
 
     /// Whether this effect is among them.
+    #[inline]
     pub fn has(self, effect: Effects) -> bool {
         self.0 & effect.0 != 0
     }
 
+    #[inline]
     fn and(self, other: Effects) -> Effects {
         Effects(self.0 | other.0)
     }
 }
 
 const NONE: Effects = Effects(0);
+const SSTATUS: u16 = 0x100;
 
 impl Hart {
-    /// One CSR instruction: the old value (of no meaning if it was not to be read), and what must follow. `time` is what the `time` CSR shows.
+    /// One CSR instruction: the old value (of no meaning if it was not to be read), and what must follow.
+    /// `time` is what the `time` CSR shows.
+    #[inline]
     pub fn access_csr(
+        &mut self,
+        number: u16,
+        access: CsrAccess,
+        operand: u64,
+        time: u64,
+    ) -> Result<(u64, Effects), Trapped> {
+        match self.access_often_used(number, access, operand) {
+            Some(done) => Ok(done),
+            None => self.access_other(number, access, operand, time),
+        }
+    }
+
+    /// [`Hart::access_csr`] for registers that kernels touch with each system call and lock, and that always
+    /// may be read and written from some mode on; `None` for any other, or in a lower mode.
+    #[inline]
+    pub(crate) fn access_often_used(
+        &mut self,
+        number: u16,
+        access: CsrAccess,
+        operand: u64,
+    ) -> Option<(u64, Effects)> {
+        if number >> 8 & 3 > self.mode as u16 {
+            return None;
+        }
+        if number == SSTATUS {
+            let full = self.csr.read_mstatus();
+            let old = full & (status::SUPERVISOR | status::UXL | status::SD);
+            let changed = (modified(access, old, operand) ^ full) & status::SUPERVISOR;
+            self.csr.mstatus ^= changed;
+            return Some((old, effects_of(changed, self.csr.mstatus)));
+        }
+        let (register, writable) = self.storage(number)?;
+        let old = *register;
+        *register = modified(access, old, operand) & writable;
+        Some((old, NONE))
+    }
+
+    #[inline(never)]
+    pub(crate) fn access_other(
         &mut self,
         number: u16,
         access: CsrAccess,
@@ -49,17 +95,6 @@ impl Hart {
         if (writes && read_only) || lowest > self.mode as u16 {
             return Err(self.raise(Cause::IllegalInstruction, 0));
         }
-        if let Some((register, writable)) = self.storage(number) {
-            let old = *register;
-            let new = match access {
-                CsrAccess::Read => old,
-                CsrAccess::Write | CsrAccess::Swap => operand,
-                CsrAccess::Set => old | operand,
-                CsrAccess::Clear => old & !operand,
-            };
-            *register = new & writable;
-            return Ok((old, NONE));
-        }
         let Some(old) = self.read_csr(number, time) else {
             return Err(self.raise(Cause::IllegalInstruction, 0));
         };
@@ -69,14 +104,10 @@ impl Hart {
         } else {
             old
         };
-        let new = match access {
-            CsrAccess::Read => return Ok((old, NONE)),
-            CsrAccess::Write => return Ok((0, self.write_csr(number, operand))),
-            CsrAccess::Swap => operand,
-            CsrAccess::Set => base | operand,
-            CsrAccess::Clear => base & !operand,
-        };
-        Ok((old, self.write_csr(number, new)))
+        if !writes {
+            return Ok((old, NONE));
+        }
+        Ok((old, self.write_csr(number, modified(access, base, operand))))
     }
 
     /// A register that does nothing but to keep what was written: with its writable bits.
@@ -117,8 +148,7 @@ impl Hart {
         }
     }
 
-    /// What a CSR that is not [`Hart::storage`] shows; `None` if it does not exist or may not be read at
-    /// present.
+    /// What a CSR that is not often used shows; `None` if it does not exist or may not be read at present.
     fn read_csr(&self, number: u16, time: u64) -> Option<u64> {
         let csr = &self.csr;
         let float = csr.mstatus & status::FS != 0;
@@ -127,10 +157,6 @@ impl Hart {
             0x002 if float => csr.frm,
             0x003 if float => csr.frm << 5 | csr.fflags,
 
-            0x100 => {
-                let full = csr.read_mstatus();
-                full & (status::SUPERVISOR | status::UXL | status::SD)
-            }
             0x104 => csr.mie & csr.mideleg,
             0x105 => csr.stvec,
             0x144 => self.pending() & csr.mideleg,
@@ -197,10 +223,6 @@ impl Hart {
                     _ => (csr.frm, csr.fflags) = (value >> 5 & 7, value & 31),
                 }
                 csr.mstatus |= status::FS;
-            }
-            0x100 => {
-                let value = csr.mstatus & !status::SUPERVISOR | value & status::SUPERVISOR;
-                return write_mstatus(csr, value);
             }
             0x104 => {
                 csr.mie = csr.mie & !csr.mideleg | value & csr.mideleg;
@@ -323,18 +345,37 @@ fn write_mstatus(csr: &mut Csrs, value: u64) -> Effects {
         new = new & !status::MPP | old & status::MPP;
     }
     csr.mstatus = new;
-    let changed = old ^ new;
+    effects_of(old ^ new, new)
+}
+
+/// What follows when these bits of `mstatus` change.
+#[inline]
+fn effects_of(changed: u64, new: u64) -> Effects {
     let mut effects = NONE;
     if changed & new & (status::SIE | status::MIE) != 0 {
         effects = effects.and(Effects::INTERRUPTS);
     }
-    if changed & (status::SUM | status::MPRV | status::MPP) != 0 {
+    if changed & status::SUM != 0 {
+        effects = effects.and(Effects::USER_PAGES);
+    }
+    if changed & (status::MPRV | status::MPP) != 0 {
         effects = effects.and(Effects::CONTEXT);
     }
     if changed & status::MXR != 0 {
         effects = effects.and(Effects::FLUSH_LOADS);
     }
     effects
+}
+
+/// What a register that shows `old` is to hold.
+#[inline]
+fn modified(access: CsrAccess, old: u64, operand: u64) -> u64 {
+    match access {
+        CsrAccess::Read => old,
+        CsrAccess::Write | CsrAccess::Swap => operand,
+        CsrAccess::Set => old | operand,
+        CsrAccess::Clear => old & !operand,
+    }
 }
 
 /// Vectors other than direct and vectored do not exist: the old value stays.

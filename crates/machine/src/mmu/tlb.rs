@@ -146,6 +146,12 @@ impl Tlb {
     pub fn enter(&mut self, fetch: Context, data: Context, user_pages: bool) {
         self.fetch_context = fetch;
         self.data_context = data;
+        self.allow_user_pages(user_pages);
+    }
+
+    /// Follows `mstatus.SUM` alone.
+    #[inline]
+    pub(crate) fn allow_user_pages(&mut self, user_pages: bool) {
         self.user_pages = user_pages;
         if !user_pages && self.fast.lends() {
             self.return_lent();
