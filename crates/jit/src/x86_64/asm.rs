@@ -138,11 +138,17 @@ pub(super) struct Site(pub(super) u32);
 pub(super) struct Asm {
     base: u32,
     bytes: Vec<u8>,
+    /// RCX was perhaps written: whoever keeps something there clears this, and looks again.
+    pub(super) rcx_touched: bool,
 }
 
 impl Asm {
     pub(super) fn new(base: u32, bytes: Vec<u8>) -> Asm {
-        Asm { base, bytes }
+        Asm {
+            base,
+            bytes,
+            rcx_touched: false,
+        }
     }
 
     /// The arena offset of the next byte.
@@ -181,6 +187,9 @@ impl Asm {
         let needs_rex = form.low_byte && (reg >= 4 || matches!(rm, Rm::Reg(_)) && base >= 4);
         if rex != 0 || needs_rex {
             self.byte(0x40 | rex);
+        }
+        if names_general(form.opcode) {
+            self.rcx_touched |= reg == RCX.0 || rm == Rm::Reg(RCX);
         }
         self.bytes(form.opcode);
         self.operand(reg, rm, tail);
@@ -322,6 +331,7 @@ impl Asm {
 
     /// `dst = value`, by the shortest encoding. Flags stay.
     pub(super) fn mov_imm(&mut self, dst: Reg, value: u64) {
+        self.rcx_touched |= dst == RCX;
         if u32::try_from(value).is_ok() {
             if dst.0 >= 8 {
                 self.byte(0x41);
@@ -425,6 +435,7 @@ impl Asm {
     }
 
     pub(super) fn call_to(&mut self, target: u32) {
+        self.rcx_touched = true;
         self.byte(0xe8);
         self.imm32(0);
         self.direct(Site(self.here() - 4), target);
@@ -459,6 +470,18 @@ impl Asm {
     /// Directs a jump made here to the next instruction.
     pub(super) fn land(&mut self, site: Site) {
         self.direct(site, self.here());
+    }
+}
+
+/// Whether the registers of an instruction may be general ones: among the two-byte opcodes few are. It may say
+/// so of too many.
+fn names_general(opcode: &[u8]) -> bool {
+    match opcode {
+        [0x0f, second, ..] => matches!(
+            second,
+            0x2c | 0x2d | 0x7e | 0x90..=0x9f | 0xaf | 0xb6 | 0xb7 | 0xbe | 0xbf
+        ),
+        _ => true,
     }
 }
 

@@ -1,7 +1,9 @@
 //! Code that is seldom executed, kept behind the rest: what jumps there from the straight path.
 
+use isa::Insn;
+
 use super::asm::{Alu, B64, R15, RAX, RCX, RDX, Reg, Site, Xmm};
-use super::emit::{Emitter, Leaf};
+use super::emit::{Emitter, Facts, Leaf};
 use super::helpers::Record;
 
 pub(super) enum Cold {
@@ -52,102 +54,123 @@ pub(super) enum Cold {
     Rest { sites: Vec<Site>, record: Record },
     /// A conditional jump to another page.
     Cross { site: Site, target: i64 },
+    /// The second version of a block.
+    Second(Box<Second>),
     /// A record that code refers to.
     Record { site: Site, record: Record },
+}
+
+/// A version of a block from the first instruction on that may come here.
+pub(super) struct Second {
+    pub(super) block: Vec<Insn>,
+    /// The offset in the page of the instruction to start at.
+    pub(super) offset: u16,
+    /// Its index.
+    pub(super) index: usize,
+    pub(super) facts: Facts,
+    /// Jumps here, and to which instruction.
+    pub(super) sites: Vec<(Site, usize)>,
 }
 
 impl Emitter<'_> {
     /// Emits all that was put off.
     pub(super) fn emit_cold(&mut self) {
-        for cold in std::mem::take(&mut self.cold) {
-            match cold {
-                Cold::Tail {
-                    site,
-                    positions,
-                    offset,
-                } => {
-                    self.asm.land(site);
-                    self.asm.alu_imm(Alu::Add, B64, R15, positions.into());
-                    self.asm.mov_imm(RAX, offset.into());
-                    self.asm.jump_to(self.thunks.tail);
-                }
-                Cold::Load {
-                    site,
-                    back,
-                    address,
-                    dst,
-                    record,
-                } => {
-                    self.asm.land(site);
-                    self.move_to(RAX, address);
-                    let site = self.asm.lea_site(RCX);
-                    self.asm.call_to(self.thunks.load);
-                    self.move_to(dst, RAX);
-                    self.asm.jump_to(back);
-                    self.place(site, record);
-                }
-                Cold::Store {
-                    site,
-                    back,
-                    address,
-                    value,
-                    record,
-                } => {
-                    self.asm.land(site);
-                    self.fetch(RDX, value);
-                    self.move_to(RAX, address);
-                    let site = self.asm.lea_site(RCX);
-                    self.asm.call_to(self.thunks.store);
-                    self.asm.jump_to(back);
-                    self.place(site, record);
-                }
-                Cold::LoadFloat {
-                    site,
-                    back,
-                    address,
-                    dst,
-                    record,
-                } => {
-                    self.asm.land(site);
-                    self.move_to(RAX, address);
-                    let site = self.asm.lea_site(RCX);
-                    self.asm.call_to(self.thunks.load);
-                    self.asm.bits_to_xmm(B64, dst, RAX);
-                    self.asm.jump_to(back);
-                    self.place(site, record);
-                }
-                Cold::Nan {
-                    site,
-                    back,
-                    dst,
-                    value,
-                } => {
-                    self.asm.land(site);
-                    self.asm.mov_imm(RAX, value);
-                    self.asm.bits_to_xmm(B64, dst, RAX);
-                    self.asm.jump_to(back);
-                }
-                Cold::Exact { site, back, record } => {
-                    self.asm.land(site);
-                    let site = self.asm.lea_site(RCX);
-                    self.asm.call_to(self.thunks.execute);
-                    self.asm.jump_to(back);
-                    self.place(site, record);
-                }
-                Cold::Rest { sites, record } => {
-                    for site in sites {
-                        self.asm.land(site);
-                    }
-                    let site = self.asm.lea_site(RCX);
-                    self.asm.call_to(self.thunks.rest);
-                    self.place(site, record);
-                }
-                Cold::Cross { site, target } => {
-                    self.asm.land(site);
-                    self.cross(target);
-                }
-                Cold::Record { site, record } => self.place(site, record),
+        while !self.cold.is_empty() {
+            for cold in std::mem::take(&mut self.cold) {
+                self.emit_one(cold);
             }
+        }
+    }
+
+    fn emit_one(&mut self, cold: Cold) {
+        match cold {
+            Cold::Tail {
+                site,
+                positions,
+                offset,
+            } => {
+                self.asm.land(site);
+                self.asm.alu_imm(Alu::Add, B64, R15, positions.into());
+                self.asm.mov_imm(RAX, offset.into());
+                self.asm.jump_to(self.thunks.tail);
+            }
+            Cold::Load {
+                site,
+                back,
+                address,
+                dst,
+                record,
+            } => {
+                self.asm.land(site);
+                self.move_to(RAX, address);
+                let site = self.asm.lea_site(RCX);
+                self.asm.call_to(self.thunks.load);
+                self.move_to(dst, RAX);
+                self.asm.jump_to(back);
+                self.place(site, record);
+            }
+            Cold::Store {
+                site,
+                back,
+                address,
+                value,
+                record,
+            } => {
+                self.asm.land(site);
+                self.fetch(RDX, value);
+                self.move_to(RAX, address);
+                let site = self.asm.lea_site(RCX);
+                self.asm.call_to(self.thunks.store);
+                self.asm.jump_to(back);
+                self.place(site, record);
+            }
+            Cold::LoadFloat {
+                site,
+                back,
+                address,
+                dst,
+                record,
+            } => {
+                self.asm.land(site);
+                self.move_to(RAX, address);
+                let site = self.asm.lea_site(RCX);
+                self.asm.call_to(self.thunks.load);
+                self.asm.bits_to_xmm(B64, dst, RAX);
+                self.asm.jump_to(back);
+                self.place(site, record);
+            }
+            Cold::Nan {
+                site,
+                back,
+                dst,
+                value,
+            } => {
+                self.asm.land(site);
+                self.asm.mov_imm(RAX, value);
+                self.asm.bits_to_xmm(B64, dst, RAX);
+                self.asm.jump_to(back);
+            }
+            Cold::Exact { site, back, record } => {
+                self.asm.land(site);
+                let site = self.asm.lea_site(RCX);
+                self.asm.call_to(self.thunks.execute);
+                self.asm.jump_to(back);
+                self.place(site, record);
+            }
+            Cold::Rest { sites, record } => {
+                for site in sites {
+                    self.asm.land(site);
+                }
+                let site = self.asm.lea_site(RCX);
+                self.asm.call_to(self.thunks.rest);
+                self.place(site, record);
+            }
+            Cold::Cross { site, target } => {
+                self.asm.land(site);
+                self.cross(target);
+            }
+            Cold::Second(second) => self.emit_second(*second),
+            Cold::Record { site, record } => self.place(site, record),
         }
     }
 

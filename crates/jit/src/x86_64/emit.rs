@@ -8,6 +8,7 @@ use super::float::Floats;
 use super::helpers::{self, Record};
 use super::layout;
 use super::map::{Map, float_home, home};
+use super::memory::Access;
 use super::thunks::{self, Thunks};
 
 /// A value that is where it is, or known.
@@ -47,6 +48,13 @@ enum Known {
     Pc(i64),
 }
 
+/// What is known at a place in a block, however it was reached.
+#[derive(Clone, Default)]
+pub(super) struct Facts {
+    known: [Option<Known>; 32],
+    pub(super) floats: Floats,
+}
+
 /// A jump within the page.
 pub(super) struct Link {
     pub(super) site: Site,
@@ -66,8 +74,9 @@ pub(super) struct Emitter<'a> {
     pub(super) offset: u16,
     /// Positions paid for in advance, from this instruction on.
     pub(super) ahead: u8,
-    known: [Option<Known>; 32],
-    pub(super) floats: Floats,
+    pub(super) facts: Facts,
+    /// How the block gets at memory.
+    pub(super) access: Access,
     pub(super) cold: Vec<Cold>,
     pub(super) links: Vec<Link>,
     /// Records, and the arena offsets where they go.
@@ -84,18 +93,12 @@ impl<'a> Emitter<'a> {
             insn: Insn::illegal(0, 2),
             offset: 0,
             ahead: 0,
-            known: [None; 32],
-            floats: Floats::default(),
+            facts: Facts::default(),
+            access: Access::default(),
             cold: Vec::new(),
             links: Vec::new(),
             records: Vec::new(),
         }
-    }
-
-    /// Forgets what held in the block before.
-    pub(super) fn begin_block(&mut self) {
-        self.known = [None; 32];
-        self.floats = Floats::default();
     }
 
     /// One instruction, whose place was set.
@@ -116,9 +119,9 @@ impl<'a> Emitter<'a> {
             record: self.record(),
         });
         let written = usize::from(self.insn.rd & 31);
-        self.known[written] = None;
-        self.floats
-            .helped(self.insn.rd, helpers::is_float(self.insn.op));
+        self.facts.known[written] = None;
+        let is_float = helpers::is_float(self.insn.op);
+        self.facts.floats.helped(self.insn.rd, is_float);
     }
 
     pub(super) fn record(&self) -> Record {
@@ -238,7 +241,7 @@ impl Context for Emitter<'_> {
     }
 
     fn read_x(&mut self, register: u8) -> Value {
-        Value::Leaf(match (register, self.known[usize::from(register)]) {
+        Value::Leaf(match (register, self.facts.known[usize::from(register)]) {
             (0, _) => Leaf::Const(0),
             (_, Some(Known::Const(value))) => Leaf::Const(value),
             _ => Leaf::X(register),
@@ -280,7 +283,7 @@ impl Context for Emitter<'_> {
                 self.put(register, host, dst);
             }
         }
-        self.known[usize::from(register)] = known;
+        self.facts.known[usize::from(register)] = known;
     }
 
     fn read_f(&mut self, register: u8) -> Value {
@@ -344,12 +347,14 @@ impl Context for Emitter<'_> {
     }
 
     fn load(&mut self, width: Width, signed: bool, address: Value) -> Result<Value, Exit> {
-        let address = self.address(address);
         if helpers::is_float(self.insn.op) {
             return Ok(self.load_float(address, width));
         }
         let dst = self.destination(self.insn.rd);
-        self.load_from(address, width, signed, dst);
+        if !self.load_in_group(width, signed, dst) {
+            let address = self.address(address);
+            self.load_from(address, width, signed, dst);
+        }
         Ok(if dst == RAX {
             Value::Leaf(Leaf::Temp)
         } else {
@@ -358,11 +363,13 @@ impl Context for Emitter<'_> {
     }
 
     fn store(&mut self, width: Width, address: Value, value: Value) -> Result<(), Exit> {
-        let address = self.address(address);
         let Value::Leaf(value) = value else {
             unreachable!("what is stored is in a register")
         };
-        self.store_to(address, width, value);
+        if !self.store_in_group(width, value) {
+            let address = self.address(address);
+            self.store_to(address, width, value);
+        }
         Ok(())
     }
 
@@ -449,7 +456,7 @@ impl Emitter<'_> {
         if let (Value::Leaf(leaf), Value::Leaf(Leaf::Const(b))) = (a, b) {
             if let Leaf::X(register) = leaf
                 && op == Binary::Add
-                && let Some(Known::Pc(offset)) = self.known[usize::from(register)]
+                && let Some(Known::Pc(offset)) = self.facts.known[usize::from(register)]
             {
                 return Value::Pc(offset.wrapping_add(b.cast_signed()));
             }
@@ -477,7 +484,7 @@ impl Emitter<'_> {
     }
 
     /// A virtual address: the register that holds it.
-    fn address(&mut self, address: Value) -> Reg {
+    pub(super) fn address(&mut self, address: Value) -> Reg {
         match address {
             Value::Leaf(Leaf::X(guest)) if let Some(host) = self.map.host(guest) => host,
             Value::Leaf(leaf) => {
@@ -486,20 +493,28 @@ impl Emitter<'_> {
             }
             Value::Binary(Binary::Add, base, Leaf::Const(offset)) => {
                 let offset = i32::try_from(offset.cast_signed()).expect("an immediate");
-                match self.operand(base) {
-                    Rm::Reg(base) => self.asm.lea(B64, RAX, at(base, offset)),
-                    base => {
-                        self.asm.mov(B64, RAX, base);
-                        self.asm.alu_imm(Alu::Add, B64, RAX, offset);
-                    }
-                }
-                RAX
+                self.address_of(base, offset)
             }
             value => {
                 self.settle(value);
                 RAX
             }
         }
+    }
+
+    /// The virtual address `base + offset`: the register that holds it.
+    pub(super) fn address_of(&mut self, base: Leaf, offset: i32) -> Reg {
+        match self.operand(base) {
+            Rm::Reg(base) if offset == 0 => return base,
+            Rm::Reg(base) => self.asm.lea(B64, RAX, at(base, offset)),
+            base => {
+                self.asm.mov(B64, RAX, base);
+                if offset != 0 {
+                    self.asm.alu_imm(Alu::Add, B64, RAX, offset);
+                }
+            }
+        }
+        RAX
     }
 
     /// Takes the positions of a block, or leaves at its start. `offset` is that of its first instruction.

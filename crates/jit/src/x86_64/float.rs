@@ -25,7 +25,7 @@ const NAN_SINGLE: u64 = 0xffff_ffff_7fc0_0000;
 const NAN_DOUBLE: u64 = 0x7ff8_0000_0000_0000;
 
 /// What is known of floats, within a block.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Floats {
     /// The state that arithmetic needs was found.
     ready: bool,
@@ -64,7 +64,7 @@ fn rounding(rm: u8) -> Option<Rounding> {
 impl Emitter<'_> {
     /// Makes sure that the arithmetic of the host is that of the guest at present.
     pub(super) fn float_ready(&mut self) {
-        if self.floats.ready {
+        if self.facts.floats.ready {
             return;
         }
         let dirty = status::FS as i32;
@@ -73,15 +73,15 @@ impl Emitter<'_> {
         self.asm.alu(Alu::Or, B32, RAX, layout::FRM);
         self.asm.alu_imm(Alu::Cmp, B32, RAX, dirty);
         let site = self.asm.jump_if(Cond::NotEqual);
-        self.floats.rest.push(site);
-        self.floats.ready = true;
+        self.facts.floats.rest.push(site);
+        self.facts.floats.ready = true;
     }
 
     /// To be called behind each instruction.
     pub(super) fn end_float(&mut self) {
-        if !self.floats.rest.is_empty() {
+        if !self.facts.floats.rest.is_empty() {
             self.cold.push(Cold::Rest {
-                sites: std::mem::take(&mut self.floats.rest),
+                sites: std::mem::take(&mut self.facts.floats.rest),
                 record: self.record(),
             });
         }
@@ -90,13 +90,13 @@ impl Emitter<'_> {
     /// Makes sure that a register holds a boxed single.
     pub(super) fn need_box(&mut self, guest: u8) {
         let bit = 1 << guest;
-        if self.floats.boxed & bit == 0 {
+        if self.facts.floats.boxed & bit == 0 {
             let mut upper = float_home(guest);
             upper.disp += 4;
             self.asm.alu_imm(Alu::Cmp, B32, upper, -1);
             let site = self.asm.jump_if(Cond::NotEqual);
-            self.floats.rest.push(site);
-            self.floats.boxed |= bit;
+            self.facts.floats.rest.push(site);
+            self.facts.floats.boxed |= bit;
         }
     }
 
@@ -144,8 +144,8 @@ impl Emitter<'_> {
         self.asm
             .store_scalar(Precision::Double, float_home(rd), dst);
         match precision {
-            Precision::Single => self.floats.boxed |= 1 << rd,
-            Precision::Double => self.floats.boxed &= !(1 << rd),
+            Precision::Single => self.facts.floats.boxed |= 1 << rd,
+            Precision::Double => self.facts.floats.boxed &= !(1 << rd),
         }
     }
 
@@ -177,6 +177,8 @@ impl Emitter<'_> {
     /// Completes an instruction that software executes if the jump at `site` is taken.
     pub(super) fn or_exactly(&mut self, site: Site, complete: impl FnOnce(&mut Self)) {
         complete(self);
+        // By the helper.
+        self.asm.rcx_touched = true;
         self.cold.push(Cold::Exact {
             site,
             back: self.asm.here(),

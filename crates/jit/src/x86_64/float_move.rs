@@ -2,7 +2,7 @@
 
 use isa::{Binary, Op, Precision, Width};
 
-use super::asm::{B32, B64, Logic, R14, RAX, RCX, Reg, Rm, XMM0, XMM1, Xmm, indexed};
+use super::asm::{B32, B64, Logic, RAX, Rm, XMM0, XMM1, Xmm};
 use super::cold::Cold;
 use super::emit::{Emitter, Leaf, Value};
 use super::layout::{LOAD_ADDEND, LOAD_TAG};
@@ -27,8 +27,7 @@ impl Emitter<'_> {
     }
 
     /// The whole of `fld` or `flw`, from the address on.
-    pub(super) fn load_float(&mut self, address: Reg, width: Width) -> Value {
-        let site = self.look_up(address, width, LOAD_TAG);
+    pub(super) fn load_float(&mut self, address: Value, width: Width) -> Value {
         let precision = if log(width) == 2 {
             Precision::Single
         } else {
@@ -39,16 +38,21 @@ impl Emitter<'_> {
             Precision::Single => XMM1,
             Precision::Double => dst,
         };
-        self.asm.mov(B64, RCX, indexed(R14, RCX, 0, LOAD_ADDEND));
-        self.asm
-            .load_scalar(precision, into, indexed(RCX, address, 0, 0));
-        self.cold.push(Cold::LoadFloat {
-            site,
-            back: self.asm.here(),
-            address,
-            dst: into,
-            record: self.record(),
-        });
+        if let Some(place) = self.group_place(LOAD_TAG, LOAD_ADDEND) {
+            self.asm.load_scalar(precision, into, place);
+        } else {
+            let address = self.address(address);
+            let (site, place) = self.look_up_load(address, width);
+            self.asm.load_scalar(precision, into, place);
+            let cold = Cold::LoadFloat {
+                site,
+                back: self.asm.here(),
+                address,
+                dst: into,
+                record: self.record(),
+            };
+            self.not_fast(site, cold);
+        }
         if precision == Precision::Single {
             self.box_from(XMM1);
         }

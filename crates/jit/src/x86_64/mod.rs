@@ -7,6 +7,7 @@ mod exceptions;
 mod float;
 mod float_convert;
 mod float_move;
+mod groups;
 mod helpers;
 mod integer;
 mod layout;

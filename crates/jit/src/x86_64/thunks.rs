@@ -16,8 +16,10 @@ pub(super) mod slot {
     pub(in super::super) const ENTRIES: i32 = 0;
     /// Address of the arena as it is executed.
     pub(in super::super) const CODE: i32 = 8;
+    /// Pointers of groups of accesses, 8 bytes each.
+    pub(in super::super) const POINTERS: i32 = 40;
     /// Bytes in all. With the six saved registers and the return address, RSP stays a multiple of 16.
-    pub(in super::super) const BYTES: i32 = 40;
+    pub(in super::super) const BYTES: i32 = 72;
 }
 
 /// What a helper wants to happen next: in EDX when it returns.

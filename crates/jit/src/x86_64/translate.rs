@@ -4,8 +4,11 @@ use isa::{Insn, Op, decode};
 use machine::{Core, Ram};
 
 use super::asm::{Asm, Site, displacement};
-use super::emit::Emitter;
+use super::cold::{Cold, Second};
+use super::emit::{Emitter, Facts};
+use super::groups::{self, Plan};
 use super::helpers::Record;
+use super::memory::Access;
 use super::thunks::Thunks;
 use crate::arena::{Arena, Entries};
 
@@ -73,7 +76,7 @@ pub(crate) fn translate(
         if core.bus.ram.note_code(page + at, end - at) {
             core.tlb.slow_stores_to(page);
         }
-        emit_block(&mut emitter, at, &block);
+        emitter.emit_block(at as u16, &block);
         made += block.len();
         let last = block[block.len() - 1];
         let falls_through = !ends(last.op);
@@ -104,7 +107,7 @@ pub(crate) fn translate(
 }
 
 /// Whether the next instruction is never the one behind it, but by a jump there.
-fn ends(op: Op) -> bool {
+pub(super) fn ends(op: Op) -> bool {
     matches!(
         op,
         Op::Jal | Op::Jalr | Op::Ecall | Op::Ebreak | Op::Sret | Op::Mret | Op::Wfi | Op::Illegal
@@ -150,15 +153,70 @@ fn decode_at(ram: &Ram, at: usize, end: usize) -> Option<Insn> {
     Some(decode(u32::from_le_bytes(ram.load(at)?)).with_sink())
 }
 
-fn emit_block(emitter: &mut Emitter<'_>, at: usize, block: &[Insn]) {
-    emitter.begin_block();
-    let mut offset = at as u16;
-    emitter.pay(block.len() as u8, offset);
-    for (index, insn) in block.iter().enumerate() {
-        emitter.insn = *insn;
-        emitter.offset = offset;
-        emitter.ahead = (block.len() - index) as u8;
-        emitter.instruction();
-        offset += u16::from(insn.length);
+impl Emitter<'_> {
+    /// A block whose first instruction is at an offset in the page.
+    fn emit_block(&mut self, offset: u16, block: &[Insn]) {
+        self.facts = Facts::default();
+        self.pay(block.len() as u8, offset);
+        let Some(plans) = groups::plan(block) else {
+            self.access = Access::default();
+            self.emit_from(offset, block, 0, |_, _| {});
+            return;
+        };
+        let first = plans.iter().position(|plan| *plan != Plan::None);
+        let first = first.expect("there is a group");
+        let mut start = None;
+        self.access = Access::planned(plans);
+        self.emit_from(offset, block, 0, |emitter, index| {
+            if index == first {
+                start = Some((emitter.offset, emitter.facts.clone()));
+            }
+        });
+        let (offset, facts) = start.expect("it was passed");
+        self.cold.push(Cold::Second(Box::new(Second {
+            block: block.to_vec(),
+            offset,
+            index: first,
+            facts,
+            sites: std::mem::take(&mut self.access).to_second,
+        })));
+    }
+
+    /// The second version of a block, in which each access is checked for itself.
+    pub(super) fn emit_second(&mut self, second: Second) {
+        self.facts = second.facts;
+        self.access = Access::default();
+        let block = &second.block;
+        let end = self.emit_from(second.offset, block, second.index, |emitter, index| {
+            let here = second.sites.iter().filter(|(_, target)| *target == index);
+            for (site, _) in here {
+                emitter.asm.land(*site);
+            }
+        });
+        if !block.last().is_some_and(|last| ends(last.op)) {
+            self.jump_to_offset(end);
+        }
+    }
+
+    /// Instructions of a block from one on, which is at an offset in the page; returns where the block ends. `before`
+    /// is called before each.
+    fn emit_from(
+        &mut self,
+        offset: u16,
+        block: &[Insn],
+        index: usize,
+        mut before: impl FnMut(&mut Self, usize),
+    ) -> i64 {
+        let mut offset = offset;
+        for (index, insn) in block.iter().enumerate().skip(index) {
+            self.insn = *insn;
+            self.offset = offset;
+            self.ahead = (block.len() - index) as u8;
+            self.access.index = index;
+            before(self, index);
+            self.instruction();
+            offset += u16::from(insn.length);
+        }
+        offset.into()
     }
 }
