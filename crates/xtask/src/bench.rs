@@ -61,7 +61,7 @@ const SPEED_ROUNDS: usize = 5;
 
 /// Measures `boot`, `pair`, `speed`, or all three.
 pub(crate) fn run(part: Option<&str>, rounds: Option<usize>, options: &SpeedOptions) -> Result<()> {
-    let bench = steps::set_up_bench()?;
+    let bench = steps::set_up_bench(options.futago.as_deref())?;
     let asked = |name| part.is_none_or(|part| part == name);
     if asked("boot") || asked("pair") {
         machine_and_pair(&bench, part, rounds.unwrap_or(ROUNDS))?;

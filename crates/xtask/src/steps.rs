@@ -53,12 +53,20 @@ pub(crate) struct Bench {
     pub(crate) initrd: String,
 }
 
-/// Gets all that measurements need.
-pub(crate) fn set_up_bench() -> Result<Bench> {
-    setup::ensure(&[setup::BENCH])?;
-    let [kernel, initrd] = guest_files()?;
+/// Gets all that measurements need; builds the program, unless one is given.
+pub(crate) fn set_up_bench(given: Option<&str>) -> Result<Bench> {
+    setup::ensure(&[setup::GUEST, setup::DEMO, setup::TEST, setup::BENCH])?;
+    let futago = match given {
+        Some(given) => given.to_owned(),
+        None => {
+            build(&["--package", "futago"])?;
+            futago()?
+        }
+    };
+    process::prepare(&futago, &["guest", "build", "--output", GUEST])?;
+    let [kernel, initrd] = guest_paths();
     Ok(Bench {
-        futago: futago()?,
+        futago,
         kernel,
         initrd,
     })
@@ -67,8 +75,11 @@ pub(crate) fn set_up_bench() -> Result<Bench> {
 /// Builds the default guest: its kernel and its initial RAM disk.
 pub(crate) fn guest_files() -> Result<[String; 2]> {
     set_up(&["--package", "futago"])?;
-    let file = |name| crate::root().join(GUEST).join(name).display().to_string();
-    Ok([file("kernel"), file("initrd")])
+    Ok(guest_paths())
+}
+
+fn guest_paths() -> [String; 2] {
+    ["kernel", "initrd"].map(|name| crate::root().join(GUEST).join(name).display().to_string())
 }
 
 fn build(scope: &[&str]) -> Result<()> {

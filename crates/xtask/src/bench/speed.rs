@@ -20,7 +20,7 @@ use clap::{Args, ValueEnum};
 use self::guest::{Guest, Native};
 use self::machine::{Line, Outcome};
 use self::qemu::Qemu;
-use self::results::{Peer, Results};
+use self::results::{Clock, Peer, Results};
 use self::workload::{Kind, Workload};
 use crate::steps::Bench;
 use crate::{process, root, say};
@@ -57,6 +57,12 @@ pub(crate) struct Options {
     /// speed: what executes the guest's instructions in Futago.
     #[arg(long, value_enum, default_value = "translator")]
     engine: Engine,
+    /// speed: what counts.
+    #[arg(long, value_enum, default_value = "host")]
+    clock: Clock,
+    /// speed: measure this program instead of building one.
+    #[arg(long, value_name = "FILE")]
+    pub(super) futago: Option<String>,
 }
 
 /// All that one run needs.
@@ -96,7 +102,7 @@ pub(super) fn measure(bench: &Bench, rounds: usize, options: &Options) -> Result
     if let Some(qemu) = &run.qemu {
         say(&format!("peer: {}", qemu.version));
     }
-    let mut results = Results::new(&run.workloads);
+    let mut results = Results::new(&run.workloads, options.clock);
     for round in 1..=rounds {
         for &peer in &peers {
             say_part(&format!("round {round}/{rounds}, {}:", peer.title()));
@@ -138,7 +144,10 @@ impl Run<'_> {
     fn round(&self, peer: Peer, results: &mut Results) -> Result<()> {
         let mut tell = |name: &str, outcome: Outcome| {
             match &outcome {
-                Outcome::Done(seconds, _) => say_part(&format!(" {name} {seconds:.2}")),
+                Outcome::Done(taken, _) => {
+                    let seconds = taken.by(results.clock, peer);
+                    say_part(&format!(" {name} {seconds:.2}"));
+                }
                 Outcome::Failed(_) => say_part(&format!(" {name} FAILED")),
             }
             results.add(name, peer, outcome);

@@ -1,6 +1,7 @@
 //! One machine that runs workloads: started, listened to, ended. Its guest marks on the console where each begins and
-//! ends, and the host's clock counts.
+//! ends, and the host's clock counts, or the processor time of the machine's process.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -17,10 +18,43 @@ const LAST_LINES: usize = 3;
 /// How a workload went.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Outcome {
-    /// Seconds, and the number that the work came to.
-    Done(f64, String),
+    /// How long it took, and what the work came to.
+    Done(Taken, String),
     /// It did not end, or not well, because of this.
     Failed(String),
+}
+
+/// How long something took, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Taken {
+    /// By the host's clock.
+    pub(super) wall: f64,
+    /// Processor time of all threads of the machine's process, but not of its children.
+    pub(super) processor: f64,
+}
+
+/// When a line came.
+#[derive(Clone, Copy)]
+struct Moment {
+    instant: Instant,
+    /// Processor time of the process so far, in seconds.
+    processor: f64,
+}
+
+impl Moment {
+    fn now(process: u32) -> Self {
+        Self {
+            instant: Instant::now(),
+            processor: processor_seconds(process),
+        }
+    }
+
+    fn since(self, begin: Self) -> Taken {
+        Taken {
+            wall: self.instant.duration_since(begin.instant).as_secs_f64(),
+            processor: (self.processor - begin.processor).max(0.0),
+        }
+    }
 }
 
 /// A program and its arguments.
@@ -36,8 +70,8 @@ pub(super) struct Line {
 struct Machine {
     process: Child,
     /// Each line of its console, and when it was there.
-    lines: Receiver<(Instant, String)>,
-    begin: Instant,
+    lines: Receiver<(Moment, String)>,
+    begin: Moment,
     last: Vec<String>,
     /// Whether nothing more will come.
     lost: bool,
@@ -45,7 +79,7 @@ struct Machine {
 
 impl Machine {
     fn start(line: &Line) -> Result<Self> {
-        let begin = Instant::now();
+        let instant = Instant::now();
         let mut command = Command::new(&line.program);
         command.args(&line.arguments);
         if let Some(libraries) = &line.libraries {
@@ -57,35 +91,39 @@ impl Machine {
             .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("cannot start {}", line.program))?;
+        let id = process.id();
         let (sender, lines) = channel();
         let said = process.stdout.take().context("its output is a pipe")?;
         let complained = process.stderr.take().context("its errors are a pipe")?;
         let own = sender.clone();
         // Both threads end with the process' pipes.
-        thread::spawn(move || listen(said, |line| own.send(line).is_ok()));
+        thread::spawn(move || listen(said, id, |line| own.send(line).is_ok()));
         thread::spawn(move || {
             for line in BufReader::new(complained).lines().map_while(Result::ok) {
-                let _ = sender.send((Instant::now(), line));
+                let _ = sender.send((Moment::now(id), line));
             }
         });
         Ok(Self {
             process,
             lines,
-            begin,
+            begin: Moment {
+                instant,
+                processor: 0.0,
+            },
             last: Vec::new(),
             lost: false,
         })
     }
 
     /// The next line of the console, or why there is none.
-    fn line(&mut self) -> Result<(Instant, String), String> {
+    fn line(&mut self) -> Result<(Moment, String), String> {
         let why = match self.lines.recv_timeout(SILENCE_MAX) {
-            Ok((instant, line)) => {
+            Ok((moment, line)) => {
                 self.last.push(line.clone());
                 if self.last.len() > LAST_LINES {
                     self.last.remove(0);
                 }
-                return Ok((instant, line));
+                return Ok((moment, line));
             }
             Err(RecvTimeoutError::Timeout) => "the guest hangs",
             Err(RecvTimeoutError::Disconnected) => "the machine ended",
@@ -104,9 +142,9 @@ impl Drop for Machine {
 }
 
 /// Stamps each line as it arrives.
-fn listen(said: ChildStdout, mut tell: impl FnMut((Instant, String)) -> bool) {
+fn listen(said: ChildStdout, process: u32, mut tell: impl FnMut((Moment, String)) -> bool) {
     for line in BufReader::new(said).split(b'\n').map_while(Result::ok) {
-        let now = Instant::now();
+        let now = Moment::now(process);
         let line = String::from_utf8_lossy(&line).trim().to_owned();
         if !tell((now, line)) {
             return;
@@ -114,14 +152,26 @@ fn listen(said: ChildStdout, mut tell: impl FnMut((Instant, String)) -> bool) {
     }
 }
 
-/// Seconds from the start of the process until the console says `ready`.
+/// Processor time of a process' threads, in seconds; 0 where the kernel does not count it.
+fn processor_seconds(process: u32) -> f64 {
+    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else {
+        return 0.0;
+    };
+    // The first number is nanoseconds on a processor (Documentation/scheduler/sched-stats.rst in the kernel's sources).
+    let nanoseconds = threads.flatten().filter_map(|thread| {
+        let counts = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        counts.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    nanoseconds.sum::<u64>() as f64 * 1e-9
+}
+
+/// From the start of the process until the console says `ready`.
 pub(super) fn boot(line: &Line, ready: &str) -> Result<Outcome> {
     let mut machine = Machine::start(line)?;
     loop {
         match machine.line() {
-            Ok((instant, line)) if line.contains(ready) => {
-                let seconds = instant.duration_since(machine.begin).as_secs_f64();
-                return Ok(Outcome::Done(seconds, String::new()));
+            Ok((moment, line)) if line.contains(ready) => {
+                return Ok(Outcome::Done(moment.since(machine.begin), String::new()));
             }
             Ok(_) => {}
             Err(why) => return Ok(Outcome::Failed(why)),
@@ -143,17 +193,15 @@ pub(super) fn work(
         while let Some((name, rest)) = left.split_first() {
             let outcome = match machine.line() {
                 Err(why) => Outcome::Failed(why),
-                Ok((instant, line)) => match parse(&line, name) {
+                Ok((moment, line)) => match parse(&line, name) {
                     None => continue,
                     Some(Mark::Begin) => {
-                        begin = Some(instant);
+                        begin = Some(moment);
                         continue;
                     }
                     Some(Mark::Failed(why)) => Outcome::Failed(why),
                     Some(Mark::End(sum)) => match begin {
-                        Some(begin) => {
-                            Outcome::Done(instant.duration_since(begin).as_secs_f64(), sum)
-                        }
+                        Some(begin) => Outcome::Done(moment.since(begin), sum),
                         None => Outcome::Failed("it ended before it began".to_owned()),
                     },
                 },

@@ -44,7 +44,12 @@ impl Scale {
 /// Draws the picture.
 pub(super) fn svg(results: &Results) -> String {
     let mut rows: Vec<(&str, [Option<f64>; 2])> = (results.rows.iter())
-        .map(|row| (row.workload.title, BARS.map(|(peer, _)| row.ratio(peer))))
+        .map(|row| {
+            (
+                row.workload.title,
+                BARS.map(|(peer, _)| row.ratio(peer, results.clock)),
+            )
+        })
         .collect();
     rows.push(("geometric mean", BARS.map(|(peer, _)| mean(results, peer))));
     let scale = Scale::of(

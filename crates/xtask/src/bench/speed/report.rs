@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::results::{Peer, Results, Row, geometric_mean};
+use super::results::{Clock, Peer, Results, Row, geometric_mean};
 
 /// What the figures belong to.
 #[derive(Serialize)]
@@ -20,8 +20,12 @@ pub(super) struct About<'a> {
 
 /// Medians in seconds, ratios, their means, and what is slower than it must be.
 pub(super) fn table(results: &Results, about: &About) -> String {
+    let clock = match results.clock {
+        Clock::Host => "by the host's clock",
+        Clock::Processor => "of processor time (native: by the host's clock)",
+    };
     let mut text = format!(
-        "seconds by the host's clock, medians of {} rounds, one hart, 1 GiB; futago with its {}\n",
+        "seconds {clock}, medians of {} rounds, one hart, 1 GiB; futago with its {}\n",
         about.rounds, about.engine
     );
     if let Some(qemu) = about.qemu {
@@ -44,15 +48,15 @@ pub(super) fn table(results: &Results, about: &About) -> String {
     );
     for row in &results.rows {
         let seconds = [Peer::Native, Peer::Tcg, Peer::Record, Peer::Futago]
-            .map(|peer| cell(row.median(peer), 3));
-        let ratios = [Peer::Tcg, Peer::Record].map(|peer| cell(row.ratio(peer), 2));
+            .map(|peer| cell(row.median(peer, results.clock), 3));
+        let ratios = [Peer::Tcg, Peer::Record].map(|peer| cell(row.ratio(peer, results.clock), 2));
         let [native, tcg, record, futago] = seconds;
         let [to_tcg, to_record] = ratios;
         let title = format!("{} ({})", row.workload.title, row.workload.name);
         text += &line(&title, [native, tcg, record, futago, to_tcg, to_record]);
     }
     let slower: Vec<String> = (results.rows.iter())
-        .filter_map(|row| Some((row, row.ratio(Peer::Tcg)?)))
+        .filter_map(|row| Some((row, row.ratio(Peer::Tcg, results.clock)?)))
         .filter(|(_, ratio)| *ratio < 1.0)
         .map(|(row, ratio)| format!("{} ({ratio:.2})", row.workload.name))
         .collect();
@@ -80,7 +84,12 @@ pub(super) fn table(results: &Results, about: &About) -> String {
 
 /// The geometric mean of how many times faster Futago is than `peer`.
 pub(super) fn mean(results: &Results, peer: Peer) -> Option<f64> {
-    geometric_mean(results.rows.iter().filter_map(|row| row.ratio(peer)))
+    geometric_mean(
+        results
+            .rows
+            .iter()
+            .filter_map(|row| row.ratio(peer, results.clock)),
+    )
 }
 
 fn line(title: &str, cells: [String; 6]) -> String {
@@ -94,53 +103,65 @@ fn cell(value: Option<f64>, digits: usize) -> String {
     value.map_or(String::new(), |value| format!("{value:.digits$}"))
 }
 
+/// The file's contents.
+#[derive(Serialize)]
+struct File<'a> {
+    #[serde(flatten)]
+    about: &'a About<'a>,
+    clock: Clock,
+    work: Vec<Work<'a>>,
+    tcg_ratio_mean: Option<f64>,
+    record_ratio_mean: Option<f64>,
+    native_ratio_mean: Option<f64>,
+    wrong: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Work<'a> {
+    name: &'a str,
+    title: &'a str,
+    seconds: Vec<Seconds>,
+    tcg_ratio: Option<f64>,
+    record_ratio: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Seconds {
+    peer: Peer,
+    /// By the chosen clock.
+    median: Option<f64>,
+    wall: Vec<f64>,
+    /// Of the machine's process; for native it means nothing.
+    processor: Vec<f64>,
+}
+
 /// Everything that was measured.
 pub(super) fn json(results: &Results, about: &About) -> Result<String> {
-    #[derive(Serialize)]
-    struct Seconds<'a> {
-        peer: Peer,
-        median: Option<f64>,
-        rounds: &'a [f64],
-    }
-    #[derive(Serialize)]
-    struct Work<'a> {
-        name: &'a str,
-        title: &'a str,
-        seconds: Vec<Seconds<'a>>,
-        tcg_ratio: Option<f64>,
-        record_ratio: Option<f64>,
-    }
-    #[derive(Serialize)]
-    struct File<'a> {
-        #[serde(flatten)]
-        about: &'a About<'a>,
-        work: Vec<Work<'a>>,
-        tcg_ratio_mean: Option<f64>,
-        record_ratio_mean: Option<f64>,
-        native_ratio_mean: Option<f64>,
-        wrong: Vec<String>,
-    }
-    fn work(row: &Row) -> Work<'_> {
-        let seconds = row.cells.iter().map(|(&peer, cell)| Seconds {
-            peer,
-            median: row.median(peer),
-            rounds: &cell.seconds,
-        });
-        Work {
-            name: row.workload.name,
-            title: row.workload.title,
-            seconds: seconds.collect(),
-            tcg_ratio: row.ratio(Peer::Tcg),
-            record_ratio: row.ratio(Peer::Record),
-        }
-    }
+    let work = results.rows.iter().map(|row| work(row, results.clock));
     let file = File {
         about,
-        work: results.rows.iter().map(work).collect(),
+        clock: results.clock,
+        work: work.collect(),
         tcg_ratio_mean: mean(results, Peer::Tcg),
         record_ratio_mean: mean(results, Peer::Record),
         native_ratio_mean: mean(results, Peer::Native),
         wrong: results.wrong(),
     };
     Ok(serde_json::to_string_pretty(&file)?)
+}
+
+fn work(row: &Row, clock: Clock) -> Work<'_> {
+    let seconds = row.cells.iter().map(|(&peer, cell)| Seconds {
+        peer,
+        median: row.median(peer, clock),
+        wall: cell.taken.iter().map(|taken| taken.wall).collect(),
+        processor: cell.taken.iter().map(|taken| taken.processor).collect(),
+    });
+    Work {
+        name: row.workload.name,
+        title: row.workload.title,
+        seconds: seconds.collect(),
+        tcg_ratio: row.ratio(Peer::Tcg, clock),
+        record_ratio: row.ratio(Peer::Record, clock),
+    }
 }

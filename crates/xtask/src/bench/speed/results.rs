@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::machine::Outcome;
+use super::machine::{Outcome, Taken};
 use super::workload::{Kind, Workload};
 use crate::bench::median;
 
@@ -36,10 +36,30 @@ impl Peer {
     }
 }
 
+/// What counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Clock {
+    /// The host's clock.
+    Host,
+    /// Processor time of the machine's process: steadier on a busy host, but blind to waiting, and not for native.
+    Processor,
+}
+
+impl Taken {
+    /// What counts of it.
+    pub(super) fn by(&self, clock: Clock, peer: Peer) -> f64 {
+        match clock {
+            Clock::Processor if peer != Peer::Native => self.processor,
+            _ => self.wall,
+        }
+    }
+}
+
 /// One peer at one workload.
 #[derive(Debug, Default)]
 pub(super) struct Cell {
-    pub(super) seconds: Vec<f64>,
+    pub(super) taken: Vec<Taken>,
     /// What the work came to, each value once.
     sums: Vec<String>,
     failures: Vec<String>,
@@ -53,16 +73,18 @@ pub(super) struct Row {
 
 /// All of it.
 pub(super) struct Results {
+    pub(super) clock: Clock,
     pub(super) rows: Vec<Row>,
 }
 
 impl Results {
-    pub(super) fn new(workloads: &[&'static Workload]) -> Self {
+    pub(super) fn new(workloads: &[&'static Workload], clock: Clock) -> Self {
         let rows = workloads.iter().map(|&workload| Row {
             workload,
             cells: BTreeMap::new(),
         });
         Self {
+            clock,
             rows: rows.collect(),
         }
     }
@@ -73,8 +95,8 @@ impl Results {
         };
         let cell = row.cells.entry(peer).or_default();
         match outcome {
-            Outcome::Done(seconds, sum) => {
-                cell.seconds.push(seconds);
+            Outcome::Done(taken, sum) => {
+                cell.taken.push(taken);
                 if !cell.sums.contains(&sum) {
                     cell.sums.push(sum);
                 }
@@ -91,14 +113,15 @@ impl Results {
 
 impl Row {
     /// Seconds, of those rounds that came to an end.
-    pub(super) fn median(&self, peer: Peer) -> Option<f64> {
+    pub(super) fn median(&self, peer: Peer, clock: Clock) -> Option<f64> {
         let cell = self.cells.get(&peer)?;
-        (!cell.seconds.is_empty()).then(|| median(cell.seconds.clone()))
+        let seconds = cell.taken.iter().map(|taken| taken.by(clock, peer));
+        (!cell.taken.is_empty()).then(|| median(seconds.collect()))
     }
 
     /// How many times faster Futago is than `peer`.
-    pub(super) fn ratio(&self, peer: Peer) -> Option<f64> {
-        Some(self.median(peer)? / self.median(Peer::Futago)?)
+    pub(super) fn ratio(&self, peer: Peer, clock: Clock) -> Option<f64> {
+        Some(self.median(peer, clock)? / self.median(Peer::Futago, clock)?)
     }
 
     fn wrong(&self) -> Vec<String> {
@@ -140,9 +163,13 @@ mod tests {
 
     fn results(name: &str, cells: &[(Peer, f64, &str)]) -> Results {
         let workloads = workload::select(&[name.to_owned()]).unwrap();
-        let mut results = Results::new(&workloads);
-        for &(peer, seconds, sum) in cells {
-            results.add(name, peer, Outcome::Done(seconds, sum.to_owned()));
+        let mut results = Results::new(&workloads, Clock::Host);
+        for &(peer, wall, sum) in cells {
+            let taken = Taken {
+                wall,
+                processor: 1.0,
+            };
+            results.add(name, peer, Outcome::Done(taken, sum.to_owned()));
         }
         results
     }
@@ -158,8 +185,10 @@ mod tests {
                 (Peer::Futago, 0.5, "1"),
             ],
         );
-        assert_eq!(results.rows[0].ratio(Peer::Tcg), Some(4.0));
-        assert_eq!(results.rows[0].ratio(Peer::Record), None);
+        let row = &results.rows[0];
+        assert_eq!(row.ratio(Peer::Tcg, Clock::Host), Some(4.0));
+        assert_eq!(row.ratio(Peer::Tcg, Clock::Processor), Some(1.0));
+        assert_eq!(row.ratio(Peer::Record, Clock::Host), None);
         assert!(results.wrong().is_empty());
     }
 
