@@ -465,6 +465,35 @@ mod tests {
     }
 
     #[test]
+    fn supervisor_status() {
+        let hart = &mut hart(Mode::Supervisor);
+        hart.csr.mstatus = status::MPP | status::MPIE;
+        let mut access = |access, operand| hart.access_csr(SSTATUS, access, operand, 0).unwrap();
+        assert_eq!(
+            access(CsrAccess::Set, !status::SIE),
+            (status::UXL, Effects::USER_PAGES.and(Effects::FLUSH_LOADS))
+        );
+        let all = status::SUPERVISOR | status::UXL | status::SD;
+        assert_eq!(
+            access(CsrAccess::Set, status::SIE),
+            (all & !status::SIE, Effects::INTERRUPTS)
+        );
+        assert_eq!(access(CsrAccess::Clear, status::SIE), (all, NONE));
+        assert_eq!(
+            access(CsrAccess::Swap, status::SUM | status::MPP).1,
+            Effects::FLUSH_LOADS
+        );
+        assert_eq!(
+            access(CsrAccess::Read, 0),
+            (status::SUM | status::UXL, NONE)
+        );
+        assert_eq!(access(CsrAccess::Write, 0).1, Effects::USER_PAGES);
+        assert_eq!(hart.csr.mstatus, status::MPP | status::MPIE);
+        hart.mode = Mode::User;
+        assert!(read(hart, SSTATUS).is_err() && read(hart, 0x140).is_err());
+    }
+
+    #[test]
     fn views() {
         let hart = &mut hart(Mode::Machine);
         write(hart, 0x303, 0x200);

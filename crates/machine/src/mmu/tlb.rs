@@ -143,7 +143,7 @@ impl Tlb {
 
     /// Follows the hart: the contexts, and whether loads and stores act in S-mode with `mstatus.SUM` set.
     #[inline]
-    pub fn enter(&mut self, fetch: Context, data: Context, user_pages: bool) {
+    pub(crate) fn enter(&mut self, fetch: Context, data: Context, user_pages: bool) {
         self.fetch_context = fetch;
         self.data_context = data;
         self.allow_user_pages(user_pages);
