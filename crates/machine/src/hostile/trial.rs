@@ -32,9 +32,15 @@ impl Trial {
     /// The trial of a seed.
     pub fn new(seed: u64) -> Trial {
         let mut random = Random::new(!seed);
-        // Primes, so that digests come at any place.
-        let (registers, digests) =
-            random.pick(&[(1, 499), (53, 1009), (997, 4999), (10_007, 10_007)]);
+        // Primes, so that digests come at any place. Translated blocks are seldom as short as one instruction.
+        let (registers, digests) = random.pick(&[
+            (1, 499),
+            (53, 1009),
+            (53, 4999),
+            (997, 4999),
+            (997, 9973),
+            (10_007, 10_007),
+        ]);
         let has_kernel = !random.one_in(4);
         let (guest, positions) = if has_kernel {
             let far = if registers == 1 {

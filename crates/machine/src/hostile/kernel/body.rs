@@ -7,7 +7,7 @@ use isa::generate::Random;
 use super::assembler::{Assembler, Label};
 use super::items::ITEMS;
 use super::supervisor::PATCHES_MAX;
-use super::{PAGE, PAGES, Patch, Setting};
+use super::{FAR, PAGE, PAGES, Patch, Setting};
 
 /// Instructions that patches replace come in slots of two.
 const SLOTS: usize = 8;
@@ -52,6 +52,8 @@ pub(super) struct Writer<'a> {
     pub(super) kept: u32,
     /// Registers that point into the data: into the middle of a page, and at a border.
     pub(super) bases: [u8; 2],
+    /// A sum of results: whatever is wrong once stays visible.
+    pub(super) sum: u8,
     /// Registers that are never kept.
     pub(super) tame: Vec<u8>,
     pub(super) slots: Vec<Label>,
@@ -79,10 +81,13 @@ pub(super) fn program(random: &mut Random, setting: Setting) -> Program {
     let weights = std::array::from_fn(|_| random.pick(&[0, 0, 1, 1, 4, 16]));
     let bytes = random.pick(&[100, 400, 2000, 6000, 16000]);
     let mut writer = Writer {
-        kept: 1 | 1 << order[0] | 1 << order[1] | 1 << order[2] | 1 << order[3],
+        kept: order[..5]
+            .iter()
+            .fold(1, |kept, register| kept | 1 << register),
         bases: [order[0], order[1]],
         links: [order[2], order[3]],
-        tame: order[4..10].to_vec(),
+        sum: order[4],
+        tame: order[5..11].to_vec(),
         slots,
         weights,
         functions,
@@ -147,7 +152,12 @@ impl Writer<'_> {
         } = self;
         let mut registers = std::array::from_fn(|_| random.integer());
         let [_, data] = setting.places();
-        let data = data + random.pick(&[0, 0, 0x1_0000 * u64::from(setting.paged)]);
+        let aliases = if setting.paged {
+            [0, 0x1_0000, FAR]
+        } else {
+            [0; 3]
+        };
+        let data = data + random.pick(&aliases);
         registers[usize::from(bases[0])] = data + 0x800 + 0x1000 * random.below(PAGES - 1) as u64;
         let border = data + 0x1000 * (1 + random.below(PAGES - 1)) as u64;
         registers[usize::from(bases[1])] = border.wrapping_add(random.below(17) as u64) - 8;

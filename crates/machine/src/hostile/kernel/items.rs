@@ -22,6 +22,7 @@ pub(super) enum Item {
     Store,
     Atomic,
     Float,
+    FreshFloat,
     FloatMemory,
     FloatControl,
     Counter,
@@ -32,7 +33,7 @@ pub(super) enum Item {
     Patch,
 }
 
-pub(super) const ITEMS: [Item; 15] = [
+pub(super) const ITEMS: [Item; 16] = [
     Item::Integer,
     Item::Multiply,
     Item::Compressed,
@@ -40,6 +41,7 @@ pub(super) const ITEMS: [Item; 15] = [
     Item::Store,
     Item::Atomic,
     Item::Float,
+    Item::FreshFloat,
     Item::FloatMemory,
     Item::FloatControl,
     Item::Counter,
@@ -110,6 +112,7 @@ impl Writer<'_> {
             Item::Integer => self.one(is_integer),
             Item::Multiply => self.one(is_multiplication),
             Item::Float => self.one(is_float),
+            Item::FreshFloat => self.fresh_float(),
             Item::Fence => self.one(is_fence),
             Item::Compressed => self.compressed(),
             Item::Load => self.memory(&[Format::Load]),
@@ -149,6 +152,37 @@ impl Writer<'_> {
     fn one(&mut self, wanted: impl Fn(&Row) -> bool) {
         let insn = self.drawn(wanted);
         self.code.word(insn.bits);
+        if self.random.one_in(2) {
+            self.remember(&insn);
+        }
+    }
+
+    /// Adds the result to the sum that stays.
+    fn remember(&mut self, insn: &Insn) {
+        if insn.op.format().writes_x() {
+            self.code.reg(Op::Add, self.sum, self.sum, insn.rd);
+        } else if self.random.one_in(2) {
+            let register = self.free();
+            self.code.reg(Op::FmvXD, register, insn.rd, 0);
+            self.code.reg(Op::Add, self.sum, self.sum, register);
+        }
+    }
+
+    /// A float instruction on operands from memory, and what exceptions it raises.
+    fn fresh_float(&mut self) {
+        let insn = self.drawn(is_float);
+        for operand in [insn.rs1, insn.rs2, insn.rs3] {
+            let (base, reach) = self.base();
+            let op = self.random.pick(&[Op::Fld, Op::Fld, Op::Flw]);
+            let offset = (self.random.bits() as i32) & reach & !7;
+            self.code.imm(op, operand, base, offset);
+        }
+        self.code.imm(Op::Csrrwi, 0, 0, FFLAGS);
+        self.code.word(insn.bits);
+        let flags = self.free();
+        self.code.imm(Op::Csrrs, flags, 0, FFLAGS);
+        self.code.reg(Op::Add, self.sum, self.sum, flags);
+        self.remember(&insn);
     }
 
     /// No jumps; memory operands are relative to a base.

@@ -14,7 +14,7 @@
 //! ```
 //! With paging, memory is mapped for S-mode where it is, the program from 0x10000 and 0x30000 on for S-mode and from
 //! 0x20000 and 0x60000 on for U-mode, the data at 0x40000 and, in another order, at 0x50000. Space B has its data pages
-//! in another order than A.
+//! in another order than A. All of this, but for the memory itself, is also mapped 64 MiB further on.
 
 mod assembler;
 mod body;
@@ -39,6 +39,9 @@ const DATA: usize = 0x2_0000;
 const PAGES: usize = 8;
 const IMAGE_BYTES: usize = DATA + PAGES * PAGE;
 const PAGE: usize = 0x1000;
+
+/// All that is mapped below is mapped again so far on.
+const FAR: u64 = 64 << 20;
 
 /// Where the data is with paging.
 const PAGED_DATA: u64 = 0x4_0000;

@@ -6,7 +6,7 @@ use isa::generate::Random;
 use super::assembler::{Assembler, Label};
 use super::body::Program;
 use super::{
-    CODE, DATA, IMAGE_BYTES, MACHINE_HANDLER, PAGE, PAGES, SPACES, STATE, SUPERVISOR_HANDLER,
+    CODE, DATA, FAR, IMAGE_BYTES, MACHINE_HANDLER, PAGE, PAGES, SPACES, STATE, SUPERVISOR_HANDLER,
     Setting,
 };
 use crate::hart::Mode;
@@ -60,6 +60,7 @@ const USED: [u8; 8] = [CAUSE, PC, STATUS, DRAWN, A, B, C, D];
 const TIME: i32 = 0xc01;
 const SATP: i32 = 0x180;
 const STIMECMP: i32 = 0x14d;
+const FFLAGS: i32 = 0x001;
 const FRM: i32 = 0x002;
 /// Of the CLINT.
 const MTIMECMP: u64 = 0x200_4000;
@@ -108,7 +109,10 @@ pub(super) fn image(random: &mut Random, setting: Setting, program: &Program) ->
     put(SUPERVISOR_HANDLER, &handler(SUPERVISOR, setting), PAGE);
     put(CODE, &program.code, PAGES * PAGE);
     let data: Vec<u8> = (0..PAGES * PAGE / 8)
-        .flat_map(|_| random.integer().to_le_bytes())
+        .flat_map(|index| match index % 2 {
+            0 => random.integer().to_le_bytes(),
+            _ => random.float().to_le_bytes(),
+        })
         .collect();
     put(DATA, &data, PAGES * PAGE);
     for (space, at) in SPACES.into_iter().enumerate() {
@@ -180,7 +184,9 @@ fn tables(random: &mut Random, space: usize) -> Vec<u8> {
     let branch = |offset: usize| address(offset) >> 2 | 1;
     words[0] = branch(base + PAGE);
     words[2] = RAM_BASE >> 2 | RWX | USED | GLOBAL;
+    // The same leaves also 64 MiB further on, where the caches of translations have the same places.
     words[PAGE / 8] = branch(base + 2 * PAGE);
+    words[PAGE / 8 + (FAR >> 21) as usize] = branch(base + 2 * PAGE);
     let mut leaf = |page: usize, target: usize, flags: u64| {
         let entry = address(target) >> 2 | flags;
         words[2 * PAGE / 8 + page] = entry;
@@ -303,6 +309,7 @@ fn handler(level: Level, setting: Setting) -> Vec<u8> {
     code.place(interrupt);
     count(&mut code, INTERRUPTS);
     arm(&mut code, setting);
+    forget_exceptions(&mut code, level);
     code.place(deeds);
     code.store(Op::Sd, 0, HERE, STREAK);
     choose_deed(&mut code, level, setting, exits);
@@ -324,6 +331,17 @@ fn handler(level: Level, setting: Setting) -> Vec<u8> {
     code.imm(Op::Ld, PC, HERE, ENTRY);
     enter(&mut code, level);
     code.finish()
+}
+
+/// Clears the flags of floats now and then, or a new one would never be seen. Without a float unit it does nothing.
+fn forget_exceptions(code: &mut Assembler, level: Level) {
+    let off = code.label();
+    code.constant(B, status::FS);
+    code.imm(Op::Csrrs, A, 0, level.status);
+    code.reg(Op::And, A, A, B);
+    code.branch(Op::Beq, A, 0, off);
+    code.imm(Op::Csrrwi, 0, 0, FFLAGS);
+    code.place(off);
 }
 
 /// Saves registers, reads why it trapped, and draws a number.
@@ -393,6 +411,8 @@ fn exception(code: &mut Assembler, level: Level, exits: Exits, deeds: Label) {
 
     code.place(page_fault);
     code.imm(Op::Csrrs, A, 0, level.tval);
+    code.constant(B, !FAR);
+    code.reg(Op::And, A, A, B);
     code.imm(Op::Srli, B, A, 21);
     code.branch(Op::Bne, B, 0, outside);
     code.constant(B, status::SUM | status::MXR);
@@ -539,6 +559,11 @@ fn deed(code: &mut Assembler, number: usize, level: Level, setting: Setting, exi
             code.imm(Op::Srli, A, DRAWN, 50);
             code.imm(Op::Andi, A, A, 7);
             code.branch(Op::Beq, A, 0, exits.restart);
+        }
+        // The alias with the same places in the caches of translations.
+        15 if setting.paged => {
+            code.constant(A, FAR);
+            code.reg(Op::Xor, PC, PC, A);
         }
         _ => {}
     }
