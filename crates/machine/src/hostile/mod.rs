@@ -2,8 +2,10 @@
 //! deeds, and panics where a promise of this crate is broken. Tests run them on random bytes, `cargo xtask fuzz` on
 //! bytes that lead them further.
 
+mod assembler;
 pub mod boot;
 pub mod bus;
+pub mod floats;
 pub mod guest;
 pub mod kernel;
 pub mod lockstep;

@@ -5,9 +5,9 @@ use isa::generate::Random;
 use super::lockstep::{
     Divergence, Guest, Lockstep, Maker, Pace, Reached, Stride, Way, interpreter, reference,
 };
-use super::{guest, kernel};
+use super::{floats, guest, kernel};
 
-/// How far a guest with a kernel runs.
+/// How far a guest with a kernel, or one with floats, runs.
 const POSITIONS: u64 = 40_000;
 /// How far, if it is compared after each instruction.
 const POSITIONS_SINGLY: u64 = 10_000;
@@ -41,23 +41,23 @@ impl Trial {
             (997, 9973),
             (10_007, 10_007),
         ]);
-        let has_kernel = !random.one_in(4);
-        let (guest, positions) = if has_kernel {
-            let far = if registers == 1 {
-                POSITIONS_SINGLY
-            } else {
-                POSITIONS
-            };
-            (kernel::guest(seed), far)
+        let far = if registers == 1 {
+            POSITIONS_SINGLY
         } else {
-            (guest::guest(&bytes(&mut random)), POSITIONS_OF_BYTES)
+            POSITIONS
+        };
+        let kind = random.below(8);
+        let (guest, positions) = match kind {
+            0 | 1 => (guest::guest(&bytes(&mut random)), POSITIONS_OF_BYTES),
+            2 => (floats::guest(seed), far),
+            _ => (kernel::guest(seed), far),
         };
         let max = random.pick(&[2, 7, 30, 200]);
         Trial {
             guest,
             positions,
             pace: Pace { registers, digests },
-            has_kernel,
+            has_kernel: kind > 2,
             strides: [Stride::Whole, Stride::Random { seed, max }],
         }
     }

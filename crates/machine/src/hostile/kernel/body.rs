@@ -4,7 +4,7 @@
 use isa::Op;
 use isa::generate::Random;
 
-use super::assembler::{Assembler, Label};
+use super::super::assembler::{Assembler, Label};
 use super::items::ITEMS;
 use super::supervisor::PATCHES_MAX;
 use super::{FAR, PAGE, PAGES, Patch, Setting};

@@ -6,6 +6,7 @@ use isa::generate::Random;
 use isa::table::{Row, TABLE};
 use isa::{Format, Insn, Op, decode};
 
+use super::super::floats::is_float;
 use super::PAGE;
 use super::body::Writer;
 use crate::board::MEMORY_BYTES_MIN;
@@ -78,15 +79,6 @@ fn is_integer(row: &Row) -> bool {
     use Format::*;
     let formats = matches!(row.format, Upper | Immediate | Shift | ShiftWord | Register);
     formats && !is_multiplication(row)
-}
-
-fn is_float(row: &Row) -> bool {
-    use Format::*;
-    let plain = matches!(
-        row.format,
-        FloatRegister | FloatCompare | FloatToRegister | FloatFromRegister
-    );
-    plain || row.format.has_rounding()
 }
 
 fn is_fence(row: &Row) -> bool {

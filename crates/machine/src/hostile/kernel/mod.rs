@@ -16,7 +16,6 @@
 //! 0x20000 and 0x60000 on for U-mode, the data at 0x40000 and, in another order, at 0x50000. Space B has its data pages
 //! in another order than A. All of this, but for the memory itself, is also mapped 64 MiB further on.
 
-mod assembler;
 mod body;
 mod items;
 mod supervisor;

@@ -3,7 +3,7 @@
 use isa::Op;
 use isa::generate::Random;
 
-use super::assembler::{Assembler, Label};
+use super::super::assembler::{Assembler, Label};
 use super::body::Program;
 use super::{
     CODE, DATA, FAR, IMAGE_BYTES, MACHINE_HANDLER, PAGE, PAGES, SPACES, STATE, SUPERVISOR_HANDLER,
