@@ -33,7 +33,9 @@ const INTEGER: u8 = 5;
 const ODD: u8 = 22;
 
 /// Doubles around which conversions and comparisons change their ways; each also exists as a single.
-const SPECIAL: [f64; 24] = [
+const SPECIAL: [f64; 26] = [
+    0.0,
+    0.0,
     0.0,
     f64::INFINITY,
     f64::NAN,
@@ -79,9 +81,13 @@ pub fn guest(seed: u64) -> Guest {
     image.resize(OPERANDS, 0);
     for _ in 0..TURNS {
         let precision = random.below(3);
-        for _ in 0..3 {
-            image.extend_from_slice(&operand(&mut random, precision).to_le_bytes());
+        let mut operands = [(); 3].map(|()| operand(&mut random, precision));
+        if random.one_in(3) {
+            // The same number, perhaps with another sign.
+            let sign = [1 << 31, 1 << 63, 0][precision];
+            operands[1] = operands[0] ^ random.pick(&[0, sign]);
         }
+        image.extend(operands.iter().flat_map(|operand| operand.to_le_bytes()));
     }
     let board = Board {
         memory_bytes: MEMORY_BYTES_MIN,
@@ -124,6 +130,7 @@ fn program(random: &mut Random) -> Vec<u8> {
     let again = code.here();
     code.constant(NEXT, RAM_BASE + OPERANDS as u64);
     code.constant(END, RAM_BASE + (OPERANDS + TURNS * TURN_BYTES) as u64);
+    let turn = code.here();
     // The next of the five rounding modes, to nearest most often.
     code.addi(MODE, MODE, 1);
     code.imm(Op::Andi, RESULT, MODE, 7);
@@ -133,7 +140,6 @@ fn program(random: &mut Random) -> Vec<u8> {
     code.addi(RESULT, 0, 0);
     code.place(valid);
     code.imm(Op::Csrrw, 0, RESULT, FRM);
-    let turn = code.here();
     code.imm(Op::Ld, INTEGER, NEXT, 0);
     let mut rows: Vec<&Row> = TABLE.iter().filter(|row| is_float(row)).collect();
     while !rows.is_empty() {
