@@ -256,6 +256,18 @@ impl Asm {
         }
     }
 
+    /// Compares a byte in memory.
+    pub(super) fn cmp_byte(&mut self, mem: Mem, imm: u8) {
+        self.modrm(wide(B32, &[0x80]), Alu::Cmp as u8, mem.into(), 1);
+        self.byte(imm);
+    }
+
+    /// Whether any of the bits of a positive mask is set in a register.
+    pub(super) fn test_imm(&mut self, reg: Reg, mask: i32) {
+        self.modrm(wide(B32, &[0xf7]), 0, reg.into(), 4);
+        self.imm32(mask);
+    }
+
     pub(super) fn test(&mut self, bits: Bits, a: Reg, b: Reg) {
         self.modrm(wide(bits, &[0x85]), b.0, a.into(), 0);
     }
@@ -411,6 +423,10 @@ impl Asm {
         );
     }
 
+    pub(super) fn cmov(&mut self, cond: Cond, bits: Bits, dst: Reg, src: impl Into<Rm>) {
+        self.modrm(wide(bits, &[0x0f, 0x40 | cond as u8]), dst.0, src.into(), 0);
+    }
+
     /// A conditional jump, to be directed by [`Asm::direct`].
     pub(super) fn jump_if(&mut self, cond: Cond) -> Site {
         self.bytes(&[0x0f, 0x80 | cond as u8]);
@@ -479,7 +495,7 @@ fn names_general(opcode: &[u8]) -> bool {
     match opcode {
         [0x0f, second, ..] => matches!(
             second,
-            0x2c | 0x2d | 0x7e | 0x90..=0x9f | 0xaf | 0xb6 | 0xb7 | 0xbe | 0xbf
+            0x2c | 0x2d | 0x40..=0x4f | 0x7e | 0x90..=0x9f | 0xaf | 0xb6 | 0xb7 | 0xbe | 0xbf
         ),
         _ => true,
     }

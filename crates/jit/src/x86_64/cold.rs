@@ -46,7 +46,7 @@ pub(super) enum Cold {
     },
     /// An instruction that a helper executes instead.
     Exact {
-        site: Site,
+        sites: Vec<Site>,
         back: u32,
         record: Record,
     },
@@ -150,8 +150,14 @@ impl Emitter<'_> {
                 self.asm.bits_to_xmm(B64, dst, RAX);
                 self.asm.jump_to(back);
             }
-            Cold::Exact { site, back, record } => {
-                self.asm.land(site);
+            Cold::Exact {
+                sites,
+                back,
+                record,
+            } => {
+                for site in sites {
+                    self.asm.land(site);
+                }
                 let site = self.asm.lea_site(RCX);
                 self.asm.call_to(self.thunks.execute);
                 self.asm.jump_to(back);

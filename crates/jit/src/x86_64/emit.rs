@@ -77,6 +77,8 @@ pub(super) struct Emitter<'a> {
     pub(super) facts: Facts,
     /// How the block gets at memory.
     pub(super) access: Access,
+    /// Jumps of the present instruction to where a helper executes it.
+    exact: Vec<Site>,
     pub(super) cold: Vec<Cold>,
     pub(super) links: Vec<Link>,
     /// Records, and the arena offsets where they go.
@@ -95,6 +97,7 @@ impl<'a> Emitter<'a> {
             ahead: 0,
             facts: Facts::default(),
             access: Access::default(),
+            exact: Vec::new(),
             cold: Vec::new(),
             links: Vec::new(),
             records: Vec::new(),
@@ -108,6 +111,25 @@ impl<'a> Emitter<'a> {
             self.helper();
         }
         self.end_float();
+        if !self.exact.is_empty() {
+            // By the helper.
+            self.asm.rcx_touched = true;
+            self.cold.push(Cold::Exact {
+                sites: std::mem::take(&mut self.exact),
+                back: self.asm.here(),
+                record: self.record(),
+            });
+        }
+    }
+
+    /// Where the jump at `site` is taken, a helper executes the instruction. In the first version of a block,
+    /// the second does it.
+    pub(super) fn exactly_if(&mut self, site: Site) {
+        if self.access.plans.is_empty() {
+            self.exact.push(site);
+        } else {
+            self.access.to_second.push((site, self.access.index));
+        }
     }
 
     /// Has the instruction executed by a helper.
@@ -228,6 +250,14 @@ impl<'a> Emitter<'a> {
 
     fn here(&self) -> i64 {
         self.offset.into()
+    }
+}
+
+/// A value that was read from a register, or is known.
+fn in_register(value: Value) -> Leaf {
+    match value {
+        Value::Leaf(leaf) => leaf,
+        _ => unreachable!("operands are read from registers"),
     }
 }
 
@@ -363,9 +393,7 @@ impl Context for Emitter<'_> {
     }
 
     fn store(&mut self, width: Width, address: Value, value: Value) -> Result<(), Exit> {
-        let Value::Leaf(value) = value else {
-            unreachable!("what is stored is in a register")
-        };
+        let value = in_register(value);
         if !self.store_in_group(width, value) {
             let address = self.address(address);
             self.store_to(address, width, value);
@@ -373,20 +401,26 @@ impl Context for Emitter<'_> {
         Ok(())
     }
 
-    fn load_reserved(&mut self, _: Width, _: Value) -> Result<Value, Exit> {
-        Err(Exit::Helper)
+    fn load_reserved(&mut self, width: Width, _: Value) -> Result<Value, Exit> {
+        let address = self.atomic_address();
+        self.load_reserved_at(width, address);
+        Ok(Value::Done)
     }
 
-    fn store_conditional(&mut self, _: Width, _: Value, _: Value) -> Result<Value, Exit> {
-        Err(Exit::Helper)
+    fn store_conditional(&mut self, width: Width, _: Value, value: Value) -> Result<Value, Exit> {
+        let (address, value) = (self.atomic_address(), in_register(value));
+        self.store_conditional_at(width, address, value);
+        Ok(Value::Done)
     }
 
-    fn amo(&mut self, _: Amo, _: Width, _: Value, _: Value) -> Result<Value, Exit> {
-        Err(Exit::Helper)
+    fn amo(&mut self, amo: Amo, width: Width, _: Value, operand: Value) -> Result<Value, Exit> {
+        let (address, operand) = (self.atomic_address(), in_register(operand));
+        self.amo_at(amo, width, address, operand);
+        Ok(Value::Done)
     }
 
-    fn csr(&mut self, _: u16, _: CsrAccess, _: Value) -> Result<Value, Exit> {
-        Err(Exit::Helper)
+    fn csr(&mut self, csr: u16, access: CsrAccess, operand: Value) -> Result<Value, Exit> {
+        self.csr_access(csr, access, in_register(operand))
     }
 
     fn require_float(&mut self) -> Result<(), Exit> {

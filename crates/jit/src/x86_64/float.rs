@@ -180,7 +180,7 @@ impl Emitter<'_> {
         // By the helper.
         self.asm.rcx_touched = true;
         self.cold.push(Cold::Exact {
-            site,
+            sites: vec![site],
             back: self.asm.here(),
             record: self.record(),
         });

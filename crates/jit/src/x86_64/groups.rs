@@ -53,11 +53,7 @@ fn access(op: Op) -> Option<(i32, bool)> {
 fn may_change_translations(op: Op) -> bool {
     matches!(
         op.format(),
-        Format::Csr
-            | Format::CsrImmediate
-            | Format::FenceVma
-            | Format::LoadReserved
-            | Format::Atomic
+        Format::Csr | Format::CsrImmediate | Format::FenceVma
     )
 }
 

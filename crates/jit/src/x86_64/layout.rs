@@ -31,6 +31,16 @@ pub(super) const FRM: Mem = field(offset_of!(Core, hart.csr.frm) as i32);
 pub(super) const FETCH_CONTEXT: Mem = field(offset_of!(Core, tlb.fetch_context) as i32);
 pub(super) const DATA_CONTEXT: Mem = field(offset_of!(Core, tlb.data_context) as i32);
 
+pub(super) const MODE: Mem = field(offset_of!(Core, hart.mode) as i32);
+pub(super) const RESERVATION: Mem = field(offset_of!(Core, hart.reservation) as i32);
+pub(super) const LINES: Mem = field(offset_of!(Core, hart.lines) as i32);
+pub(super) const TIMER_DUE: Mem = field(offset_of!(Core, hart.timer_due) as i32);
+pub(super) const MIP: Mem = field(offset_of!(Core, hart.csr.mip) as i32);
+pub(super) const SSCRATCH: Mem = field(offset_of!(Core, hart.csr.sscratch) as i32);
+pub(super) const SEPC: Mem = field(offset_of!(Core, hart.csr.sepc) as i32);
+pub(super) const SCAUSE: Mem = field(offset_of!(Core, hart.csr.scause) as i32);
+pub(super) const STVAL: Mem = field(offset_of!(Core, hart.csr.stval) as i32);
+
 const ENTRY: usize = size_of::<Fast>();
 const TAG: usize = offset_of!(Fast, tag);
 const ADDEND: usize = offset_of!(Fast, addend);

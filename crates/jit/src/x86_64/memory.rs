@@ -133,7 +133,7 @@ impl Emitter<'_> {
     }
 
     /// Leaves the index of the page of `address` in RCX, and jumps if an access of `bytes` is not fast.
-    fn look_up(&mut self, address: Reg, bytes: i32, tag: i32) -> Site {
+    pub(super) fn look_up(&mut self, address: Reg, bytes: i32, tag: i32) -> Site {
         self.asm.mov(B32, RCX, address);
         self.asm.shift_imm(Shift::Right, B32, RCX, INDEX_SHIFT);
         self.asm.alu_imm(Alu::And, B32, RCX, INDEX_MASK);

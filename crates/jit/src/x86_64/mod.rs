@@ -1,7 +1,9 @@
 //! The x86-64 host. Another host is another module with the same names.
 
 mod asm;
+mod atomic;
 mod cold;
+mod control;
 mod emit;
 mod exceptions;
 mod float;

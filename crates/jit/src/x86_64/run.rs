@@ -40,7 +40,7 @@ impl Exit {
 }
 
 type Enter =
-    extern "sysv64" fn(*mut u8, *const machine::mmu::Fast, u64, usize, usize, usize) -> Exit;
+    extern "sysv64" fn(*mut u8, *const machine::mmu::Fast, u64, usize, usize, usize, usize) -> Exit;
 
 /// Executes from the hart's address on, for which `code` was translated, up to `limit`.
 pub(crate) fn enter(
@@ -56,6 +56,7 @@ pub(crate) fn enter(
     core.hart.pc &= !0xfff;
     let fast = core.tlb.fast_ptr();
     let start = arena.address();
+    let memory = core.bus.ram.base_address();
     // SAFETY: the thunk was made by `Thunks::make` for this signature and lies in the executable mapping, which
     // outlives the call.
     let enter: Enter = unsafe { mem::transmute(start + thunks.enter as usize) };
@@ -70,6 +71,7 @@ pub(crate) fn enter(
         start + code as usize,
         entries.address(),
         start,
+        memory,
     );
     // SAFETY: translated code has returned, and nobody else has the core.
     exceptions::harvest(unsafe { &mut *core });

@@ -16,10 +16,14 @@ pub(super) mod slot {
     pub(in super::super) const ENTRIES: i32 = 0;
     /// Address of the arena as it is executed.
     pub(in super::super) const CODE: i32 = 8;
+    /// Address of the guest's memory.
+    pub(in super::super) const MEMORY: i32 = 16;
     /// Pointers of groups of accesses, 8 bytes each.
     pub(in super::super) const POINTERS: i32 = 40;
     /// Bytes in all. With the six saved registers and the return address, RSP stays a multiple of 16.
     pub(in super::super) const BYTES: i32 = 72;
+    /// The last argument of [`super::Thunks::enter`], which is on the stack.
+    pub(super) const ARGUMENT: i32 = BYTES + 6 * 8 + 8;
 }
 
 /// What a helper wants to happen next: in EDX when it returns.
@@ -138,6 +142,8 @@ impl Thunks {
         asm.mov(B64, RBP, RDI);
         asm.mov(B64, R14, RSI);
         asm.mov(B64, R15, RDX);
+        asm.mov(B64, RAX, at(RSP, slot::ARGUMENT));
+        asm.store(at(RSP, slot::MEMORY), RAX);
         asm.mov(B64, RAX, RCX);
         asm.store(at(RSP, slot::ENTRIES), R8);
         asm.store(at(RSP, slot::CODE), R9);

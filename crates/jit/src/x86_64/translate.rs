@@ -6,7 +6,7 @@ use machine::{Core, Ram};
 use super::asm::{Asm, Site, displacement};
 use super::cold::{Cold, Second};
 use super::emit::{Emitter, Facts};
-use super::groups::{self, Plan};
+use super::groups;
 use super::helpers::Record;
 use super::memory::Access;
 use super::thunks::Thunks;
@@ -163,20 +163,19 @@ impl Emitter<'_> {
             self.emit_from(offset, block, 0, |_, _| {});
             return;
         };
-        let first = plans.iter().position(|plan| *plan != Plan::None);
-        let first = first.expect("there is a group");
-        let mut start = None;
+        // The first instruction that may go on in the second version.
+        let mut start = (offset, 0, Facts::default());
         self.access = Access::planned(plans);
         self.emit_from(offset, block, 0, |emitter, index| {
-            if index == first {
-                start = Some((emitter.offset, emitter.facts.clone()));
+            if emitter.access.to_second.is_empty() {
+                start = (emitter.offset, index, emitter.facts.clone());
             }
         });
-        let (offset, facts) = start.expect("it was passed");
+        let (offset, index, facts) = start;
         self.cold.push(Cold::Second(Box::new(Second {
             block: block.to_vec(),
             offset,
-            index: first,
+            index,
             facts,
             sites: std::mem::take(&mut self.access).to_second,
         })));

@@ -69,9 +69,9 @@ pub struct Hart {
     /// Why the last instruction that ended early did so.
     pub exception: Exception,
     /// Interrupt lines from outside, as bits of `mip`: as of the last refresh.
-    pub(crate) lines: u64,
+    pub lines: u64,
     /// Whether the supervisor timer (`stimecmp`) is due: as of the last refresh.
-    pub(crate) timer_due: bool,
+    pub timer_due: bool,
     /// Physical memory protection, computed from the CSRs.
     pub(crate) pmp: Pmp,
 }
