@@ -1,7 +1,7 @@
 /* A chain of pointers through 32 MiB in random order: every step misses caches and, mostly, the TLB. */
 #include "bench.h"
 
-enum { COUNT = 4 << 20, STEPS = 4000000 };
+enum { COUNT = 4 << 20, STEPS = 3000000 };
 
 static uint64_t next[COUNT];
 

@@ -4,19 +4,21 @@
 enum { SIZE = 1 << 20, COPIES = 2500 };
 
 /* Some pages between them, lest they fall into the same places of every table that an emulator keeps. */
-static unsigned char from[SIZE + 5 * 4096], to[SIZE];
+static struct {
+    unsigned char from[SIZE], between[5 * 4096], to[SIZE];
+} memory;
 
 int main(void)
 {
     uint64_t sum = 0;
     for (int i = 0; i < SIZE; i++)
-        from[i] = i * 7;
+        memory.from[i] = i * 7;
     for (int i = 0; i < COPIES; i++) {
-        from[i % SIZE] = i;
-        unsigned char *target = to;
+        memory.from[i % SIZE] = i;
+        unsigned char *target = memory.to;
         OPAQUE(target);
-        memcpy(target, from, SIZE);
-        sum = mix(sum, to[(i * 4099) % SIZE]);
+        memcpy(target, memory.from, SIZE);
+        sum = mix(sum, memory.to[(i * 4099) % SIZE]);
     }
     return finish(sum);
 }

@@ -4,7 +4,7 @@
 
 #include "bench.h"
 
-enum { TURNS = 20000 };
+enum { TURNS = 12000 };
 
 static void pass(int from, int to)
 {

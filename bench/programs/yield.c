@@ -5,7 +5,7 @@
 
 #include "bench.h"
 
-enum { PROCESSES = 4, YIELDS = 12000 };
+enum { PROCESSES = 4, YIELDS = 10000 };
 
 int main(void)
 {

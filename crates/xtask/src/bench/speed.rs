@@ -10,15 +10,16 @@ mod report;
 mod results;
 mod workload;
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 
 use self::guest::{Guest, Native};
-use self::machine::{Line, Outcome};
+use self::machine::{Ear, Line, Outcome};
 use self::qemu::Qemu;
 use self::results::{Clock, Peer, Results};
 use self::workload::{Kind, Workload};
@@ -60,6 +61,9 @@ pub(crate) struct Options {
     /// speed: what counts.
     #[arg(long, value_enum, default_value = "host")]
     clock: Clock,
+    /// speed: a guest that says nothing for so long hangs.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    patience: u64,
     /// speed: measure this program instead of building one.
     #[arg(long, value_name = "FILE")]
     pub(super) futago: Option<String>,
@@ -75,8 +79,9 @@ struct Run<'a> {
     workloads: Vec<&'static Workload>,
     /// The processor on which programs of the host run, as the guest has but one.
     processor: String,
-    /// Where QEMU writes its record.
-    record: PathBuf,
+    patience: Duration,
+    /// Where all this is put together, and results are written.
+    directory: PathBuf,
 }
 
 /// Measures, prints the table, and writes `target/bench/speed.json` and `speed.svg`.
@@ -88,7 +93,8 @@ pub(super) fn measure(bench: &Bench, rounds: usize, options: &Options) -> Result
     let needs_qemu = peers.contains(&Peer::Tcg) || peers.contains(&Peer::Record);
     let needs_guest = needs_qemu || peers.contains(&Peer::Futago);
     let needs_native = peers.contains(&Peer::Native);
-    let record = format!("futago-bench-{}.rr", std::process::id());
+    let directory = root().join("target/bench");
+    let _lock = claim(&directory)?;
     let run = Run {
         bench,
         engine: options.engine,
@@ -97,7 +103,8 @@ pub(super) fn measure(bench: &Bench, rounds: usize, options: &Options) -> Result
         native: (needs_native.then(|| guest::build_native(&workloads))).transpose()?,
         workloads,
         processor: processor()?,
-        record: std::env::temp_dir().join(record),
+        patience: Duration::from_secs(options.patience),
+        directory,
     };
     if let Some(qemu) = &run.qemu {
         say(&format!("peer: {}", qemu.version));
@@ -111,13 +118,10 @@ pub(super) fn measure(bench: &Bench, rounds: usize, options: &Options) -> Result
             begun?;
         }
     }
-    // Whether QEMU has written it or not, it is not needed.
-    let _ = fs::remove_file(&run.record);
     finish(&run, &results, rounds)
 }
 
 fn finish(run: &Run, results: &Results, rounds: usize) -> Result<()> {
-    let directory = root().join("target/bench");
     let about = report::About {
         rounds,
         engine: run.engine.name(),
@@ -127,7 +131,7 @@ fn finish(run: &Run, results: &Results, rounds: usize) -> Result<()> {
     let json = report::json(results, &about)?;
     write!(std::io::stdout(), "{}", report::table(results, &about))?;
     for (name, text) in [("speed.json", json), ("speed.svg", plot::svg(results))] {
-        let file = directory.join(name);
+        let file = run.directory.join(name);
         fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
         say(&format!("written to {}", file.display()));
     }
@@ -152,27 +156,33 @@ impl Run<'_> {
             }
             results.add(name, peer, outcome);
         };
+        let ear = Ear {
+            patience: self.patience,
+            log: self
+                .directory
+                .join(format!("console-{}.txt", peer.title().to_lowercase())),
+        };
         let names: Vec<&str> = (self.workloads.iter())
             .filter(|workload| workload.kind != Kind::Boot)
             .map(|workload| workload.name)
             .collect();
         if peer == Peer::Native {
-            return self.native_round(tell);
+            return self.native_round(&ear, tell);
         }
         if names.len() < self.workloads.len() {
             let line = self.line(peer, &self.bench.initrd, "console=ttyS0 quiet")?;
-            tell(workload::BOOT, machine::boot(&line, READY)?);
+            tell(workload::BOOT, machine::boot(&line, READY, &ear)?);
         }
         let guest = self.guest.as_ref().context("no peer needs a guest")?;
         let line = |names: &[&str]| {
             let append = format!("console=ttyS0 quiet bench={}", names.join(","));
             self.line(peer, &guest.initrd, &append)
         };
-        machine::work(line, &names, tell)
+        machine::work(line, &names, &ear, tell)
     }
 
     /// Runs what this host can run.
-    fn native_round(&self, tell: impl FnMut(&str, Outcome)) -> Result<()> {
+    fn native_round(&self, ear: &Ear, tell: impl FnMut(&str, Outcome)) -> Result<()> {
         let native = self.native.as_ref().context("the host is no peer")?;
         let names: Vec<&str> = (self.workloads.iter())
             .filter(|workload| native.has(workload))
@@ -181,6 +191,7 @@ impl Run<'_> {
         machine::work(
             |names| Ok(native.line(names, &self.processor)),
             &names,
+            ear,
             tell,
         )
     }
@@ -232,7 +243,10 @@ impl Run<'_> {
         ]);
         arguments.extend(qemu.options.iter().cloned());
         if peer == Peer::Record {
-            let icount = format!("shift=auto,rr=record,rrfile={}", self.record.display());
+            let icount = format!(
+                "shift=auto,rr=record,rrfile={}",
+                self.directory.join("record").display()
+            );
             arguments.extend(["-icount".to_owned(), icount]);
         }
         Ok(Line {
@@ -241,6 +255,23 @@ impl Run<'_> {
             libraries: qemu.libraries.clone(),
         })
     }
+}
+
+/// Creates the directory, and claims it for this run, lest another disturb it; the claim ends with the value.
+fn claim(directory: &Path) -> Result<File> {
+    let context = || format!("cannot use {}", directory.display());
+    fs::create_dir_all(directory).with_context(context)?;
+    let lock = File::create(directory.join("lock")).with_context(context)?;
+    if lock.try_lock().is_err() {
+        say("waiting for another bench to finish");
+        lock.lock().with_context(context)?;
+    }
+    for peer in Peer::ALL {
+        let log = directory.join(format!("console-{}.txt", peer.title().to_lowercase()));
+        // It may not be there.
+        let _ = fs::remove_file(log);
+    }
+    Ok(lock)
 }
 
 /// The last processor on which this process may run.

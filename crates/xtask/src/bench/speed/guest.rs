@@ -77,14 +77,14 @@ pub(super) fn build(workloads: &[&Workload]) -> Result<Guest> {
     lay_out(&staging)?;
     let init = root().join("bench/init");
     copy(&init, &staging.join("init"))?;
-    let base = packages_for("riscv64", BASE, false)?.join("root");
+    let base = packages_for("base", "riscv64", BASE)?.join("root");
     let busybox = "usr/bin/busybox";
     copy(&base.join(busybox), &staging.join(busybox))?;
     let initrd = directory.join("initrd");
     archive(&staging, &initrd)?;
     if has_debian(workloads) {
         // The kernel unpacks archives that follow each other one upon the other.
-        let debian = packages_for("riscv64", DEBIAN, true)?.join("cpio");
+        let debian = packages_for("debian", "riscv64", DEBIAN)?.join("cpio");
         let append = || -> io::Result<u64> {
             let mut out = File::options().append(true).open(&initrd)?;
             io::copy(&mut File::open(&debian)?, &mut out)
@@ -105,7 +105,7 @@ pub(super) fn build_native(workloads: &[&Workload]) -> Result<Native> {
     if has_debian(workloads) {
         if process::succeeds("unshare", &[NAMESPACES, &["true"]].concat()) {
             let architecture = process::output("dpkg", &["--print-architecture"])?;
-            root = Some(packages_for(architecture.trim(), DEBIAN, false)?.join("root"));
+            root = Some(packages_for("debian", architecture.trim(), DEBIAN)?.join("root"));
         } else {
             say(
                 "this user cannot have namespaces: native figures of Debian's programs are left out",
@@ -188,9 +188,9 @@ fn fill(directory: &Path, compiler: &str, workloads: &[&Workload]) -> Result<()>
     Ok(())
 }
 
-/// The directory of the cache in which these packages and what they depend on are unpacked, in `root`, and on
-/// request archived without what no workload uses, as `cpio`.
-fn packages_for(architecture: &str, names: &[&str], archived: bool) -> Result<PathBuf> {
+/// The directory of the cache in which these packages and what they depend on are unpacked, as `root`, and archived
+/// without what no workload uses, as `cpio`.
+fn packages_for(name: &str, architecture: &str, names: &[&str]) -> Result<PathBuf> {
     let order = Order {
         architecture,
         suites: &[RELEASE.to_owned()],
@@ -204,16 +204,13 @@ fn packages_for(architecture: &str, names: &[&str], archived: bool) -> Result<Pa
         order.packages,
         LEFT_OUT,
     );
-    let name = format!("{architecture}-{}", names.len());
+    let name = format!("{name}-{architecture}");
     cache::directory(&name, &recipe, |fresh| {
         let (scratch, root) = (fresh.join("apt"), fresh.join("root"));
         packages::unpack(&order, &scratch, &root)?;
         fs::remove_dir_all(&scratch).context("cannot remove apt's files")?;
         lay_out(&root)?;
-        if archived {
-            archive(&root, &fresh.join("cpio"))?;
-        }
-        Ok(())
+        archive(&root, &fresh.join("cpio"))
     })
 }
 

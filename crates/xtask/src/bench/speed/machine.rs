@@ -1,8 +1,9 @@
 //! One machine that runs workloads: started, listened to, ended. Its guest marks on the console where each begins and
 //! ends, and the host's clock counts, or the processor time of the machine's process.
 
-use std::fs;
-use std::io::{BufRead, BufReader};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
@@ -10,8 +11,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-/// A guest that says nothing for so long hangs.
-const SILENCE_MAX: Duration = Duration::from_secs(300);
 /// The lines of the console that tell what went wrong.
 const LAST_LINES: usize = 3;
 
@@ -66,19 +65,32 @@ pub(super) struct Line {
     pub(super) libraries: Option<String>,
 }
 
+/// How machines are listened to.
+#[derive(Clone, Debug)]
+pub(super) struct Ear {
+    /// A guest that says nothing for so long hangs.
+    pub(super) patience: Duration,
+    /// Where all that machines say is appended.
+    pub(super) log: PathBuf,
+}
+
 /// A machine that ends with this value.
 struct Machine {
     process: Child,
     /// Each line of its console, and when it was there.
     lines: Receiver<(Moment, String)>,
     begin: Moment,
+    patience: Duration,
+    log: File,
     last: Vec<String>,
     /// Whether nothing more will come.
     lost: bool,
 }
 
 impl Machine {
-    fn start(line: &Line) -> Result<Self> {
+    fn start(line: &Line, ear: &Ear) -> Result<Self> {
+        let log = File::options().create(true).append(true).open(&ear.log);
+        let log = log.with_context(|| format!("cannot write {}", ear.log.display()))?;
         let instant = Instant::now();
         let mut command = Command::new(&line.program);
         command.args(&line.arguments);
@@ -110,6 +122,8 @@ impl Machine {
                 instant,
                 processor: 0.0,
             },
+            patience: ear.patience,
+            log,
             last: Vec::new(),
             lost: false,
         })
@@ -117,8 +131,10 @@ impl Machine {
 
     /// The next line of the console, or why there is none.
     fn line(&mut self) -> Result<(Moment, String), String> {
-        let why = match self.lines.recv_timeout(SILENCE_MAX) {
+        let why = match self.lines.recv_timeout(self.patience) {
             Ok((moment, line)) => {
+                // The log is for people; a measurement does not fail for it.
+                let _ = writeln!(self.log, "{line}");
                 self.last.push(line.clone());
                 if self.last.len() > LAST_LINES {
                     self.last.remove(0);
@@ -166,8 +182,8 @@ fn processor_seconds(process: u32) -> f64 {
 }
 
 /// From the start of the process until the console says `ready`.
-pub(super) fn boot(line: &Line, ready: &str) -> Result<Outcome> {
-    let mut machine = Machine::start(line)?;
+pub(super) fn boot(line: &Line, ready: &str, ear: &Ear) -> Result<Outcome> {
+    let mut machine = Machine::start(line, ear)?;
     loop {
         match machine.line() {
             Ok((moment, line)) if line.contains(ready) => {
@@ -184,11 +200,12 @@ pub(super) fn boot(line: &Line, ready: &str) -> Result<Outcome> {
 pub(super) fn work(
     line: impl Fn(&[&str]) -> Result<Line>,
     names: &[&str],
+    ear: &Ear,
     mut tell: impl FnMut(&str, Outcome),
 ) -> Result<()> {
     let mut left = names;
     while !left.is_empty() {
-        let mut machine = Machine::start(&line(left)?)?;
+        let mut machine = Machine::start(&line(left)?, ear)?;
         let mut begin = None;
         while let Some((name, rest)) = left.split_first() {
             let outcome = match machine.line() {
@@ -271,7 +288,11 @@ mod tests {
             })
         };
         let mut outcomes = Vec::new();
-        work(line, &["a", "b", "c"], |name, outcome| {
+        let ear = Ear {
+            patience: Duration::from_secs(60),
+            log: "/dev/null".into(),
+        };
+        work(line, &["a", "b", "c"], &ear, |name, outcome| {
             outcomes.push((name.to_owned(), matches!(outcome, Outcome::Done(..))));
         })
         .unwrap();

@@ -7,6 +7,9 @@ use serde::Serialize;
 
 use super::results::{Clock, Peer, Results, Row, geometric_mean};
 
+/// How many times faster than these Futago must be, by the geometric mean of all workloads.
+const MEANS_MIN: [(Peer, f64); 2] = [(Peer::Tcg, 1.6), (Peer::Record, 2.0)];
+
 /// What the figures belong to.
 #[derive(Serialize)]
 pub(super) struct About<'a> {
@@ -73,6 +76,10 @@ pub(super) fn table(results: &Results, about: &About) -> String {
             1.0 / mean
         );
     }
+    let bars = bars(results, slower.len());
+    if !bars.is_empty() {
+        text += &format!("{bars}\n");
+    }
     let means = [Peer::Tcg, Peer::Record].map(|peer| cell(mean(results, peer), 2));
     let [to_tcg, to_record] = means;
     let none = String::new;
@@ -80,6 +87,21 @@ pub(super) fn table(results: &Results, about: &About) -> String {
         "geometric mean",
         [none(), none(), none(), none(), to_tcg, to_record],
     )
+}
+
+/// What is asked of the means, and of every workload.
+fn bars(results: &Results, slower: usize) -> String {
+    let verdict = |reached| if reached { "reached" } else { "NOT reached" };
+    let mut bars: Vec<String> = (MEANS_MIN.iter())
+        .filter_map(|&(peer, bar)| {
+            let reached = verdict(mean(results, peer)? >= bar);
+            Some(format!("at least {bar} times {}: {reached}", peer.title()))
+        })
+        .collect();
+    if mean(results, Peer::Tcg).is_some() {
+        bars.push(format!("nothing slower than TCG: {}", verdict(slower == 0)));
+    }
+    bars.join("; ")
 }
 
 /// The geometric mean of how many times faster Futago is than `peer`.
