@@ -175,7 +175,7 @@ impl Run<'_> {
         }
         let guest = self.guest.as_ref().context("no peer needs a guest")?;
         let line = |names: &[&str]| {
-            let append = format!("console=ttyS0 quiet bench={}", names.join(","));
+            let append = format!("console=ttyS0 quiet panic=1 bench={}", names.join(","));
             self.line(peer, &guest.initrd, &append)
         };
         machine::work(line, &names, &ear, tell)
