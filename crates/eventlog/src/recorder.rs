@@ -15,8 +15,11 @@ const INPUTS_PER_STEP: usize = 64;
 pub struct RecorderConfig {
     /// Positions between two digests, at most.
     pub digest_positions: u64,
-    /// A guest that wakes writes a digest when the last one is this old, in host ticks.
+    /// A guest that runs or wakes writes a digest when the last one is this old, in host ticks.
     pub digest_ticks: u64,
+    /// However due a digest is, it is put off until so many host ticks have passed for each page that the one before
+    /// had to hash.
+    pub digest_page_ticks: u64,
     /// A running guest writes an entry at least this often, in host ticks.
     pub progress_ticks: u64,
 }
@@ -24,8 +27,10 @@ pub struct RecorderConfig {
 impl Default for RecorderConfig {
     fn default() -> Self {
         Self {
-            digest_positions: 200_000_000,
+            digest_positions: 1_000_000_000,
             digest_ticks: 2 * TICKS_PER_SECOND,
+            // To hash a page, and to find it written anew, takes a microsecond or two: this keeps it to 2 %.
+            digest_page_ticks: TICKS_PER_SECOND / 10_000,
             // What a CPU-bound guest costs the log is these packets and their acknowledgements.
             progress_ticks: TICKS_PER_SECOND / 40,
         }
@@ -69,9 +74,10 @@ pub struct Recorder {
     steering: Steering,
     /// Host time of the newest entry.
     written: u64,
-    /// Host time of the newest digest, and the position at which the next is due.
+    /// Host time of the newest digest; where the next is due, and the host time before which it is not.
     digested: Option<u64>,
     digest_at: u64,
+    digest_from: u64,
     /// Set once the machine has stopped for good.
     stopped: Option<RecorderState>,
 }
@@ -95,6 +101,7 @@ impl Recorder {
             written: 0,
             digested: None,
             digest_at,
+            digest_from: 0,
             stopped: None,
         }
     }
@@ -119,7 +126,8 @@ impl Recorder {
         }
         self.digested.get_or_insert(host);
         self.mark_outputs(host, &mut step);
-        self.digest_if_due(host, &mut step);
+        let awake = !self.machine.is_idle();
+        self.digest_if_due(host, awake, &mut step);
         if !self.steer(host, !inputs.is_empty(), &mut step) {
             step.state = self.idle();
             return step;
@@ -146,7 +154,7 @@ impl Recorder {
         }
         self.mark_outputs(host, &mut step);
         self.apply(host, Input::Synchronize, &mut step);
-        self.digest_at = self.machine.position().0;
+        (self.digest_at, self.digest_from) = (self.machine.position().0, 0);
         (step, Some(self.machine.snapshot()))
     }
 
@@ -182,10 +190,7 @@ impl Recorder {
         if !due && !input {
             return false;
         }
-        let digest_age = host.saturating_sub(self.digested.unwrap_or(host));
-        if digest_age >= self.config.digest_ticks {
-            self.digest(host, step);
-        }
+        self.digest_if_due(host, true, step);
         let clock = self.steering.waking(host, guest);
         self.apply(host, Input::Clock(clock), step);
         true
@@ -193,8 +198,11 @@ impl Recorder {
 
     fn run(&mut self, host: u64, budget: u64, step: &mut Step) {
         let from = self.machine.position();
-        let until = Position(from.0.saturating_add(budget).min(self.digest_at));
-        let stop = self.machine.run(until);
+        let mut until = from.0.saturating_add(budget);
+        if host >= self.digest_from {
+            until = until.min(self.digest_at);
+        }
+        let stop = self.machine.run(Position(until));
         self.mark_outputs(host, step);
         step.state = match stop {
             Stop::Reached | Stop::Output => RecorderState::Running,
@@ -206,7 +214,7 @@ impl Recorder {
             Stop::Reset => self.stop(host, true, step),
         };
         if self.stopped.is_none() {
-            self.digest_if_due(host, step);
+            self.digest_if_due(host, false, step);
         }
         let silent = host.saturating_sub(self.written) >= self.config.progress_ticks;
         if silent && self.stopped.is_none() && self.machine.position() > from {
@@ -267,14 +275,19 @@ impl Recorder {
         step.outputs.push((number, outputs));
     }
 
-    fn digest_if_due(&mut self, host: u64, step: &mut Step) {
-        if self.machine.position().0 >= self.digest_at {
+    /// The age of the last digest counts for a guest that is awake.
+    fn digest_if_due(&mut self, host: u64, awake: bool, step: &mut Step) {
+        let age = host.saturating_sub(self.digested.unwrap_or(host));
+        let is_old = awake && age >= self.config.digest_ticks;
+        if (is_old || self.machine.position().0 >= self.digest_at) && host >= self.digest_from {
             self.digest(host, step);
         }
     }
 
     fn digest(&mut self, host: u64, step: &mut Step) {
         let digest = Box::new(self.machine.digest());
+        let pause = digest.pages_written() * self.config.digest_page_ticks;
+        self.digest_from = host.saturating_add(pause);
         self.write(host, Event::Digest(digest), step);
         self.digested = Some(host);
         self.digest_at = next_digest(self.machine.position(), &self.config);

@@ -34,7 +34,7 @@ pub(crate) struct Record {
     /// Take a snapshot that replay can start from so often; the guest stands still for some 100 ms.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     snapshot_every: Option<u32>,
-    /// Most positions between two digests [default: 200 million]
+    /// Most positions between two digests [default: a billion, or two seconds]
     #[arg(long, value_name = "POSITIONS", value_parser = clap::value_parser!(u64).range(1..))]
     digest_every: Option<u64>,
 }

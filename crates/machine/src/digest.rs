@@ -103,6 +103,11 @@ impl Digest {
         }
     }
 
+    /// Number of pages written since the digest before: what it cost to make.
+    pub fn pages_written(&self) -> u64 {
+        self.written
+    }
+
     fn bucket(&self, bucket: usize) -> Option<&[u8]> {
         if self.buckets >> bucket & 1 == 0 {
             return None;

@@ -167,7 +167,7 @@ impl EngineRoom {
             }
             let deadline = tokio::time::Instant::from_std(self.deadline());
             let event = tokio::select! {
-                Some(event) = sources.hart.recv() => Event::Hart(event),
+                event = sources.hart.recv() => Event::Hart(event.unwrap_or_else(HartEvent::lost)),
                 Some(event) = sources.transport.recv() => Event::Transport(event),
                 Some(event) = sources.arbiter.recv() => Event::Arbiter(event),
                 Some(event) = sources.switch.recv() => Event::Switch(event),

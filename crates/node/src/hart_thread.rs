@@ -35,6 +35,13 @@ pub(crate) enum HartEvent {
     Broken(String),
 }
 
+impl HartEvent {
+    /// The thread has ended, though nobody told it to: it panicked, and has said why.
+    pub(crate) fn lost() -> Self {
+        Self::Broken("lost with its thread".to_owned())
+    }
+}
+
 /// Handle of the thread.
 #[derive(Debug)]
 pub(crate) struct HartThread {

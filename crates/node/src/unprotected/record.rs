@@ -24,7 +24,7 @@ pub struct RecordOptions {
     pub file: PathBuf,
     /// Time between two snapshots that replay can start from. None: only the one at the beginning.
     pub snapshot_every: Option<Duration>,
-    /// Positions between two digests, at most. None: as a protected machine does.
+    /// Positions between two digests, at most, whatever they cost. None: as a protected machine does.
     pub digest_positions: Option<u64>,
 }
 
@@ -60,6 +60,7 @@ pub fn record(options: &RecordOptions) -> anyhow::Result<RecordSummary> {
     let mut config = RecorderConfig::default();
     if let Some(positions) = options.digest_positions {
         config.digest_positions = positions;
+        config.digest_page_ticks = 0;
     }
     let mut recorder = Recorder::new(machine, config);
     let host = Host::new(&options.vm.network)?;

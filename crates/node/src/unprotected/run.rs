@@ -35,6 +35,7 @@ pub fn run(options: &RunOptions) -> anyhow::Result<Ending> {
     let config = RecorderConfig {
         digest_positions: u64::MAX,
         digest_ticks: u64::MAX,
+        digest_page_ticks: 0,
         progress_ticks: u64::MAX,
     };
     let mut recorder = Recorder::new(machine, config);
