@@ -148,8 +148,13 @@ fn check_files(root: &Path, home: &Path, name: &str) -> Vec<String> {
     }
     let roots = ["src/lib.rs", "src/main.rs"];
     for file in roots.iter().filter(|f| home.join(f).exists()) {
-        if !UNSAFE.contains(&name) && !read(file).contains("#![forbid(unsafe_code)]") {
-            findings.push(format!("crates/{name}/{file} does not forbid unsafe code"));
+        let level = if UNSAFE.contains(&name) {
+            "#![deny(unsafe_code)]"
+        } else {
+            "#![forbid(unsafe_code)]"
+        };
+        if !read(file).contains(level) {
+            findings.push(format!("crates/{name}/{file} does not say {level}"));
         }
     }
     if DETERMINISTIC.contains(&name) {

@@ -39,6 +39,24 @@ const BANNED_TEXT: &[(&str, &str, &str)] = &[
 
 const HOST: &str = "no host of a registry or mirror is named: the system's configuration decides";
 
+/// The only files with unsafe code. ARCHITECTURE.md names each and says why it is sound.
+const UNSAFE_FILES: &[&str] = &[
+    "crates/jit/src/arena.rs",
+    "crates/jit/src/x86_64/exceptions.rs",
+    "crates/jit/src/x86_64/helpers.rs",
+    "crates/jit/src/x86_64/run.rs",
+];
+
+/// What unsafe code has, in two parts as above.
+const UNSAFE_WORDS: &[(&str, &str)] = &[
+    ("unsafe", " {"),
+    ("unsafe", " impl"),
+    ("unsafe", " fn"),
+    ("unsafe", " extern"),
+    ("unsafe", "(no_mangle"),
+    ("allow(unsafe", "_code)"),
+];
+
 /// The commands with which the README opens.
 const README_COMMANDS: &[&str] = &["cargo xtask demo", "cargo xtask test"];
 
@@ -75,8 +93,21 @@ pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
         if name == "README.md" {
             findings.extend(check_readme(text));
         }
+        if name == "ARCHITECTURE.md" {
+            findings.extend(check_map(text));
+        }
     }
     Ok(findings)
+}
+
+/// Whoever looks for unsafe code must find it by the map.
+fn check_map(text: &str) -> Vec<String> {
+    let module = |name: &str| name.trim_start_matches("crates/jit/src/").to_owned();
+    UNSAFE_FILES
+        .iter()
+        .filter(|name| !text.contains(&format!("`{}`", module(name))))
+        .map(|name| format!("ARCHITECTURE.md does not say why the unsafe code of {name} is sound"))
+        .collect()
 }
 
 fn check_text(name: &str, text: &str) -> Vec<String> {
@@ -99,6 +130,9 @@ fn check_rust(name: &str, text: &str) -> Vec<String> {
             "{name} does not open with a //! line that says what lives there"
         ));
     }
+    if !UNSAFE_FILES.contains(&name) {
+        findings.extend(unsafe_code(name, text));
+    }
     let lines = text.lines().count();
     if lines > LINES_MAX && !TABLES.contains(&name) {
         findings.push(format!(
@@ -106,6 +140,23 @@ fn check_rust(name: &str, text: &str) -> Vec<String> {
         ));
     }
     findings
+}
+
+/// Lines with unsafe code, where there must be none.
+fn unsafe_code(name: &str, text: &str) -> Vec<String> {
+    let words: Vec<String> = (UNSAFE_WORDS.iter())
+        .map(|(first, second)| format!("{first}{second}"))
+        .collect();
+    let lines = (1..).zip(text.lines());
+    lines
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+        .filter(|(_, line)| words.iter().any(|word| line.contains(word.as_str())))
+        .map(|(number, _)| {
+            format!(
+                "{name}:{number}: unsafe code is only in the modules that ARCHITECTURE.md names"
+            )
+        })
+        .collect()
 }
 
 fn banned(name: &str, text: &str, words: &[(&str, &str, &str)]) -> Vec<String> {
@@ -149,6 +200,10 @@ mod tests {
         assert_eq!(check_rust("a.rs", &long).len(), 1);
         assert_eq!(check_rust("a.rs", &skipped).len(), 1);
         assert_eq!(check_rust("a.rs", "fn main() {}\n").len(), 1);
+        let unsafely = format!("//! Dares.\nfn f() {{ {} {{ }} }}\n", concat!("uns", "afe"));
+        assert_eq!(check_rust("a.rs", &unsafely).len(), 1);
+        assert!(check_rust(UNSAFE_FILES[0], &unsafely).is_empty());
+        assert_eq!(check_map("").len(), UNSAFE_FILES.len());
         assert_eq!(check_text("a.md", "a \nb\n").len(), 1);
         assert_eq!(check_text("a.md", concat!("deb.debian", ".org\n")).len(), 1);
         assert_eq!(check_readme("# Futago\n").len(), README_COMMANDS.len());
