@@ -145,7 +145,7 @@ extern "sysv64" fn execute(core: *mut Core, _: u64, record: *const Record, left:
     let core = &mut *paused.core;
     let behind = core.hart.pc.wrapping_add(record.insn.length.into());
     let float = is_float(record.insn.op);
-    if float || may_read_flags(record.insn.op) {
+    if float || reads_flags(&record.insn) {
         exceptions::harvest(core);
     }
     execute_one(core, &record.insn);
@@ -184,9 +184,9 @@ pub(super) fn is_float(op: Op) -> bool {
     (Op::Flw..Op::Illegal).contains(&op)
 }
 
-/// A CSR instruction.
-fn may_read_flags(op: Op) -> bool {
-    (Op::Csrrw..=Op::Csrrci).contains(&op)
+/// An access to `fflags`, `frm` or `fcsr`.
+fn reads_flags(insn: &Insn) -> bool {
+    (Op::Csrrw..=Op::Csrrci).contains(&insn.op) && matches!(insn.csr(), 1..=3)
 }
 
 /// Width and signedness of a load or store.
