@@ -2,7 +2,7 @@
 
 mod sse;
 
-pub(super) use sse::{Fused, Logic, Order, Scalar, XMM0, XMM1, XMM2, Xmm};
+pub(super) use sse::{Direction, Fused, Logic, Order, Scalar, XMM0, XMM1, XMM2, Xmm};
 
 /// A general register, by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -28,7 +28,7 @@ impl Emitter<'_> {
             SEPC => (layout::SEPC, !1),
             SCAUSE => (layout::SCAUSE, -1),
             STVAL => (layout::STVAL, -1),
-            _ => return Err(Exit::Helper),
+            _ => return self.float_csr(csr, access),
         };
         self.supervisor_only();
         if access == CsrAccess::Read {

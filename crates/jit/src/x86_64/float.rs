@@ -8,7 +8,8 @@
 //! All float registers are up to date in memory between instructions; host registers only hold copies
 //! ([`super::map`]), so that nothing is to be done for them when code is left.
 
-use isa::{FloatOp, Precision, SINK};
+use isa::float::Rounding;
+use isa::{CsrAccess, FloatOp, Precision, SINK, effective_rounding};
 use machine::hart::csr::status;
 
 use super::asm::{
@@ -16,10 +17,12 @@ use super::asm::{
     Xmm,
 };
 use super::cold::Cold;
-use super::emit::{Emitter, Exit, Value};
+use super::emit::{Emitter, Exit, Leaf, Value};
 use super::layout;
 use super::map::{float_home, float_host};
 
+/// The number of the CSR.
+const FRM: u16 = 2;
 /// The canonical NaNs, as registers hold them.
 const NAN_SINGLE: u64 = 0xffff_ffff_7fc0_0000;
 const NAN_DOUBLE: u64 = 0x7ff8_0000_0000_0000;
@@ -43,24 +46,6 @@ impl Floats {
     }
 }
 
-/// How `rm` rounds, if `frm` is "to nearest even".
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Rounding {
-    NearestEven,
-    TowardZero,
-    Other,
-}
-
-/// None if there is no such mode.
-fn rounding(rm: u8) -> Option<Rounding> {
-    match rm {
-        0 | 7 => Some(Rounding::NearestEven),
-        1 => Some(Rounding::TowardZero),
-        2..=4 => Some(Rounding::Other),
-        _ => None,
-    }
-}
-
 impl Emitter<'_> {
     /// Makes sure that the arithmetic of the host is that of the guest at present.
     pub(super) fn float_ready(&mut self) {
@@ -75,6 +60,15 @@ impl Emitter<'_> {
         let site = self.asm.jump_if(Cond::NotEqual);
         self.facts.floats.rest.push(site);
         self.facts.floats.ready = true;
+    }
+
+    /// Of the float CSRs only the rounding mode is not left to a helper: libraries like to look at it.
+    pub(super) fn float_csr(&mut self, csr: u16, access: CsrAccess) -> Result<Value, Exit> {
+        if (csr, access) != (FRM, CsrAccess::Read) {
+            return Err(Exit::Helper);
+        }
+        self.float_ready();
+        Ok(Value::Leaf(Leaf::Const(0)))
     }
 
     /// To be called behind each instruction.
@@ -194,7 +188,8 @@ impl Emitter<'_> {
         rm: u8,
         operand: Value,
     ) -> Result<Value, Exit> {
-        let rounding = rounding(rm).ok_or(Exit::Helper)?;
+        // `frm` is 0, or this is not reached.
+        let rounding = effective_rounding(rm, 0).ok_or(Exit::Helper)?;
         let nearest = rounding == Rounding::NearestEven;
         let [a, b, c] = [self.insn.rs1, self.insn.rs2, self.insn.rs3];
         match op {
@@ -226,20 +221,19 @@ impl Emitter<'_> {
             // The other way round, so that a NaN makes the condition false.
             FloatOp::Less => self.ordered(Cond::Above, precision, b, a),
             FloatOp::LessOrEqual => self.ordered(Cond::AboveEqual, precision, b, a),
-            FloatOp::ToI32 | FloatOp::ToI64 if rounding != Rounding::Other => {
-                let bits = if op == FloatOp::ToI32 { B32 } else { B64 };
-                self.convert_to_signed(rounding == Rounding::TowardZero, precision, bits, a);
-            }
-            FloatOp::ToU32 | FloatOp::ToU64 if rounding != Rounding::Other => {
-                let bits = if op == FloatOp::ToU32 { B32 } else { B64 };
-                self.convert_to_unsigned(rounding == Rounding::TowardZero, precision, bits, a);
-            }
+            FloatOp::ToI32 => self.convert_to_signed(rounding, precision, B32, a)?,
+            FloatOp::ToI64 => self.convert_to_signed(rounding, precision, B64, a)?,
+            FloatOp::ToU32 => self.convert_to_unsigned(rounding, precision, B32, a)?,
+            FloatOp::ToU64 => self.convert_to_unsigned(rounding, precision, B64, a)?,
             // A double holds every word.
             FloatOp::FromI32 | FloatOp::FromU32 if nearest || precision == Precision::Double => {
                 self.convert_integer(op, precision, operand);
             }
             FloatOp::FromI64 | FloatOp::FromU64 if nearest => {
                 self.convert_integer(op, precision, operand);
+            }
+            FloatOp::FromI64 if precision == Precision::Double => {
+                self.convert_small_integer(operand);
             }
             _ => return Err(Exit::Helper),
         }

@@ -1,9 +1,10 @@
 //! Conversions between floats of both precisions and integers.
 
+use isa::float::Rounding;
 use isa::{FloatOp, Precision};
 
-use super::asm::{Alu, B32, B64, Bits, Cond, Logic, RAX, RCX, Rm, XMM1};
-use super::emit::{Emitter, Leaf, Value};
+use super::asm::{Alu, B32, B64, Bits, Cond, Direction, Logic, RAX, RCX, Rm, Shift, XMM1};
+use super::emit::{Emitter, Exit, Leaf, Value};
 use super::map::{float_home, float_host};
 
 impl Emitter<'_> {
@@ -45,30 +46,52 @@ impl Emitter<'_> {
     /// By the host's conversion, which knows the lowest integer too.
     pub(super) fn convert_to_signed(
         &mut self,
-        toward_zero: bool,
+        rounding: Rounding,
         precision: Precision,
         bits: Bits,
         a: u8,
-    ) {
+    ) -> Result<(), Exit> {
+        let direction = match rounding {
+            Rounding::NearestEven | Rounding::TowardZero => None,
+            Rounding::Down if self.thunks.rounds => Some(Direction::Down),
+            Rounding::Up if self.thunks.rounds => Some(Direction::Up),
+            _ => return Err(Exit::Helper),
+        };
+        let toward_zero = rounding != Rounding::NearestEven;
         self.need_boxes(precision, &[a]);
         let src = self.float_operand(a);
+        let mut integral = src;
+        if let Some(direction) = direction {
+            self.asm.round_quietly(direction, precision, XMM1, src);
+            integral = XMM1.into();
+        }
         self.asm
-            .convert_to_integer(toward_zero, precision, bits, RAX, src);
+            .convert_to_integer(toward_zero, precision, bits, RAX, integral);
         // The lowest integer overflows: it may stand for "none".
         self.asm.alu_imm(Alu::Cmp, bits, RAX, 1);
         let site = self.asm.jump_if(Cond::Overflow);
+        if direction.is_some() {
+            // For the exception "inexact": towards zero there is an integer, too.
+            self.asm.convert_to_integer(true, precision, bits, RCX, src);
+        }
         self.or_exactly(site, |emitter| emitter.put_converted(bits));
+        Ok(())
     }
 
     /// By the conversion to a signed double-word, if there can be no other exception than "inexact": positive (which
     /// the bits say, taken for an unsigned integer) and small enough.
     pub(super) fn convert_to_unsigned(
         &mut self,
-        toward_zero: bool,
+        rounding: Rounding,
         precision: Precision,
         bits: Bits,
         a: u8,
-    ) {
+    ) -> Result<(), Exit> {
+        let toward_zero = match rounding {
+            Rounding::NearestEven => false,
+            Rounding::TowardZero => true,
+            _ => return Err(Exit::Helper),
+        };
         self.need_boxes(precision, &[a]);
         let (wide, bound) = match (precision, bits) {
             (Precision::Single, B32) => (B32, 0x4f80_0000),
@@ -87,6 +110,22 @@ impl Emitter<'_> {
         self.asm
             .convert_to_integer(toward_zero, precision, B64, RAX, src);
         self.or_exactly(site, |emitter| emitter.put_converted(bits));
+        Ok(())
+    }
+
+    /// From a signed double-word to a double, for any rounding: only if there is nothing to be rounded.
+    pub(super) fn convert_small_integer(&mut self, operand: Value) {
+        let leaf = self.settle(operand);
+        self.fetch(RAX, leaf);
+        self.asm.mov_imm(RCX, 1 << 53);
+        self.asm.alu(Alu::Add, B64, RCX, RAX);
+        self.asm.shift_imm(Shift::Right, B64, RCX, 54);
+        let site = self.asm.jump_if(Cond::NotEqual);
+        let dst = self.float_destination();
+        self.asm.logic(Logic::Xor, dst, dst);
+        self.asm
+            .convert_from_integer(Precision::Double, B64, dst, RAX);
+        self.or_exactly(site, |emitter| emitter.put_float(Precision::Double));
     }
 
     /// From an integer.

@@ -60,7 +60,7 @@ impl Emitter<'_> {
             | Binary::SignXorSingle
             | Binary::SignDouble
             | Binary::SignNegatedDouble
-            | Binary::SignXorDouble => unreachable!("float instructions are left to the helper"),
+            | Binary::SignXorDouble => unreachable!("signs are injected where floats are written"),
         }
     }
 

@@ -197,13 +197,6 @@ impl Emitter<'_> {
                 };
                 self.asm.store_scalar(precision, place, host);
             }
-            Leaf::F(guest) if let Some(host) = float_host(guest) => {
-                let precision = match width {
-                    Width::Word => Precision::Single,
-                    _ => Precision::Double,
-                };
-                self.asm.store_scalar(precision, place, host);
-            }
             value => {
                 let from = match value {
                     Leaf::X(_) if let Rm::Reg(host) = self.operand(value) => host,

@@ -57,6 +57,8 @@ pub(crate) struct Thunks {
     pub(super) masks: u32,
     /// The host has fused multiplication and addition.
     pub(super) fused: bool,
+    /// The host rounds to integral values.
+    pub(super) rounds: bool,
 }
 
 const SAVED: [Reg; 6] = [RBX, RBP, R12, R13, R14, R15];
@@ -67,6 +69,7 @@ impl Thunks {
         let mut asm = Asm::new(0, Vec::new());
         let mut thunks = Thunks {
             fused: std::arch::is_x86_feature_detected!("fma"),
+            rounds: std::arch::is_x86_feature_detected!("sse4.1"),
             ..Thunks::default()
         };
         let map = Map::default();

@@ -49,6 +49,13 @@ pub(in super::super) enum Order {
     AddDestination = 0xb0,
 }
 
+/// Where to round to, by its number in the immediate operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Direction {
+    Down = 1,
+    Up = 2,
+}
+
 /// On whole registers, by their opcode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Logic {
@@ -209,5 +216,26 @@ impl Asm {
     ) {
         let opcode = if toward_zero { 0x2c } else { 0x2d };
         self.sse(scalar_prefix(precision), bits, opcode, dst.0, src.into());
+    }
+
+    /// `dst` = `src` rounded to an integral value, which is never inexact. The host must have it.
+    pub(in super::super) fn round_quietly(
+        &mut self,
+        direction: Direction,
+        precision: Precision,
+        dst: Xmm,
+        src: impl Into<Rm>,
+    ) {
+        let form = Form {
+            prefix: Some(0x66),
+            wide: false,
+            low_byte: false,
+            opcode: match precision {
+                Precision::Single => &[0x0f, 0x3a, 0x0a],
+                Precision::Double => &[0x0f, 0x3a, 0x0b],
+            },
+        };
+        self.modrm(form, dst.0, src.into(), 1);
+        self.byte(direction as u8 | 8);
     }
 }
