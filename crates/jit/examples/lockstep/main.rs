@@ -132,6 +132,7 @@ fn boots(files: &[String; 2]) -> Result<(), Box<Divergence>> {
     let ways = [
         Way::new("interpreter", &interpreter, Stride::Whole),
         Way::new("translator", &usual, Stride::Whole),
+        Way::new("translator with 1 MiB", &small, Stride::Whole),
     ];
     let begin = Instant::now();
     let mut shown = begin;
