@@ -157,10 +157,14 @@ impl Writer<'_> {
         } else {
             [0; 3]
         };
-        let data = data + random.pick(&aliases);
-        registers[usize::from(bases[0])] = data + 0x800 + 0x1000 * random.below(PAGES - 1) as u64;
-        let border = data + 0x1000 * (1 + random.below(PAGES - 1)) as u64;
-        registers[usize::from(bases[1])] = border.wrapping_add(random.below(17) as u64) - 8;
+        let page = 0x1000 * random.below(PAGES - 1) as u64;
+        // Often the same page for both, which with far aliases takes turns in the caches of translations.
+        let border = 0x1000 * (1 + random.below(PAGES - 1)) as u64;
+        let border = random.pick(&[border, page, page + 0x1000]).max(0x1000);
+        let near = random.below(17) as u64;
+        let [one, two] = [(); 2].map(|()| data + random.pick(&aliases));
+        registers[usize::from(bases[0])] = one + page + 0x800;
+        registers[usize::from(bases[1])] = two + border + near - 8;
         let mut patches = Vec::new();
         for number in 0..PATCHES_MAX {
             let place = code
