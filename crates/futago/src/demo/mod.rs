@@ -132,6 +132,9 @@ impl Story {
             );
         }
         self.say("the guest is ready, and serves redis");
+        if self.view.protected().is_some() {
+            self.say_pair();
+        }
         self.wait_for_pair()?;
         self.client = Some(Client::start(self.site.redis)?);
         self.say(&format!(
@@ -226,6 +229,11 @@ impl Story {
         self.wait("for the backup to join", STEP_MAX, |view| {
             view.protected().is_some()
         })?;
+        self.say_pair();
+        Ok(())
+    }
+
+    fn say_pair(&mut self) {
         let (primary, pause) = self
             .view
             .primary()
@@ -237,7 +245,6 @@ impl Story {
         self.say(&format!(
             "PAIR: node {backup} protects node {primary}, whose guest stood still for {pause:.0} ms"
         ));
-        Ok(())
     }
 
     fn wait(&mut self, what: &str, limit: Duration, done: impl Fn(&View) -> bool) -> Result<()> {

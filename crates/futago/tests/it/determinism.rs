@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::process::{PATIENCE, Process, alone, futago};
 
 /// The load goes on for so long at least, so that snapshots are taken in its midst.
-const LOAD: Duration = Duration::from_secs(8);
+const LOAD: Duration = Duration::from_secs(5);
 const INCREMENTS_MIN: u64 = 500;
 
 /// Records a boot under an engine, then redis under load; ends it while redis still holds connections. Returns what it said.
@@ -53,7 +53,7 @@ fn record(directory: &Path, file: &str, engine: &str, time: Duration) -> String 
     ];
     let how = [
         "--snapshot-every",
-        "2",
+        "1",
         "--digest-every",
         "10000000",
         "--engine",
