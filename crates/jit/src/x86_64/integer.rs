@@ -263,4 +263,66 @@ impl Emitter<'_> {
             B64 => {}
         }
     }
+
+    /// Emits a comparison of a value with zero or another; returns the condition under which it holds.
+    pub(super) fn compare_leaves(&mut self, comparison: Comparison, a: Leaf, b: Leaf) -> Cond {
+        if let Leaf::Const(value) = a {
+            // The operands change places.
+            let cond = match comparison {
+                Comparison::Equal => Cond::Equal,
+                Comparison::NotEqual => Cond::NotEqual,
+                Comparison::Less => Cond::Greater,
+                Comparison::GreaterEqual => Cond::LessEqual,
+                Comparison::LessUnsigned => Cond::Above,
+                Comparison::GreaterEqualUnsigned => Cond::BelowEqual,
+            };
+            self.compare_with(b, value);
+            return cond;
+        }
+        match b {
+            Leaf::Const(value) => self.compare_with(a, value),
+            _ => match (self.operand(a), self.operand(b)) {
+                (Rm::Reg(a), b) => self.asm.alu(Alu::Cmp, B64, a, b),
+                (Rm::Mem(a), Rm::Reg(b)) => self.asm.alu_to(Alu::Cmp, B64, a, b),
+                (a, b) => {
+                    self.asm.mov(B64, RDX, a);
+                    self.asm.alu(Alu::Cmp, B64, RDX, b);
+                }
+            },
+        }
+        match comparison {
+            Comparison::Equal => Cond::Equal,
+            Comparison::NotEqual => Cond::NotEqual,
+            Comparison::Less => Cond::Less,
+            Comparison::GreaterEqual => Cond::GreaterEqual,
+            Comparison::LessUnsigned => Cond::Below,
+            Comparison::GreaterEqualUnsigned => Cond::AboveEqual,
+        }
+    }
+
+    fn compare_with(&mut self, leaf: Leaf, value: u64) {
+        let operand = match leaf {
+            Leaf::Const(constant) => {
+                self.asm.mov_imm(RDX, constant);
+                Rm::Reg(RDX)
+            }
+            leaf => self.operand(leaf),
+        };
+        match (i32::try_from(value.cast_signed()), operand) {
+            (Ok(0), Rm::Reg(reg)) => self.asm.test(B64, reg, reg),
+            (Ok(short), operand) => self.asm.alu_imm(Alu::Cmp, B64, operand, short),
+            (Err(_), operand) => {
+                // Compared the other way round, the condition would be another.
+                let reg = match operand {
+                    Rm::Reg(reg) => reg,
+                    operand => {
+                        self.asm.mov(B64, RDX, operand);
+                        RDX
+                    }
+                };
+                self.asm.mov_imm(RCX, value);
+                self.asm.alu(Alu::Cmp, B64, reg, RCX);
+            }
+        }
+    }
 }

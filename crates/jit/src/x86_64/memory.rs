@@ -3,11 +3,13 @@
 //! A block with groups of accesses ([`super::groups`]) has two versions. In the first, an access that is not fast goes on
 //! in the second, where it is checked once more, and a helper called.
 
-use isa::{Precision, Width};
+use isa::{Binary, Precision, Width};
 
-use super::asm::{Alu, B32, B64, Cond, Mem, R14, RCX, RDX, RSP, Reg, Rm, Shift, Site, at, indexed};
+use super::asm::{
+    Alu, B32, B64, Cond, Mem, R14, RAX, RCX, RDX, RSP, Reg, Rm, Shift, Site, at, indexed,
+};
 use super::cold::Cold;
-use super::emit::{Emitter, Leaf};
+use super::emit::{Emitter, Leaf, Value};
 use super::groups::Plan;
 use super::layout::{
     DATA_CONTEXT, INDEX_MASK, INDEX_SHIFT, LOAD_ADDEND, LOAD_TAG, STORE_ADDEND, STORE_TAG,
@@ -208,5 +210,39 @@ impl Emitter<'_> {
                 self.asm.store_sized(log(width), place, from);
             }
         }
+    }
+
+    /// A virtual address: the register that holds it.
+    pub(super) fn address(&mut self, address: Value) -> Reg {
+        match address {
+            Value::Leaf(Leaf::X(guest)) if let Some(host) = self.map.host(guest) => host,
+            Value::Leaf(leaf) => {
+                self.fetch(RAX, leaf);
+                RAX
+            }
+            Value::Binary(Binary::Add, base, Leaf::Const(offset)) => {
+                let offset = i32::try_from(offset.cast_signed()).expect("an immediate");
+                self.address_of(base, offset)
+            }
+            value => {
+                self.settle(value);
+                RAX
+            }
+        }
+    }
+
+    /// The virtual address `base + offset`: the register that holds it.
+    pub(super) fn address_of(&mut self, base: Leaf, offset: i32) -> Reg {
+        match self.operand(base) {
+            Rm::Reg(base) if offset == 0 => return base,
+            Rm::Reg(base) => self.asm.lea(B64, RAX, at(base, offset)),
+            base => {
+                self.asm.mov(B64, RAX, base);
+                if offset != 0 {
+                    self.asm.alu_imm(Alu::Add, B64, RAX, offset);
+                }
+            }
+        }
+        RAX
     }
 }

@@ -3,6 +3,7 @@
 mod asm;
 mod atomic;
 mod cold;
+mod context;
 mod control;
 mod emit;
 mod exceptions;

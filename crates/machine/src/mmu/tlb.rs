@@ -73,7 +73,7 @@ fn part(access: Access) -> usize {
 
 /// All cached translations: for each kind of access directly mapped by page number, each in one slot.
 pub struct Tlb {
-    /// Context of fetches: follows the hart ([`Tlb::enter`]).
+    /// Context of fetches: follows the hart.
     pub fetch_context: Context,
     /// Context of loads and stores.
     pub data_context: Context,
