@@ -7,7 +7,7 @@ use machine::hostile::trial::Trial;
 fn generated_guests() {
     let mut sum = Counts::default();
     let mut positions = 0;
-    for seed in 0..60 {
+    for seed in 0..300 {
         let trial = Trial::new(seed);
         let mut lockstep = trial.start(&[]);
         match lockstep.run(trial.positions) {

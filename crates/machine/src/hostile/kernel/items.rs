@@ -231,7 +231,7 @@ impl Writer<'_> {
         let base = self.bases[0];
         let address = self.free();
         let offset = (self.random.bits() as i32 >> 21) & !7;
-        let odd = i32::from(self.random.one_in(24));
+        let odd = i32::from(self.random.one_in(10));
         self.code.addi(address, base, offset + odd);
         let mut insn =
             self.drawn(|row| matches!(row.format, Format::Atomic | Format::LoadReserved));
