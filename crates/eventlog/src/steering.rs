@@ -14,8 +14,9 @@ const MILLISECOND: u64 = TICKS_PER_SECOND / 1_000;
 const TOLERANCE: u64 = MILLISECOND;
 /// A guest clock that is behind by more than this jumps, in ticks.
 const JUMP: u64 = 5 * MILLISECOND;
-/// Time between two corrections of a small drift, at least, in ticks.
-const PAUSE: u64 = 20 * MILLISECOND;
+/// Time between two corrections of a small drift, at least, in ticks: no shorter than between entries that only say
+/// that the guest runs, whose place a correction takes.
+const PAUSE: u64 = 25 * MILLISECOND;
 /// The same for a drift of more than [`LARGE`].
 const PAUSE_LARGE: u64 = 5 * MILLISECOND;
 /// Drift that shows that the guest's speed has changed, in ticks.
@@ -130,18 +131,16 @@ impl Steering {
         }
         let straight = self.speed_rate();
         let since = host.saturating_sub(self.corrected);
+        let bent = bend(straight, behind, ahead);
+        // A rate that is nearly in force already need not be said again.
+        let differs = |share| self.rate.abs_diff(bent) > bent / share;
         let due = match behind.max(ahead) {
-            off if off > LARGE => since >= PAUSE_LARGE,
-            off if off > TOLERANCE => since >= PAUSE,
+            off if off > LARGE && since < PAUSE => since >= PAUSE_LARGE && differs(16),
+            off if off > TOLERANCE => since >= PAUSE && differs(64),
             // The bend has done its work: left in force, it would overshoot.
             _ => since >= SETTLE && self.rate.abs_diff(straight) > straight / 64,
         };
-        if !due {
-            return None;
-        }
-        let bent = bend(straight, behind, ahead);
-        // A rate that is in force already need not be said again.
-        (bent != self.rate).then(|| self.correct(host, guest, bent))
+        due.then(|| self.correct(host, guest, bent))
     }
 
     /// The guest wakes from waiting: its clock is set to the host's, or stays where it is ahead.

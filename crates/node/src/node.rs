@@ -92,7 +92,12 @@ pub fn run_node(config: Config) -> anyhow::Result<ExitReason> {
         .enable_all()
         .build()
         .context("cannot start the I/O runtime")?;
-    let result = runtime.block_on(run(config));
+    // As a task: what wakes it from the same thread then needs no system call, as it would for the outermost future.
+    let result = runtime.block_on(async { tokio::spawn(run(config)).await });
+    let result = result.unwrap_or_else(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(error) => Err(error).context("the node's own task ended"),
+    });
     // Tasks that still serve peers or clients must not hold up the end.
     runtime.shutdown_background();
     result

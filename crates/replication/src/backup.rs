@@ -299,7 +299,7 @@ impl Backup {
         if urgent {
             self.acknowledge(shared, false);
         } else {
-            self.acknowledge_soon(shared);
+            self.acknowledge_by(shared.now.after(shared.config.times.acknowledge_us));
         }
     }
 
@@ -325,9 +325,8 @@ impl Backup {
         }
     }
 
-    fn acknowledge_soon(&mut self, shared: &Shared) {
-        let due = shared.now.after(shared.config.times.acknowledge_us);
-        self.acknowledge_at.get_or_insert(due);
+    fn acknowledge_by(&mut self, due: Instant) {
+        self.acknowledge_at = Some(self.acknowledge_at.map_or(due, |at| at.min(due)));
     }
 
     fn acknowledge_due(&self, shared: &Shared) -> Instant {
@@ -375,7 +374,12 @@ impl Backup {
             let bytes = self.unreplayed.pop_front().unwrap_or_default();
             self.unreplayed_bytes -= u64::from(bytes);
         }
-        self.acknowledge_soon(shared);
+        let due = self.sent.after(shared.config.times.acknowledge_pause_us);
+        if due <= shared.now {
+            self.acknowledge(shared, false);
+        } else {
+            self.acknowledge_by(due);
+        }
     }
 
     fn leave(&self, shared: &mut Shared, reason: LeaveReason) {

@@ -38,8 +38,11 @@ pub struct Times {
     pub suspect_disconnected_us: u64,
     /// A state transfer that takes longer than this is given up.
     pub transfer_us_max: u64,
-    /// A backup acknowledges after at most so long what is not urgent.
+    /// A backup acknowledges after at most so long what is not urgent. It does so earlier when it has replayed
+    /// something: one acknowledgement then says both.
     pub acknowledge_us: u64,
+    /// Acknowledgements that only say what was replayed are at least so far apart.
+    pub acknowledge_pause_us: u64,
     /// A backup that misses entries asks for them again at most so often.
     pub resend_us: u64,
     /// A node that wants to join asks so often.
@@ -66,7 +69,7 @@ impl Times {
             Some("a peer must be silent for at least two heartbeats before it is suspected")
         } else if self.suspect_backup_us > self.suspect_primary_us {
             Some("the primary must suspect its backup no later than the backup the primary")
-        } else if self.acknowledge_us > self.heartbeat_us {
+        } else if self.acknowledge_us.max(self.acknowledge_pause_us) > self.heartbeat_us {
             Some("an acknowledgement may be delayed by at most a heartbeat")
         } else if self.lag_target_us >= self.lag_us_max {
             Some("the lag aimed at must be below the largest lag")
@@ -124,7 +127,8 @@ impl Default for Times {
             suspect_in_transfer_us: 2_000_000,
             suspect_disconnected_us: 50_000,
             transfer_us_max: 300_000_000,
-            acknowledge_us: 5_000,
+            acknowledge_us: 20_000,
+            acknowledge_pause_us: 5_000,
             resend_us: 50_000,
             join_us: 100_000,
             arbiter_us: 2_000_000,
