@@ -26,6 +26,8 @@ pub fn run(options: &RunOptions) -> anyhow::Result<Ending> {
     let (machine, boot) = options.vm.boot()?;
     tracing::info!(engine = %options.vm.engine.kind(), "the machine starts");
     let test = TestSymbols::of(&boot)?;
+    // The images are in the guest's memory now; those of a large guest are worth some.
+    drop(boot);
     let signature = options
         .signature
         .as_deref()
