@@ -3,6 +3,7 @@
 
 mod boot;
 mod pair;
+mod processor;
 mod speed;
 
 use std::fs;

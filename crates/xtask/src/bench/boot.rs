@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+use super::processor::processor_time;
 use super::{Bar, Figure, median};
 use crate::steps::Bench;
 
@@ -14,9 +15,6 @@ use crate::steps::Bench;
 const READY: &str = "futago: guest ready";
 /// Nobody waits longer than this at the prompt, on an idle machine.
 const BOOT_SECONDS_MAX: f64 = 15.0;
-/// What the kernel calls a clock tick in `/proc/PID/stat`: a hundredth of a second on every Linux.
-const TICKS_PER_SECOND: f64 = 100.0;
-
 /// Seconds by the host's clock, and of processor time.
 struct Taken {
     wall: f64,
@@ -95,7 +93,7 @@ fn boot(program: &str, arguments: &[&str]) -> Result<Taken> {
         .map_while(Result::ok)
         .any(|line| String::from_utf8_lossy(&line).contains(READY));
     let wall = begin.elapsed().as_secs_f64();
-    let processor = processor_seconds(child.id());
+    let processor = processor_time(child.id(), "").process;
     // It may have ended by itself.
     let _ = child.kill();
     child.wait().context("cannot wait for our own process")?;
@@ -103,14 +101,4 @@ fn boot(program: &str, arguments: &[&str]) -> Result<Taken> {
         bail!("{program} ended before its guest was ready");
     }
     Ok(Taken { wall, processor })
-}
-
-/// Processor time of a process and its threads so far; 0 where the kernel does not say.
-fn processor_seconds(process: u32) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    // After the name, which ends with the last parenthesis: fields 14 and 15 of proc(5) are user and system time.
-    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let ticks = fields.split_whitespace().skip(11).take(2);
-    let ticks: f64 = ticks.filter_map(|field| field.parse::<f64>().ok()).sum();
-    ticks / TICKS_PER_SECOND
 }

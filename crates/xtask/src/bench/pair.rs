@@ -2,14 +2,17 @@
 
 mod site;
 
+use std::hint::black_box;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::thread::sleep;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
 use self::site::Site;
+use super::processor::processor_time;
 use super::{Bar, Figure, median, quantile};
 use crate::say;
 use crate::steps::Bench;
@@ -27,6 +30,10 @@ struct Turns {
     busy_kbit: Vec<f64>,
     /// Positions a second under a busy loop.
     speed: Vec<f64>,
+    /// The same for each second of processor time of the hart.
+    hart_speed: Vec<f64>,
+    /// Processor time that the nodes spend beside their harts, in hundredths of one processor.
+    beside_hart: Vec<f64>,
     round_trip_p50: Vec<f64>,
     round_trip_p99: Vec<f64>,
 }
@@ -36,9 +43,15 @@ pub(super) fn measure(bench: &Bench, rounds: usize) -> Result<Vec<Figure>> {
     site.start(0)?;
     site.wait("the guest to answer", |site| answers(site.redis))?;
     let (mut alone, mut paired) = (Turns::default(), Turns::default());
+    let mut beside_busy = Vec::new();
     for round in 0..rounds {
         say(&format!("round {}: alone", round + 1));
         turn(&site, &mut alone)?;
+        say(&format!(
+            "round {}: alone, beside a busy program",
+            round + 1
+        ));
+        beside_busy.push(beside_busy_program(|| busy(&site))?.speed);
         site.start(1)?;
         site.wait("the pair to be protected", Site::is_protected)?;
         say(&format!("round {}: protected", round + 1));
@@ -56,6 +69,25 @@ pub(super) fn measure(bench: &Bench, rounds: usize) -> Result<Vec<Figure>> {
             median(paired.speed) / alone_speed,
             "",
             Some(Bar::AtLeast(0.95)),
+        ),
+        // What the host itself takes away when two of its processors work, and the backup would be free.
+        Figure::new(
+            "  unprotected beside any busy program / unprotected",
+            median(beside_busy) / alone_speed,
+            "",
+            None,
+        ),
+        Figure::new(
+            "  the same of the primary's hart, by its processor time",
+            median(paired.hart_speed) / median(alone.hart_speed),
+            "",
+            None,
+        ),
+        Figure::new(
+            "  both nodes beside their harts, of one processor",
+            median(paired.beside_hart),
+            "%",
+            None,
         ),
         Figure::new(
             "speed unprotected, CPU-bound",
@@ -89,27 +121,73 @@ fn turn(site: &Site, turns: &mut Turns) -> Result<()> {
     let mut trips = round_trips(site.redis)?;
     turns.round_trip_p50.push(quantile(&mut trips, 0.5));
     turns.round_trip_p99.push(quantile(&mut trips, 0.99));
-    let (idle, _) = rates(site)?;
-    turns.idle_kbit.push(idle);
-    site.type_in("while :; do :; done &\n")?;
-    let (busy, speed) = rates(site)?;
-    site.type_in("kill $!\n")?;
-    turns.busy_kbit.push(busy);
-    turns.speed.push(speed);
+    turns.idle_kbit.push(rates(site)?.kbit);
+    let busy = busy(site)?;
+    turns.busy_kbit.push(busy.kbit);
+    turns.speed.push(busy.speed);
+    turns.hart_speed.push(busy.speed / busy.hart);
+    turns.beside_hart.push(busy.beside_hart * 100.0);
     Ok(())
 }
 
-/// Bandwidth to the backup in kbit/s, all headers from IPv4 up included, and positions a second, over [`WINDOW`].
-fn rates(site: &Site) -> Result<(f64, f64)> {
+/// Rates while the guest executes a loop.
+fn busy(site: &Site) -> Result<Rates> {
+    site.type_in("while :; do :; done &\n")?;
+    let rates = rates(site)?;
+    site.type_in("kill $!\n")?;
+    Ok(rates)
+}
+
+/// Measures while a thread of ours takes all that it can get of another processor.
+fn beside_busy_program<T>(measure: impl FnOnce() -> Result<T>) -> Result<T> {
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut value = 1_u64;
+            while !over.load(Ordering::Relaxed) {
+                value =
+                    black_box((0..1_000).fold(value, |value, step| value.rotate_left(7) ^ step));
+            }
+        });
+        let measured = measure();
+        over.store(true, Ordering::Relaxed);
+        measured
+    })
+}
+
+/// What happens in a second, on average over [`WINDOW`].
+struct Rates {
+    /// Bits to the backup in thousands, all headers from IPv4 up included.
+    kbit: f64,
+    /// Positions.
+    speed: f64,
+    /// Seconds of processor time of the primary's hart, and of all nodes' other threads.
+    hart: f64,
+    beside_hart: f64,
+}
+
+fn rates(site: &Site) -> Result<Rates> {
+    let processors = || [0, 1].map(|node| site.process(node).map(|id| processor_time(id, "hart")));
     // What went before has died away.
     sleep(Duration::from_secs(1));
-    let (from, begin) = (site.status(0)?, Instant::now());
+    let (from, spent, begin) = (site.status(0)?, processors(), Instant::now());
     sleep(WINDOW);
-    let to = site.status(0)?;
+    let (to, spent_then) = (site.status(0)?, processors());
     let seconds = begin.elapsed().as_secs_f64();
     let bits = (to.wire_bytes_sent - from.wire_bytes_sent) as f64 * 8.0;
-    let positions = (to.position - from.position) as f64;
-    Ok((bits / seconds / 1000.0, positions / seconds))
+    let (mut hart, mut beside_hart) = (0.0, 0.0);
+    for (node, (from, to)) in spent.into_iter().zip(spent_then).enumerate() {
+        let (from, to) = (from.unwrap_or_default(), to.unwrap_or_default());
+        let on_hart = to.named - from.named;
+        hart += if node == 0 { on_hart } else { 0.0 };
+        beside_hart += to.process - from.process - on_hart;
+    }
+    Ok(Rates {
+        kbit: bits / seconds / 1000.0,
+        speed: (to.position - from.position) as f64 / seconds,
+        hart: hart / seconds,
+        beside_hart: beside_hart / seconds,
+    })
 }
 
 fn answers(redis: SocketAddr) -> bool {

@@ -153,6 +153,12 @@ impl Site {
             .is_ok_and(|status| status.role == "primary" && status.flag == Some(flag))
     }
 
+    /// The process of a node that was started.
+    pub(super) fn process(&self, node: usize) -> Option<u32> {
+        let process = self.nodes.get(node)?.as_ref()?;
+        Some(process.0.id())
+    }
+
     /// What a node says of itself.
     pub(super) fn status(&self, node: usize) -> Result<Status> {
         #[derive(Deserialize)]
