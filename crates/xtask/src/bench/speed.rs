@@ -3,6 +3,7 @@
 mod cache;
 mod guest;
 mod machine;
+mod memory;
 mod packages;
 mod plot;
 mod qemu;
@@ -146,6 +147,7 @@ fn finish(run: &Run, results: &Results, rounds: usize) -> Result<()> {
 impl Run<'_> {
     /// Runs all workloads once under one peer.
     fn round(&self, peer: Peer, results: &mut Results) -> Result<()> {
+        let mut resident = None;
         let mut tell = |name: &str, outcome: Outcome| {
             match &outcome {
                 Outcome::Done(taken, _) => {
@@ -171,14 +173,20 @@ impl Run<'_> {
         }
         if names.len() < self.workloads.len() {
             let line = self.line(peer, &self.bench.initrd, "console=ttyS0 quiet")?;
-            tell(workload::BOOT, machine::boot(&line, READY, &ear)?);
+            let (outcome, held) = machine::boot(&line, READY, &ear)?;
+            tell(workload::BOOT, outcome);
+            resident = held;
         }
         let guest = self.guest.as_ref().context("no peer needs a guest")?;
         let line = |names: &[&str]| {
             let append = format!("console=ttyS0 quiet panic=1 bench={}", names.join(","));
             self.line(peer, &guest.initrd, &append)
         };
-        machine::work(line, &names, &ear, tell)
+        machine::work(line, &names, &ear, tell)?;
+        if let Some(resident) = resident {
+            results.add_resident(peer, resident);
+        }
+        Ok(())
     }
 
     /// Runs what this host can run.

@@ -11,6 +11,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use super::memory::Resident;
+
+/// So long a machine is left alone before its memory is looked at.
+const IDLE: Duration = Duration::from_secs(5);
 /// The lines of the console that tell what went wrong.
 const LAST_LINES: usize = 3;
 
@@ -181,16 +185,19 @@ fn processor_seconds(process: u32) -> f64 {
     nanoseconds.sum::<u64>() as f64 * 1e-9
 }
 
-/// From the start of the process until the console says `ready`.
-pub(super) fn boot(line: &Line, ready: &str, ear: &Ear) -> Result<Outcome> {
+/// From the start of the process until the console says `ready`; and what memory the machine holds after having been
+/// idle for a while.
+pub(super) fn boot(line: &Line, ready: &str, ear: &Ear) -> Result<(Outcome, Option<Resident>)> {
     let mut machine = Machine::start(line, ear)?;
     loop {
         match machine.line() {
             Ok((moment, line)) if line.contains(ready) => {
-                return Ok(Outcome::Done(moment.since(machine.begin), String::new()));
+                let outcome = Outcome::Done(moment.since(machine.begin), String::new());
+                thread::sleep(IDLE);
+                return Ok((outcome, Resident::of(machine.process.id())));
             }
             Ok(_) => {}
-            Err(why) => return Ok(Outcome::Failed(why)),
+            Err(why) => return Ok((Outcome::Failed(why), None)),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The figures as a table for people, and as JSON for programs.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use anyhow::Result;
 use serde::Serialize;
 
+use super::memory::Resident;
 use super::results::{Clock, Peer, Results, Row, geometric_mean};
 
 /// How many times faster than these Futago must be, by the geometric mean of all workloads.
@@ -76,6 +78,7 @@ pub(super) fn table(results: &Results, about: &About) -> String {
             1.0 / mean
         );
     }
+    text += &memory(results);
     let bars = bars(results, slower.len());
     if !bars.is_empty() {
         text += &format!("{bars}\n");
@@ -89,9 +92,36 @@ pub(super) fn table(results: &Results, about: &About) -> String {
     )
 }
 
+fn verdict(reached: bool) -> &'static str {
+    if reached { "reached" } else { "NOT reached" }
+}
+
+/// What the machines of an idle guest hold of the host's memory, if that was measured.
+fn memory(results: &Results) -> String {
+    let held = |peer| Some((peer, results.resident(peer)?));
+    let all: Vec<(Peer, Resident)> = Peer::ALL.into_iter().filter_map(held).collect();
+    if all.is_empty() {
+        return String::new();
+    }
+    let figures: Vec<String> = (all.iter())
+        .map(|(peer, held)| {
+            let Resident { rss_mib, pss_mib } = held;
+            format!("{} {rss_mib:.0} ({pss_mib:.0})", peer.title())
+        })
+        .collect();
+    let mut text = format!(
+        "resident memory at the prompt in MiB (shared pages counted once): {}",
+        figures.join(", ")
+    );
+    if let (Some((_, own)), Some((_, tcg))) = (held(Peer::Futago), held(Peer::Tcg)) {
+        let reached = own.rss_mib <= tcg.rss_mib && own.pss_mib <= tcg.pss_mib;
+        text += &format!("; no more than TCG: {}", verdict(reached));
+    }
+    text + "\n"
+}
+
 /// What is asked of the means, and of every workload.
 fn bars(results: &Results, slower: usize) -> String {
-    let verdict = |reached| if reached { "reached" } else { "NOT reached" };
     let mut bars: Vec<String> = (MEANS_MIN.iter())
         .filter_map(|&(peer, bar)| {
             let reached = verdict(mean(results, peer)? >= bar);
@@ -135,6 +165,8 @@ struct File<'a> {
     tcg_ratio_mean: Option<f64>,
     record_ratio_mean: Option<f64>,
     native_ratio_mean: Option<f64>,
+    /// Of an idle guest, after each boot.
+    resident: &'a BTreeMap<Peer, Vec<Resident>>,
     wrong: Vec<String>,
 }
 
@@ -167,6 +199,7 @@ pub(super) fn json(results: &Results, about: &About) -> Result<String> {
         tcg_ratio_mean: mean(results, Peer::Tcg),
         record_ratio_mean: mean(results, Peer::Record),
         native_ratio_mean: mean(results, Peer::Native),
+        resident: &results.resident,
         wrong: results.wrong(),
     };
     Ok(serde_json::to_string_pretty(&file)?)

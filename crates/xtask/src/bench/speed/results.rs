@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::machine::{Outcome, Taken};
+use super::memory::Resident;
 use super::workload::{Kind, Workload};
 use crate::bench::median;
 
@@ -75,6 +76,8 @@ pub(super) struct Row {
 pub(super) struct Results {
     pub(super) clock: Clock,
     pub(super) rows: Vec<Row>,
+    /// What an idle guest's machine held after each boot.
+    pub(super) resident: BTreeMap<Peer, Vec<Resident>>,
 }
 
 impl Results {
@@ -86,6 +89,7 @@ impl Results {
         Self {
             clock,
             rows: rows.collect(),
+            resident: BTreeMap::new(),
         }
     }
 
@@ -103,6 +107,19 @@ impl Results {
             }
             Outcome::Failed(why) => cell.failures.push(why),
         }
+    }
+
+    pub(super) fn add_resident(&mut self, peer: Peer, resident: Resident) {
+        self.resident.entry(peer).or_default().push(resident);
+    }
+
+    /// Medians.
+    pub(super) fn resident(&self, peer: Peer) -> Option<Resident> {
+        let held = self.resident.get(&peer)?;
+        Some(Resident {
+            rss_mib: median(held.iter().map(|held| held.rss_mib).collect()),
+            pss_mib: median(held.iter().map(|held| held.pss_mib).collect()),
+        })
     }
 
     /// What failed, and what came to different ends under different peers.
