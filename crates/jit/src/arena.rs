@@ -5,6 +5,7 @@
 use std::io;
 use std::ptr::{self, NonNull};
 
+use machine::ram::PAGE_BYTES;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 
@@ -95,10 +96,15 @@ impl Arena {
     }
 }
 
+/// Half-words of guest memory that are forgotten at once, if any of them has code.
+const LINE: usize = PAGE_BYTES / 2 / u64::BITS as usize;
+
 /// For each half-word of guest memory, the arena offset of the code that was translated from there on, or 0.
 pub(crate) struct Entries {
     table: Mapping,
     len: usize,
+    /// One word a page: bit `n` says that line `n` may have entries.
+    used: Vec<u64>,
 }
 
 // SAFETY: as for `Arena`.
@@ -122,6 +128,7 @@ impl Entries {
         Ok(Entries {
             table: Mapping::new(start, bytes),
             len,
+            used: vec![0; (len * 2).div_ceil(PAGE_BYTES)],
         })
     }
 
@@ -150,13 +157,43 @@ impl Entries {
     pub(crate) fn set(&mut self, offset: usize, code: u32) {
         // SAFETY: `place` points into the mapping, which is writable.
         unsafe { self.place(offset).write(code) }
+        self.used[offset / PAGE_BYTES] |= 1 << (offset % PAGE_BYTES / 2 / LINE);
     }
 
-    /// Forgets the code for `bytes` of guest memory from `offset` on, all of which are in guest memory.
-    pub(crate) fn clear(&mut self, offset: usize, bytes: usize) {
-        let first = self.place(offset);
-        self.place(offset + bytes - 2);
-        // SAFETY: the first and the last element were both found to be in the mapping.
-        unsafe { first.write_bytes(0, bytes / 2) }
+    /// Forgets the code of a page. Parts of the page that never had any are not touched.
+    pub(crate) fn clear_page(&mut self, page: usize) {
+        let mut used = std::mem::take(&mut self.used[page]);
+        while used != 0 {
+            let offset = page * PAGE_BYTES + used.trailing_zeros() as usize * LINE * 2;
+            let first = self.place(offset);
+            self.place(offset + LINE * 2 - 2);
+            // SAFETY: the first and the last element of the line were both found to be in the mapping.
+            unsafe { first.write_bytes(0, LINE) }
+            used &= used - 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_forgotten_one_by_one() {
+        let mut entries = Entries::new(4 * PAGE_BYTES as u64).unwrap();
+        let last = 3 * PAGE_BYTES - 2;
+        for offset in [2 * PAGE_BYTES - 2, 2 * PAGE_BYTES, last - 62, last] {
+            entries.set(offset, 7);
+        }
+        entries.clear_page(2);
+        entries.clear_page(2);
+        assert_eq!(entries.get(2 * PAGE_BYTES - 2), 7);
+        for offset in [2 * PAGE_BYTES, last - 62, last] {
+            assert_eq!(entries.get(offset), 0);
+        }
+        entries.set(last, 8);
+        assert_eq!(entries.get(last), 8);
+        entries.clear_page(2);
+        assert_eq!(entries.get(last), 0);
     }
 }

@@ -1,9 +1,10 @@
-//! Which part of the arena is whose: a ring of segments, of which the oldest is given up for new code.
+//! Which part of the arena is whose: a ring of segments, of which the oldest is given up for new code. What it holds is
+//! forgotten little by little while the segment before it fills, so that no one translation waits for all of it.
 
 use crate::Unsupported;
 use crate::host::BYTES_MAX;
 
-/// The arena is divided into about so many segments: giving one up takes less than a few milliseconds.
+/// The arena is divided into about so many segments: one of them is always empty, or on the way.
 const SEGMENTS: usize = 64;
 /// No segment is smaller.
 const SEGMENT_MIN: usize = 2 * BYTES_MAX;
@@ -14,11 +15,18 @@ pub(crate) struct Cache {
     /// Where the first segment starts: behind what is never given up.
     first: usize,
     segment_bytes: usize,
-    /// The pages that code in each segment was translated from.
+    /// The pages that code in each segment was translated from, each once; those of the next segment are in `leaving`.
     segments: Vec<Vec<u32>>,
     current: usize,
     /// Arena offset of the free part of the present segment.
     free: usize,
+    /// Pages that must be forgotten before the next segment is used, and how many these were.
+    leaving: Vec<u32>,
+    leaving_first: usize,
+    /// Counts the segments that were begun, from 1 on.
+    turn: u32,
+    /// For pages by number, the turn in which one was last noted.
+    noted: Vec<u32>,
 }
 
 impl Cache {
@@ -37,6 +45,10 @@ impl Cache {
             segments: vec![Vec::new(); count],
             current: 0,
             free: first,
+            leaving: Vec::new(),
+            leaving_first: 0,
+            turn: 1,
+            noted: Vec::new(),
         })
     }
 
@@ -49,11 +61,31 @@ impl Cache {
         self.free + BYTES_MAX <= self.end()
     }
 
-    /// Goes on to the oldest segment: the pages whose code must be forgotten, some perhaps twice.
-    pub(crate) fn give_up_oldest(&mut self) -> Vec<u32> {
-        self.current = (self.current + 1) % self.segments.len();
+    /// A page whose code must be forgotten before the next translation, if there is one. They are spread over the
+    /// segment: the part of them that is left is never larger than the part of the segment that is.
+    pub(crate) fn forget(&mut self) -> Option<u32> {
+        let left = self.end().saturating_sub(self.free + BYTES_MAX);
+        let may_wait = self.leaving_first * left / (self.segment_bytes - BYTES_MAX);
+        (self.leaving.len() > may_wait)
+            .then(|| self.leaving.pop())
+            .flatten()
+    }
+
+    /// Goes on to the oldest segment, whose code was all forgotten.
+    ///
+    /// # Panics
+    /// If some was not: [`Cache::forget`] must have nothing more to tell.
+    pub(crate) fn go_on(&mut self) {
+        assert!(
+            self.leaving.is_empty(),
+            "code is forgotten before it is overwritten"
+        );
+        let count = self.segments.len();
+        self.current = (self.current + 1) % count;
         self.free = self.first + self.current * self.segment_bytes;
-        std::mem::take(&mut self.segments[self.current])
+        self.leaving = std::mem::take(&mut self.segments[(self.current + 1) % count]);
+        self.leaving_first = self.leaving.len();
+        self.turn = self.turn.wrapping_add(1);
     }
 
     /// The arena offset for the next translation.
@@ -65,9 +97,13 @@ impl Cache {
     pub(crate) fn take(&mut self, bytes: usize, page: u32) {
         assert!(bytes <= BYTES_MAX, "a translation of {bytes} bytes");
         self.free += bytes.next_multiple_of(16);
-        let pages = &mut self.segments[self.current];
-        if pages.last() != Some(&page) {
-            pages.push(page);
+        let place = page as usize;
+        if place >= self.noted.len() {
+            self.noted.resize(place + 1, 0);
+        }
+        if self.noted[place] != self.turn {
+            self.noted[place] = self.turn;
+            self.segments[self.current].push(page);
         }
     }
 }
@@ -76,20 +112,32 @@ impl Cache {
 mod tests {
     use super::*;
 
+    /// What had to be forgotten before each of so many translations of `bytes`, each of another page.
+    fn fill(cache: &mut Cache, pages: std::ops::Range<u32>, bytes: usize) -> Vec<Vec<u32>> {
+        let mut forgotten = Vec::new();
+        for page in pages {
+            let mut now: Vec<u32> = std::iter::from_fn(|| cache.forget()).collect();
+            if !cache.has_room() {
+                cache.go_on();
+                now.extend(std::iter::from_fn(|| cache.forget()));
+            }
+            forgotten.push(now);
+            cache.take(bytes, page);
+            cache.take(0, page);
+        }
+        forgotten
+    }
+
     #[test]
     fn ring() {
         assert!(Cache::new(SEGMENT_MIN * 3, 0).is_err());
         let mut cache = Cache::new(SEGMENT_MIN * 4 + 64, 10).unwrap();
         assert_eq!(cache.start(), 64);
         let mut places = Vec::new();
-        let mut given_up = Vec::new();
+        let mut forgotten = Vec::new();
         for page in 0..12 {
-            if !cache.has_room() {
-                given_up.push(cache.give_up_oldest());
-            }
-            places.push(cache.start() as usize);
-            cache.take(BYTES_MAX, page);
-            cache.take(0, page);
+            forgotten.extend(fill(&mut cache, page..page + 1, BYTES_MAX));
+            places.push(cache.start() as usize - BYTES_MAX);
         }
         assert_eq!(places[8], places[0]);
         assert!(
@@ -97,6 +145,43 @@ mod tests {
                 .iter()
                 .all(|at| at + BYTES_MAX <= SEGMENT_MIN * 4 + 64)
         );
-        assert_eq!(given_up, [vec![], vec![], vec![], vec![0, 1], vec![2, 3]]);
+        let all: Vec<u32> = forgotten[..=8].concat();
+        assert!(
+            all.contains(&0) && all.contains(&1),
+            "before they are overwritten"
+        );
+        assert_eq!(
+            forgotten[..6].concat(),
+            [0; 0],
+            "not as long as there is room"
+        );
+    }
+
+    #[test]
+    fn much_is_forgotten_little_by_little() {
+        let bytes = 64;
+        let mut cache = Cache::new(SEGMENT_MIN * 8, 0).unwrap();
+        let traces = (SEGMENT_MIN - BYTES_MAX) / bytes + 1;
+        let pages = traces as u32 * 8;
+        assert!(
+            fill(&mut cache, 0..pages, bytes)[..traces * 6]
+                .concat()
+                .is_empty()
+        );
+        let most = fill(&mut cache, pages..2 * pages, bytes)
+            .iter()
+            .map(Vec::len)
+            .max();
+        assert!(most <= Some(2), "{most:?} pages at once");
+    }
+
+    #[test]
+    fn a_page_is_forgotten_once_for_a_segment() {
+        let mut cache = Cache::new(SEGMENT_MIN * 4, 0).unwrap();
+        for _ in 0..100 {
+            cache.take(64, 5);
+            cache.take(64, 6);
+        }
+        assert_eq!(cache.segments[0], [5, 6]);
     }
 }

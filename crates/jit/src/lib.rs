@@ -35,6 +35,21 @@ impl Default for Options {
     }
 }
 
+/// What an observer of a translator that makes room for new code is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forgetting {
+    /// It begins to forget old code: the guest stands still.
+    Begins,
+    /// It goes on.
+    Ends {
+        /// Pages of guest memory whose code it forgot.
+        pages: usize,
+    },
+}
+
+/// Takes note of what the translator does; the guest never sees it.
+pub type Observer = Box<dyn FnMut(Forgetting) + Send>;
+
 /// Why there is no translator here.
 #[derive(Debug, thiserror::Error)]
 pub enum Unsupported {

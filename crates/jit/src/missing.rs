@@ -2,7 +2,7 @@
 
 use machine::{Core, Engine, Position};
 
-use crate::{Options, Unsupported};
+use crate::{Observer, Options, Unsupported};
 
 /// There is none.
 pub enum Translator {}
@@ -14,6 +14,11 @@ impl Translator {
     /// Always [`Unsupported::Host`].
     pub fn new(_: Options) -> Result<Translator, Unsupported> {
         Err(Unsupported::Host)
+    }
+
+    /// There is nothing to observe.
+    pub fn observe_forgetting(&mut self, _: Observer) {
+        match *self {}
     }
 }
 

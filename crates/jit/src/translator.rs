@@ -8,7 +8,7 @@ use machine::{Core, Engine, Position};
 use crate::arena::{Arena, Entries};
 use crate::cache::Cache;
 use crate::host::{self, Reason, Thunks};
-use crate::{Options, Unsupported};
+use crate::{Forgetting, Observer, Options, Unsupported};
 
 /// Executes translated code.
 pub struct Translator {
@@ -19,6 +19,7 @@ pub struct Translator {
     entries: Option<Entries>,
     /// Kept for its capacity.
     buffer: Vec<u8>,
+    observer: Option<Observer>,
 }
 
 impl Translator {
@@ -37,7 +38,13 @@ impl Translator {
             cache,
             entries: None,
             buffer: Vec::new(),
+            observer: None,
         })
+    }
+
+    /// Lets an observer see when, and for how long, room is made for new code.
+    pub fn observe_forgetting(&mut self, observer: Observer) {
+        self.observer = Some(observer);
     }
 }
 
@@ -45,19 +52,46 @@ impl Translator {
     /// Forgets the code of a page.
     fn drop_page(&mut self, page: u32) {
         if let Some(entries) = &mut self.entries {
-            entries.clear(page as usize * PAGE_BYTES, PAGE_BYTES);
+            entries.clear_page(page as usize);
+        }
+    }
+
+    /// Forgets some of the oldest code, as much as new code makes necessary, so that there is room for a translation.
+    /// Returns whether code may now be overwritten: what was known of places in the arena is void.
+    fn make_room(&mut self) -> bool {
+        let Some(first) = self.cache.forget() else {
+            return self.go_on_if_full();
+        };
+        let mut pages = 0;
+        self.observe(Forgetting::Begins);
+        let mut next = Some(first);
+        while let Some(page) = next {
+            self.drop_page(page);
+            pages += 1;
+            next = self.cache.forget();
+        }
+        self.observe(Forgetting::Ends { pages });
+        self.go_on_if_full()
+    }
+
+    fn go_on_if_full(&mut self) -> bool {
+        let is_full = !self.cache.has_room();
+        if is_full {
+            self.cache.go_on();
+        }
+        is_full
+    }
+
+    fn observe(&mut self, what: Forgetting) {
+        if let Some(observer) = &mut self.observer {
+            observer(what);
         }
     }
 
     /// The code for what is at `offset` in memory, and whether other code was given up for it.
     #[cold]
     fn translate(&mut self, core: &mut Core, offset: usize) -> (u32, bool) {
-        let makes_room = !self.cache.has_room();
-        if makes_room {
-            for page in self.cache.give_up_oldest() {
-                self.drop_page(page);
-            }
-        }
+        let others_gone = self.make_room();
         let entries = self.entries.as_mut().expect("made when the run began");
         let start = self.cache.start();
         let buffer = std::mem::take(&mut self.buffer);
@@ -66,7 +100,7 @@ impl Translator {
         self.cache
             .take(translation.len(), (offset / PAGE_BYTES) as u32);
         self.buffer = translation.into_buffer();
-        (start, makes_room)
+        (start, others_gone)
     }
 }
 

@@ -2,6 +2,7 @@
 //! Figures never fail: machines are noisy, and this one may be busy.
 
 mod boot;
+mod eviction;
 mod pair;
 mod processor;
 mod speed;
@@ -60,12 +61,12 @@ impl Figure {
 const ROUNDS: usize = 3;
 const SPEED_ROUNDS: usize = 5;
 
-/// Measures `boot`, `pair`, `speed`, or all three.
+/// Measures `boot`, `pair`, `eviction`, `speed`, or all of them.
 pub(crate) fn run(part: Option<&str>, rounds: Option<usize>, options: &SpeedOptions) -> Result<()> {
     let bench = steps::set_up_bench(options.futago.as_deref())?;
-    let asked = |name| part.is_none_or(|part| part == name);
-    if asked("boot") || asked("pair") {
-        machine_and_pair(&bench, part, rounds.unwrap_or(ROUNDS))?;
+    let asked = |name: &str| part.is_none_or(|part| part == name);
+    if part != Some("speed") {
+        figures(&bench, &asked, rounds.unwrap_or(ROUNDS))?;
     }
     if asked("speed") {
         speed::measure(&bench, rounds.unwrap_or(SPEED_ROUNDS), options)?;
@@ -73,13 +74,16 @@ pub(crate) fn run(part: Option<&str>, rounds: Option<usize>, options: &SpeedOpti
     Ok(())
 }
 
-fn machine_and_pair(bench: &steps::Bench, part: Option<&str>, rounds: usize) -> Result<()> {
+fn figures(bench: &steps::Bench, asked: &dyn Fn(&str) -> bool, rounds: usize) -> Result<()> {
     let mut figures = Vec::new();
-    if part != Some("pair") {
+    if asked("boot") {
         figures.extend(boot::measure(bench, rounds)?);
     }
-    if part != Some("boot") {
+    if asked("pair") {
         figures.extend(pair::measure(bench, rounds)?);
+    }
+    if asked("eviction") {
+        figures.extend(eviction::measure(bench)?);
     }
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     say(&format!("load average at the end: {}", load.trim()));

@@ -62,10 +62,11 @@ enum Command {
     },
     /// Rewrite the transcripts that tests expect: review the difference.
     Bless,
-    /// Measure, beside peers and bars: boot of the guest, what protection costs, and how fast the guest is.
+    /// Measure, beside peers and bars: boot of the guest, what protection costs, what a full code cache costs, and how
+    /// fast the guest is.
     Bench {
-        /// Measure only this: boot, pair or speed.
-        #[arg(value_parser = ["boot", "pair", "speed"])]
+        /// Measure only this: boot, pair, eviction or speed.
+        #[arg(value_parser = ["boot", "pair", "eviction", "speed"])]
         part: Option<String>,
         /// How often each is measured; medians count [default: 3, and 5 for speed]
         #[arg(long, value_parser = clap::value_parser!(u8).range(1..))]

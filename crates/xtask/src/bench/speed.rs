@@ -122,6 +122,12 @@ pub(super) fn measure(bench: &Bench, rounds: usize, options: &Options) -> Result
     finish(&run, &results, rounds)
 }
 
+/// The initial RAM disk of a guest that has these workloads: `bench=NAME,NAME` on its command line starts them.
+pub(super) fn guest_with(names: &[String]) -> Result<String> {
+    let _lock = claim(&root().join("target/bench"))?;
+    Ok(guest::build(&workload::select(names)?)?.initrd)
+}
+
 fn finish(run: &Run, results: &Results, rounds: usize) -> Result<()> {
     let about = report::About {
         rounds,
