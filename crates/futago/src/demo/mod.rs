@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: &Demo) -> Result<ExitCode> {
         _ => bail!("--engine names more than two engines, but there are two nodes"),
     };
     let mut screen = Screen::new(arguments.json);
-    screen.event("the guest's image");
+    screen.event("looking for the guest's image");
     let image = guest::build(&Options::new(guest::default_cache()?), &mut |step| {
         screen.event(&step.to_string());
     })?;
@@ -137,6 +137,7 @@ impl Story {
         }
         self.wait_for_pair()?;
         self.client = Some(Client::start(self.site.redis)?);
+        self.screen.client_begins();
         self.say(&format!(
             "one client is connected to {}, and increments",
             self.site.redis
@@ -276,6 +277,7 @@ impl Story {
             ));
             self.site.start(host)?;
         }
+        self.view.running = self.site.running();
         self.view.nodes = self.site.status();
         self.view.seen = self.client.as_ref().map(Client::seen).unwrap_or_default();
         self.screen.show(&self.view, &format!("waiting {waiting}"));

@@ -19,6 +19,8 @@ const COLUMNS_MAX: usize = 79;
 /// What is known at one moment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct View {
+    /// Which nodes have a process.
+    pub(crate) running: [bool; 2],
     /// What each node says of itself.
     pub(crate) nodes: [Option<NodeStatus>; 2],
     /// What the client has seen.
@@ -93,6 +95,11 @@ impl Screen {
         line
     }
 
+    /// The client begins now: its rate does not count what was before.
+    pub(crate) fn client_begins(&mut self) {
+        self.before = (Instant::now(), 0);
+    }
+
     /// The result, below all.
     pub(crate) fn end(&mut self, text: &str) {
         let clear = self.clear();
@@ -114,7 +121,10 @@ impl Screen {
             std::mem::replace(&mut self.before, (Instant::now(), view.seen.operations));
         self.rate =
             (view.seen.operations - operations) as f64 / then.elapsed().as_secs_f64().max(1e-3);
-        let nodes = [0, 1].map(|index| describe(NAMES[index], view.nodes[index].as_ref()));
+        let nodes = [0, 1].map(|index| {
+            let status = view.nodes[index].as_ref();
+            describe(NAMES[index], view.running[index], status)
+        });
         let client = format!(
             "client  {} acknowledged, {:.0} per second, {} lost, {} repeated",
             view.seen.operations, self.rate, view.seen.lost, view.seen.repeated
@@ -165,9 +175,10 @@ impl Screen {
     }
 }
 
-fn describe(name: &str, status: Option<&NodeStatus>) -> String {
+fn describe(name: &str, running: bool, status: Option<&NodeStatus>) -> String {
     let Some(status) = status else {
-        return format!("{name}: no process");
+        let what = if running { "starting" } else { "no process" };
+        return format!("{name}: {what}");
     };
     let flag = match status.flag {
         Some(0) => "PAIR",
@@ -178,7 +189,8 @@ fn describe(name: &str, status: Option<&NodeStatus>) -> String {
         "{name}: {}, epoch {}, flag {flag}",
         status.role, status.epoch
     );
-    if status.role == "primary" {
+    // Without a backup nothing lags, and what is sent is a transfer.
+    if status.role == "primary" && status.flag == Some(0) {
         let lag = format!(
             ", lag {} entries {:.1} ms",
             status.lag_entries, status.lag_ms

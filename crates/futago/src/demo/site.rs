@@ -225,6 +225,11 @@ impl Site {
         self.hosts[host].process = None;
     }
 
+    /// Which nodes have a process.
+    pub(crate) fn running(&self) -> [bool; 2] {
+        self.hosts.each_ref().map(|host| host.process.is_some())
+    }
+
     /// The view that each node has of itself; none where there is no process, or it is not up yet.
     pub(crate) fn status(&self) -> [Option<NodeStatus>; 2] {
         self.hosts.each_ref().map(|host| {
