@@ -18,7 +18,9 @@ use crate::ram::RAM_BASE;
 pub(super) enum Item {
     Integer,
     Multiply,
+    Rotation,
     Compressed,
+    Index,
     Load,
     Store,
     Atomic,
@@ -34,10 +36,12 @@ pub(super) enum Item {
     Patch,
 }
 
-pub(super) const ITEMS: [Item; 16] = [
+pub(super) const ITEMS: [Item; 18] = [
     Item::Integer,
     Item::Multiply,
+    Item::Rotation,
     Item::Compressed,
+    Item::Index,
     Item::Load,
     Item::Store,
     Item::Atomic,
@@ -106,7 +110,9 @@ impl Writer<'_> {
             Item::Float => self.one(is_float),
             Item::FreshFloat => self.fresh_float(),
             Item::Fence => self.one(is_fence),
+            Item::Rotation => self.rotation(),
             Item::Compressed => self.compressed(),
+            Item::Index => self.access_by_index(),
             Item::Load => self.memory(&[Format::Load]),
             Item::Store => self.memory(&[Format::Store]),
             Item::FloatMemory => self.memory(&[Format::FloatLoad, Format::FloatStore]),
@@ -175,6 +181,79 @@ impl Writer<'_> {
         self.code.imm(Op::Csrrs, flags, 0, FFLAGS);
         self.code.reg(Op::Add, self.sum, self.sum, flags);
         self.remember(&insn);
+    }
+
+    /// Two shifts that are put together, most often as a rotation.
+    fn rotation(&mut self) {
+        let (bits, shifts) = if self.random.one_in(3) {
+            (64, [Op::Slli, Op::Srli])
+        } else {
+            (32, [Op::Slliw, Op::Srliw])
+        };
+        let source = self.random.below(32) as u8;
+        let by = 1 + self.random.below(bits - 1) as i32;
+        let other = if self.random.one_in(8) {
+            1 + self.random.below(bits - 1) as i32
+        } else {
+            bits as i32 - by
+        };
+        let first = self.free();
+        let second = self.other_than(first);
+        let swap = self.random.below(2);
+        self.code.imm(shifts[swap], first, source, by);
+        if self.random.one_in(3) {
+            self.one(is_integer);
+        }
+        self.code.imm(shifts[1 - swap], second, source, other);
+        if self.random.one_in(3) {
+            let formats = [Format::Load, Format::Store, Format::FloatLoad];
+            self.memory(&formats);
+        }
+        let op = self.random.pick(&[Op::Or, Op::Xor, Op::Add, Op::Addw]);
+        let free = self.free();
+        let result = self.random.pick(&[first, second, free]);
+        self.code.reg(op, result, first, second);
+        if self.random.one_in(2) {
+            self.code.reg(Op::Add, self.sum, self.sum, result);
+        }
+    }
+
+    /// An access near to a base, by an index that is masked.
+    fn access_by_index(&mut self) {
+        let base = self.random.pick(&self.bases);
+        let index = self.free();
+        let source = self.random.below(32) as u8;
+        let mask = self.random.pick(&[1, 0x3f, 0xff, 0x1f8, 0x7f8]);
+        self.code.imm(Op::Andi, index, source, mask);
+        if mask < 0x100 && self.random.one_in(2) {
+            let by = 1 + self.random.below(3) as i32;
+            self.code.imm(Op::Slli, index, index, by);
+        }
+        let free = self.free();
+        let address = self.random.pick(&[index, free]);
+        if self.random.one_in(2) {
+            self.code.reg(Op::Add, address, index, base);
+        } else {
+            self.code.reg(Op::Add, address, base, index);
+        }
+        let formats = [
+            Format::Load,
+            Format::Load,
+            Format::Store,
+            Format::FloatLoad,
+            Format::FloatStore,
+        ];
+        for _ in 0..1 + self.random.below(2) {
+            let format = self.random.pick(&formats);
+            let mut insn = self.drawn(|row| row.format == format);
+            if insn.rd == address && insn.op.format().writes_x() {
+                insn.rd = index;
+            }
+            insn.rs1 = address;
+            insn.imm &= if self.random.one_in(4) { 15 } else { 8 };
+            self.code.insn(insn.assembled());
+            self.remember(&insn);
+        }
     }
 
     /// No jumps; memory operands are relative to a base.
