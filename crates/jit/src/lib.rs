@@ -12,6 +12,8 @@ mod host;
 #[cfg(not(all(target_arch = "x86_64", unix)))]
 mod missing;
 #[cfg(all(target_arch = "x86_64", unix))]
+mod seen;
+#[cfg(all(target_arch = "x86_64", unix))]
 mod translator;
 
 #[cfg(all(target_arch = "x86_64", unix))]
@@ -25,12 +27,16 @@ pub use missing::Translator;
 pub struct Options {
     /// Bytes of translated code that are kept: 1 MiB to 2 GiB.
     pub cache_bytes: usize,
+    /// The hart is looked at each so many positions: code that is seen often is translated anew, for speed.
+    pub glance: u64,
 }
 
 impl Default for Options {
     fn default() -> Options {
         Options {
             cache_bytes: 256 << 20,
+            // A prime, so that no loop is seen at the same place only.
+            glance: 49_999,
         }
     }
 }

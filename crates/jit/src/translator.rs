@@ -8,7 +8,11 @@ use machine::{Core, Engine, Position};
 use crate::arena::{Arena, Entries};
 use crate::cache::Cache;
 use crate::host::{self, Reason, Thunks};
+use crate::seen::Seen;
 use crate::{Forgetting, Observer, Options, Unsupported};
+
+/// Positions that any block can be paid with.
+const BLOCK_MAX: u64 = host::REGION_MAX as u64;
 
 /// Executes translated code.
 pub struct Translator {
@@ -17,6 +21,11 @@ pub struct Translator {
     cache: Cache,
     /// For the memory of the machine that is executed.
     entries: Option<Entries>,
+    glance: u64,
+    /// The position of the next glance, or a little before.
+    next_glance: u64,
+    /// Where the hart was when it was looked at, and how often.
+    seen: Seen,
     /// Kept for its capacity.
     buffer: Vec<u8>,
     observer: Option<Observer>,
@@ -37,6 +46,9 @@ impl Translator {
             thunks,
             cache,
             entries: None,
+            glance: options.glance,
+            next_glance: 0,
+            seen: Seen::default(),
             buffer: Vec::new(),
             observer: None,
         })
@@ -54,6 +66,7 @@ impl Translator {
         if let Some(entries) = &mut self.entries {
             entries.clear_page(page as usize);
         }
+        self.seen.forget(page);
     }
 
     /// Forgets some of the oldest code, as much as new code makes necessary, so that there is room for a translation.
@@ -104,6 +117,31 @@ impl Translator {
     }
 }
 
+impl Translator {
+    /// Notes that the hart is at `offset` in memory; makes a region of hot code of what is seen there often.
+    fn look(&mut self, core: &mut Core, offset: usize) {
+        if !self.cache.has_room() || !self.seen.is_hot_now(offset) {
+            return;
+        }
+        let entries = self.entries.as_mut().expect("made when the run began");
+        let start = self.cache.start();
+        let Some(hot) = host::translate_hot(core, entries, &self.thunks, offset, start) else {
+            return;
+        };
+        hot.translation.place(&mut self.arena);
+        for (offset, code) in &hot.entries {
+            let old = entries.get(*offset);
+            if old != 0 {
+                host::replace(&mut self.arena, old, *code);
+            }
+            entries.set(*offset, *code);
+            self.seen.is_done(*offset);
+        }
+        self.cache
+            .take(hot.translation.len(), (offset / PAGE_BYTES) as u32);
+    }
+}
+
 impl Engine for Translator {
     fn run(&mut self, core: &mut Core, limit: Position) {
         core.tlb.attach(&core.bus.ram);
@@ -134,6 +172,13 @@ impl Engine for Translator {
                 }
                 continue;
             };
+            let position = core.hart.position.0;
+            let ahead = self.next_glance.wrapping_sub(position);
+            // Perhaps it is at another position of another time.
+            if ahead <= BLOCK_MAX || ahead > self.glance + BLOCK_MAX {
+                self.next_glance = position + self.glance + BLOCK_MAX;
+                self.look(core, offset);
+            }
             let entries = self.entries.as_ref().expect("made when the run began");
             let mut code = entries.get(offset);
             if code == 0 {
@@ -147,11 +192,13 @@ impl Engine for Translator {
                 host::link(&mut self.arena, site, code);
             }
             let entries = self.entries.as_ref().expect("made when the run began");
-            match host::enter(&self.arena, entries, &self.thunks, core, code, limit) {
+            let until = limit.min(Position(self.next_glance));
+            match host::enter(&self.arena, entries, &self.thunks, core, code, until) {
                 Reason::LookUp => {}
-                Reason::Link(site) => wanting = Some(site),
+                Reason::Tail if limit.0 - core.hart.position.0 > BLOCK_MAX => {}
                 // It was not paid for.
-                Reason::Step if core.hart.position == limit => {}
+                Reason::Step if core.hart.position == until => {}
+                Reason::Link(site) => wanting = Some(site),
                 Reason::Step => step(core),
                 Reason::Tail => {
                     while !core.attention && core.hart.position < limit {

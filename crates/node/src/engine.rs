@@ -99,8 +99,11 @@ impl EngineChoice {
         Ok(match self {
             Self::Interpreter { block_cache } => interpreter(block_cache),
             Self::Translator { cache_bytes } => Box::new(
-                Translator::new(jit::Options { cache_bytes })
-                    .context("the translator cannot be used")?,
+                Translator::new(jit::Options {
+                    cache_bytes,
+                    ..jit::Options::default()
+                })
+                .context("the translator cannot be used")?,
             ),
         })
     }

@@ -65,7 +65,10 @@ fn main() -> ExitCode {
 
 /// A translator, and how long each of its pauses took, with the pages that were forgotten.
 fn observed(cache_bytes: usize) -> (Translator, Receiver<(Duration, usize)>) {
-    let options = Options { cache_bytes };
+    let options = Options {
+        cache_bytes,
+        ..Options::default()
+    };
     let mut engine = Translator::new(options).expect("this host can be translated for");
     let (sender, stalls) = channel();
     let mut begin = Instant::now();

@@ -33,6 +33,7 @@ fn usual() -> Box<dyn Engine> {
 fn small() -> Box<dyn Engine> {
     translator(Options {
         cache_bytes: 1 << 20,
+        glance: 1,
     })
 }
 

@@ -95,6 +95,7 @@ pub(super) enum Alu {
 /// Shifts, by their number in the opcode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shift {
+    RotateRight = 1,
     Left = 4,
     Right = 5,
     RightSigned = 7,

@@ -1,10 +1,14 @@
 //! Code that is seldom executed, kept behind the rest: what jumps there from the straight path.
 
-use isa::Insn;
+use isa::{Insn, Precision};
 
 use super::asm::{Alu, B64, R15, RAX, RCX, RDX, Reg, Site, Xmm};
-use super::emit::{Emitter, Facts, Leaf};
+use super::emit::{Emitter, Facts, Leaf, Link};
 use super::helpers::Record;
+use super::lazy::Lazy;
+use super::map::{float_home, float_host};
+use super::near::Elsewhere;
+use super::registers::Holding;
 
 pub(super) enum Cold {
     /// Too few positions are left for the block at `offset`.
@@ -12,6 +16,7 @@ pub(super) enum Cold {
         site: Site,
         positions: u8,
         offset: u16,
+        holding: Holding,
     },
     /// A load that is not fast.
     Load {
@@ -52,12 +57,31 @@ pub(super) enum Cold {
     },
     /// The rest of a block for the interpreter.
     Rest { sites: Vec<Site>, record: Record },
-    /// A conditional jump to another page.
-    Cross { site: Site, target: i64 },
+    /// A look-up in a region that did not find the page by the address that it is most likely near to.
+    Elsewhere(Box<Elsewhere>),
+    /// Jumps out of a region, or to another page.
+    Leave(Leave),
     /// The second version of a block.
     Second(Box<Second>),
     /// A record that code refers to.
     Record { site: Site, record: Record },
+}
+
+/// How code goes on elsewhere.
+#[derive(Default)]
+pub(super) struct Leave {
+    pub(super) sites: Vec<Site>,
+    pub(super) holding: Holding,
+    /// Shifts that were put off.
+    pub(super) lazies: Vec<Lazy>,
+    /// A float register of the guest whose copy was perhaps overwritten.
+    pub(super) float: Option<u8>,
+    /// Positions that were paid for in vain.
+    pub(super) positions: u8,
+    /// From the start of the page.
+    pub(super) target: i64,
+    /// The instruction there is the interpreter's.
+    pub(super) step: bool,
 }
 
 /// A version of a block from the first instruction on that may come here.
@@ -88,8 +112,10 @@ impl Emitter<'_> {
                 site,
                 positions,
                 offset,
+                holding,
             } => {
                 self.asm.land(site);
+                Holding::default().take_over(&holding, &mut self.asm);
                 self.asm.alu_imm(Alu::Add, B64, R15, positions.into());
                 self.asm.mov_imm(RAX, offset.into());
                 self.asm.jump_to(self.thunks.tail);
@@ -171,12 +197,40 @@ impl Emitter<'_> {
                 self.asm.call_to(self.thunks.rest);
                 self.place(site, record);
             }
-            Cold::Cross { site, target } => {
-                self.asm.land(site);
-                self.cross(target);
-            }
+            Cold::Elsewhere(elsewhere) => self.emit_elsewhere(*elsewhere),
+            Cold::Leave(leave) => self.leave(&leave),
             Cold::Second(second) => self.emit_second(*second),
             Cold::Record { site, record } => self.place(site, record),
+        }
+    }
+
+    fn leave(&mut self, leave: &Leave) {
+        for site in &leave.sites {
+            self.asm.land(*site);
+        }
+        let mut holding = leave.holding;
+        holding.extend_all(&mut self.asm);
+        self.map = holding.map();
+        for lazy in &leave.lazies {
+            self.compute_lazy(*lazy);
+            holding.overwrite(lazy.guest);
+        }
+        Holding::default().take_over(&holding, &mut self.asm);
+        if let Some(guest) = leave.float
+            && let Some(host) = float_host(guest)
+        {
+            (self.asm).load_scalar(Precision::Double, host, float_home(guest));
+        }
+        if leave.positions != 0 {
+            self.asm.alu_imm(Alu::Add, B64, R15, leave.positions.into());
+        }
+        match u16::try_from(leave.target) {
+            Ok(offset) if leave.step => self.leave_to_interpreter(offset),
+            Ok(target @ 0..4096) => {
+                let site = self.asm.jump();
+                self.links.push(Link { site, target });
+            }
+            _ => self.cross(leave.target),
         }
     }
 

@@ -3,12 +3,15 @@
 use isa::{Binary, Insn, Op, SINK};
 
 use super::asm::{Alu, Asm, B32, B64, Cond, RAX, RCX, RDX, Reg, Rm, Site};
-use super::cold::Cold;
+use super::cold::{Cold, Leave};
 use super::float::Floats;
 use super::helpers::{self, Record};
 use super::layout;
 use super::map::{Map, float_home, home};
 use super::memory::Access;
+use super::near::Near;
+use super::region::Region;
+use super::registers::Holding;
 use super::thunks::{self, Thunks};
 
 /// A value that is where it is, or known.
@@ -52,6 +55,10 @@ pub(super) enum Known {
 #[derive(Clone, Default)]
 pub(super) struct Facts {
     pub(super) known: [Option<Known>; 32],
+    /// Registers that are words, sign-extended, one bit each: known in regions only.
+    pub(super) words: u32,
+    /// What is known of values, in regions only.
+    pub(super) near: [Option<Near>; 32],
     pub(super) floats: Floats,
 }
 
@@ -77,6 +84,10 @@ pub(super) struct Emitter<'a> {
     pub(super) facts: Facts,
     /// How the block gets at memory.
     pub(super) access: Access,
+    /// The region of hot code that is emitted, if it is one.
+    pub(super) region: Option<Region>,
+    /// The word that the present instruction results in is left without its extension.
+    pub(super) narrow: bool,
     /// Jumps of the present instruction to where a helper executes it.
     exact: Vec<Site>,
     pub(super) cold: Vec<Cold>,
@@ -97,6 +108,8 @@ impl<'a> Emitter<'a> {
             ahead: 0,
             facts: Facts::default(),
             access: Access::default(),
+            region: None,
+            narrow: false,
             exact: Vec::new(),
             cold: Vec::new(),
             links: Vec::new(),
@@ -125,8 +138,22 @@ impl<'a> Emitter<'a> {
     /// Where the jump at `site` is taken, a helper executes the instruction. In the first version of a block,
     /// the second does it.
     pub(super) fn exactly_if(&mut self, site: Site) {
-        if self.access.plans.is_empty() {
+        if self.is_straight() {
             self.exact.push(site);
+        } else {
+            self.elsewhere(site);
+        }
+    }
+
+    /// Whether this code has helpers execute what is off its straight path, and goes on.
+    pub(super) fn is_straight(&self) -> bool {
+        self.access.plans.is_empty() && self.region.is_none()
+    }
+
+    /// Where the jump at `site` is taken, other code executes this instruction and the rest of the block.
+    pub(super) fn elsewhere(&mut self, site: Site) {
+        if self.region.is_some() {
+            self.leave_region(site);
         } else {
             self.access.to_second.push((site, self.access.index));
         }
@@ -134,6 +161,10 @@ impl<'a> Emitter<'a> {
 
     /// Has the instruction executed by a helper.
     fn helper(&mut self) {
+        if self.region.is_some() {
+            let site = self.asm.jump();
+            return self.leave_region(site);
+        }
         let record = self.asm.lea_site(RCX);
         self.asm.call_to(self.thunks.execute);
         self.cold.push(Cold::Record {
@@ -224,6 +255,11 @@ impl<'a> Emitter<'a> {
 
     /// Goes on at an offset from the start of the page.
     pub(super) fn jump_to_offset(&mut self, target: i64) {
+        self.settle_registers();
+        if self.region.is_some() {
+            let site = self.asm.jump();
+            return self.direct_in_region(site, target);
+        }
         match u16::try_from(target) {
             Ok(target @ 0..4096) => {
                 let site = self.asm.jump();
@@ -241,10 +277,18 @@ impl<'a> Emitter<'a> {
     }
 
     pub(super) fn branch_to_offset(&mut self, cond: Cond, target: i64) {
+        self.settle_registers();
         let site = self.asm.jump_if(cond);
+        if self.region.is_some() {
+            return self.direct_in_region(site, target);
+        }
         match u16::try_from(target) {
             Ok(target @ 0..4096) => self.links.push(Link { site, target }),
-            _ => self.cold.push(Cold::Cross { site, target }),
+            _ => self.cold.push(Cold::Leave(Leave {
+                sites: vec![site],
+                target,
+                ..Leave::default()
+            })),
         }
     }
 
@@ -268,7 +312,13 @@ impl<'a> Emitter<'a> {
             site,
             positions,
             offset,
+            holding: self.holding(),
         });
+    }
+
+    /// What host registers hold.
+    pub(super) fn holding(&self) -> Holding {
+        (self.region.as_ref()).map_or_else(Holding::default, |region| *region.registers.now())
     }
 
     /// Leaves the instruction at `offset` to the interpreter.
@@ -277,8 +327,11 @@ impl<'a> Emitter<'a> {
         self.asm.jump_to(self.thunks.step);
     }
 
-    /// `dst` = the low word of itself, sign-extended.
+    /// `dst` = the low word of itself, sign-extended, unless that is put off.
     pub(super) fn extend_word(&mut self, dst: Reg) {
+        if self.narrow {
+            return;
+        }
         self.asm.load_extended(2, true, dst, dst);
     }
 

@@ -73,6 +73,11 @@ impl Emitter<'_> {
 
     /// To be called behind each instruction.
     pub(super) fn end_float(&mut self) {
+        if self.region.is_some() {
+            for site in std::mem::take(&mut self.facts.floats.rest) {
+                self.leave_region(site);
+            }
+        }
         if !self.facts.floats.rest.is_empty() {
             self.cold.push(Cold::Rest {
                 sites: std::mem::take(&mut self.facts.floats.rest),
@@ -171,6 +176,9 @@ impl Emitter<'_> {
     /// Completes an instruction that software executes if the jump at `site` is taken.
     pub(super) fn or_exactly(&mut self, site: Site, complete: impl FnOnce(&mut Self)) {
         complete(self);
+        if self.region.is_some() {
+            return self.leave_region(site);
+        }
         // By the helper.
         self.asm.rcx_touched = true;
         self.cold.push(Cold::Exact {

@@ -44,14 +44,13 @@ impl Emitter<'_> {
             let address = self.address(address);
             let (site, place) = self.look_up_load(address, width);
             self.asm.load_scalar(precision, into, place);
-            let cold = Cold::LoadFloat {
+            self.not_fast(site, |site, emitter| Cold::LoadFloat {
                 site,
-                back: self.asm.here(),
+                back: emitter.asm.here(),
                 address,
                 dst: into,
-                record: self.record(),
-            };
-            self.not_fast(site, cold);
+                record: emitter.record(),
+            });
         }
         if precision == Precision::Single {
             self.box_from(XMM1);

@@ -67,6 +67,7 @@ impl Emitter<'_> {
     fn sign_extend_word(&mut self, dst: Reg, a: Leaf) {
         match a {
             Leaf::Const(value) => self.asm.mov_imm(dst, Binary::AddWord.evaluate(value, 0)),
+            leaf if self.narrow => self.fetch(dst, leaf),
             leaf => {
                 let operand = self.operand(leaf);
                 self.asm.load_extended(2, true, dst, operand);

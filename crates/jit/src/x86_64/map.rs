@@ -6,7 +6,7 @@ use super::asm::{Asm, B64, Mem, R8, R9, R10, R11, R12, R13, RBX, RDI, RSI, Reg, 
 use super::layout;
 
 /// The registers that compiled code uses most, and where they live between blocks.
-const PINNED: [(u8, Reg); 9] = [
+pub(super) const PINNED: [(u8, Reg); 9] = [
     (2, RBX),  // sp
     (8, R12),  // s0
     (9, R13),  // s1
@@ -38,11 +38,7 @@ pub(super) struct Map {
 impl Default for Map {
     /// The map that holds between blocks.
     fn default() -> Map {
-        let mut regs = [None; 32];
-        for (guest, host) in PINNED {
-            regs[usize::from(guest)] = Some(host);
-        }
-        Map { regs }
+        Map::new(PINNED)
     }
 }
 
@@ -57,6 +53,18 @@ pub(super) fn float_home(guest: u8) -> Mem {
 }
 
 impl Map {
+    pub(super) fn new(pairs: impl IntoIterator<Item = (u8, Reg)>) -> Map {
+        let mut map = Map { regs: [None; 32] };
+        for (guest, host) in pairs {
+            map.set(guest, host);
+        }
+        map
+    }
+
+    pub(super) fn set(&mut self, guest: u8, host: Reg) {
+        self.regs[usize::from(guest)] = Some(host);
+    }
+
     /// The host register of a guest register.
     pub(super) fn host(&self, guest: u8) -> Option<Reg> {
         self.regs[usize::from(guest & 31)]

@@ -5,15 +5,11 @@
 
 use isa::{Binary, Precision, Width};
 
-use super::asm::{
-    Alu, B32, B64, Cond, Mem, R14, RAX, RCX, RDX, RSP, Reg, Rm, Shift, Site, at, indexed,
-};
+use super::asm::{Alu, B32, B64, Cond, Mem, R14, RAX, RCX, RDX, RSP, Reg, Rm, Site, at, indexed};
 use super::cold::Cold;
 use super::emit::{Emitter, Leaf, Value};
 use super::groups::Plan;
-use super::layout::{
-    DATA_CONTEXT, INDEX_MASK, INDEX_SHIFT, LOAD_ADDEND, LOAD_TAG, STORE_ADDEND, STORE_TAG,
-};
+use super::layout::{LOAD_ADDEND, LOAD_TAG, STORE_ADDEND, STORE_TAG};
 use super::map::float_host;
 use super::thunks::slot;
 
@@ -71,7 +67,7 @@ impl Emitter<'_> {
             } => {
                 let address = self.address_of(Leaf::X(self.insn.rs1), lowest);
                 let site = self.look_up(address, span, tag);
-                self.access.to_second.push((site, self.access.index));
+                self.elsewhere(site);
                 self.asm.mov(B64, RCX, indexed(R14, RCX, 0, addend));
                 self.asm.alu(Alu::Add, B64, RCX, address);
                 if keep {
@@ -91,7 +87,7 @@ impl Emitter<'_> {
                     } else {
                         // Lost between neighbours: the second version looks up again.
                         let site = self.asm.jump();
-                        self.access.to_second.push((site, self.access.index));
+                        self.elsewhere(site);
                     }
                     self.holds(pointer);
                 }
@@ -107,12 +103,17 @@ impl Emitter<'_> {
         self.asm.rcx_touched = false;
     }
 
-    /// What happens if an access is not fast. In the first version of a block, it goes on in the second.
-    pub(super) fn not_fast(&mut self, site: Site, cold: Cold) {
-        if self.access.plans.is_empty() {
+    /// What happens if an access is not fast. In the first version of a block, it goes on in the second;
+    /// in a region, outside.
+    pub(super) fn not_fast(&mut self, site: Option<Site>, cold: impl FnOnce(Site, &Self) -> Cold) {
+        let Some(site) = site else {
+            return;
+        };
+        if self.is_straight() {
+            let cold = cold(site, self);
             self.cold.push(cold);
         } else {
-            self.access.to_second.push((site, self.access.index));
+            self.elsewhere(site);
         }
     }
 
@@ -137,22 +138,25 @@ impl Emitter<'_> {
     /// Leaves the index of the page of `address` in RCX, and jumps if an access of `bytes` is not fast.
     pub(super) fn look_up(&mut self, address: Reg, bytes: i32, tag: i32) -> Site {
         self.asm.mov(B32, RCX, address);
-        self.asm.shift_imm(Shift::Right, B32, RCX, INDEX_SHIFT);
-        self.asm.alu_imm(Alu::And, B32, RCX, INDEX_MASK);
-        // The page of the last byte, at the place of the first: one that straddles pages finds nothing.
-        match bytes - 1 {
-            0 => self.asm.mov(B64, RDX, address),
-            last => self.asm.lea(B64, RDX, at(address, last)),
-        }
-        self.asm.alu_imm(Alu::And, B64, RDX, -4096);
-        self.asm.alu(Alu::Or, B64, RDX, DATA_CONTEXT);
+        self.index_of_page();
+        self.tag_of_page(address, bytes);
         self.asm.alu(Alu::Cmp, B64, RDX, indexed(R14, RCX, 0, tag));
         self.asm.jump_if(Cond::NotEqual)
     }
 
+    /// As [`Emitter::look_up`], by the page that is the most likely. There is no jump if that was seen to.
+    fn look_up_likely(&mut self, address: Reg, width: Width, tag: i32) -> Option<Site> {
+        let bytes = width.bytes() as i32;
+        if let Some(base) = self.near_base() {
+            self.look_up_near(base, address, bytes, tag);
+            return None;
+        }
+        Some(self.look_up(address, bytes, tag))
+    }
+
     /// The jump if a load is not fast, and where the value is if it is.
-    pub(super) fn look_up_load(&mut self, address: Reg, width: Width) -> (Site, Mem) {
-        let site = self.look_up(address, width.bytes() as i32, LOAD_TAG);
+    pub(super) fn look_up_load(&mut self, address: Reg, width: Width) -> (Option<Site>, Mem) {
+        let site = self.look_up_likely(address, width, LOAD_TAG);
         self.asm.mov(B64, RCX, indexed(R14, RCX, 0, LOAD_ADDEND));
         (site, indexed(RCX, address, 0, 0))
     }
@@ -161,29 +165,27 @@ impl Emitter<'_> {
     pub(super) fn load_from(&mut self, address: Reg, width: Width, signed: bool, dst: Reg) {
         let (site, place) = self.look_up_load(address, width);
         self.asm.load_extended(log(width), signed, dst, place);
-        let cold = Cold::Load {
+        self.not_fast(site, |site, emitter| Cold::Load {
             site,
-            back: self.asm.here(),
+            back: emitter.asm.here(),
             address,
             dst,
-            record: self.record(),
-        };
-        self.not_fast(site, cold);
+            record: emitter.record(),
+        });
     }
 
     /// Stores a value at `address`, which is in RAX or in a register of the guest.
     pub(super) fn store_to(&mut self, address: Reg, width: Width, value: Leaf) {
-        let site = self.look_up(address, width.bytes() as i32, STORE_TAG);
+        let site = self.look_up_likely(address, width, STORE_TAG);
         self.asm.mov(B64, RCX, indexed(R14, RCX, 0, STORE_ADDEND));
         self.put_in(width, indexed(RCX, address, 0, 0), value);
-        let cold = Cold::Store {
+        self.not_fast(site, |site, emitter| Cold::Store {
             site,
-            back: self.asm.here(),
+            back: emitter.asm.here(),
             address,
             value,
-            record: self.record(),
-        };
-        self.not_fast(site, cold);
+            record: emitter.record(),
+        });
     }
 
     /// Puts a value in memory.

@@ -14,15 +14,21 @@ mod groups;
 mod helpers;
 mod integer;
 mod layout;
+mod lazy;
 mod map;
 mod memory;
+mod near;
+mod region;
+mod registers;
 mod run;
 mod thunks;
 mod translate;
+mod words;
 
+pub(crate) use region::REGION_MAX;
 pub(crate) use run::{Reason, enter};
 pub(crate) use thunks::Thunks;
-pub(crate) use translate::{BYTES_MAX, link, translate};
+pub(crate) use translate::{BYTES_MAX, link, replace, translate, translate_hot};
 
 /// Why translated code was left: in RAX.
 mod reason {

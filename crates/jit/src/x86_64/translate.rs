@@ -9,10 +9,11 @@ use super::emit::{Emitter, Facts};
 use super::groups;
 use super::helpers::Record;
 use super::memory::Access;
+use super::region;
 use super::thunks::Thunks;
 use crate::arena::{Arena, Entries};
 
-const PAGE: usize = machine::ram::PAGE_BYTES;
+pub(super) const PAGE: usize = machine::ram::PAGE_BYTES;
 /// Longest block, in instructions.
 const BLOCK_MAX: usize = 64;
 /// Instructions after which no new block is begun.
@@ -106,6 +107,52 @@ pub(crate) fn translate(
     }
 }
 
+/// A region of hot code.
+pub(crate) struct Hot {
+    pub(crate) translation: Translation,
+    /// Offsets in memory of instructions, and the code that now is for them.
+    pub(crate) entries: Vec<(usize, u32)>,
+}
+
+/// Translates the region that the instruction at `offset` in memory is in, if it is worth it.
+pub(crate) fn translate_hot(
+    core: &mut Core,
+    entries: &Entries,
+    thunks: &Thunks,
+    offset: usize,
+    start: u32,
+) -> Option<Hot> {
+    let page = offset / PAGE * PAGE;
+    let (blocks, between) = region::find(&core.bus.ram, page, (offset % PAGE) as u16)?;
+    for block in &blocks {
+        let (at, len) = (page + usize::from(block.start), block.len());
+        if core.bus.ram.note_code(at, len) {
+            core.tlb.slow_stores_to(page);
+        }
+    }
+    let mut emitter = Emitter::new(Asm::new(start, Vec::new()), thunks, page as u64);
+    let outer = emitter.emit_region(&blocks, between);
+    emitter.emit_links(|target| entries.get(page + usize::from(target)));
+    let translation = Translation {
+        start,
+        records: std::mem::take(&mut emitter.records),
+        code: emitter.asm.into_bytes(),
+    };
+    let place = |(offset, code)| (page + usize::from(offset), code);
+    let hot = Hot {
+        translation,
+        entries: outer.into_iter().map(place).collect(),
+    };
+    (hot.translation.len() <= BYTES_MAX).then_some(hot)
+}
+
+/// Makes code in the arena go on at other code for the same.
+pub(crate) fn replace(arena: &mut Arena, code: u32, by: u32) {
+    let mut asm = Asm::new(code, Vec::new());
+    asm.jump_to(by);
+    arena.write(code, &asm.into_bytes());
+}
+
 /// Whether the next instruction is never the one behind it, but by a jump there.
 pub(super) fn ends(op: Op) -> bool {
     matches!(
@@ -115,7 +162,7 @@ pub(super) fn ends(op: Op) -> bool {
 }
 
 /// Whether a block ends behind it.
-fn ends_block(op: Op) -> bool {
+pub(super) fn ends_block(op: Op) -> bool {
     ends(op)
         || matches!(
             op,
@@ -142,7 +189,7 @@ fn decode_block(ram: &Ram, page: usize, at: usize, block: &mut Vec<Insn>) -> usi
 }
 
 /// The instruction at `at`, unless it goes beyond `end`.
-fn decode_at(ram: &Ram, at: usize, end: usize) -> Option<Insn> {
+pub(super) fn decode_at(ram: &Ram, at: usize, end: usize) -> Option<Insn> {
     let low = u16::from_le_bytes(ram.load(at)?);
     if Insn::length_of(low) == 2 {
         return Some(decode(low.into()).with_sink());

@@ -112,6 +112,7 @@ pub(crate) fn interpreter() -> Box<dyn Engine> {
 pub(crate) fn translator() -> Box<dyn Engine> {
     let options = Options {
         cache_bytes: 16 << 20,
+        glance: 1,
     };
     Box::new(Translator::new(options).expect("this host can be translated for"))
 }

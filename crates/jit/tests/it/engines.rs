@@ -15,6 +15,7 @@ pub(crate) fn usual() -> Box<dyn Engine> {
 pub(crate) fn small() -> Box<dyn Engine> {
     let options = Options {
         cache_bytes: 1 << 20,
+        glance: 1,
     };
     Box::new(Translator::new(options).expect("this host can be translated for"))
 }

@@ -1,0 +1,312 @@
+//! Which guest registers host registers hold in a region of hot code, instruction by instruction.
+//!
+//! Between the blocks of a region the same guest registers are held: those that it uses most. Within a block a
+//! host register is given to another guest register if that saves accesses to memory. Whatever leaves the region
+//! puts everything back to where it is between all other blocks.
+
+use isa::{Format, Insn, SINK};
+
+use super::asm::{Asm, B64};
+use super::emit::{Emitter, Known};
+use super::lazy::Lazy;
+use super::map::{Map, PINNED, home};
+use super::words;
+
+/// Host registers that hold guest registers.
+const HOSTS: usize = PINNED.len();
+
+/// What the host registers hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Holding {
+    /// Guest registers; 0 is none.
+    guests: [u8; HOSTS],
+    /// The home of the guest register may have another value.
+    dirty: [bool; HOSTS],
+    /// Only the low word is as it should be: the upper half is to be made its sign.
+    pending: [bool; HOSTS],
+}
+
+impl Default for Holding {
+    /// What they hold between blocks of which no region is made.
+    fn default() -> Holding {
+        Holding {
+            guests: PINNED.map(|(guest, _)| guest),
+            dirty: [true; HOSTS],
+            pending: [false; HOSTS],
+        }
+    }
+}
+
+impl Holding {
+    /// The guest registers with the highest weights, which are how often each is used. `written` has a bit for
+    /// each that is.
+    pub(super) fn heaviest(weights: &[u32; 32], written: u32) -> Holding {
+        let mut holding = Holding::default();
+        let mut others: Vec<u8> = (1..32)
+            .filter(|guest| weights[usize::from(*guest)] > 0 && holding.place(*guest).is_none())
+            .collect();
+        others.sort_by_key(|guest| std::cmp::Reverse(weights[usize::from(*guest)]));
+        for guest in others {
+            let lightest = (0..HOSTS)
+                .min_by_key(|place| weights[usize::from(holding.guests[*place])])
+                .expect("there are host registers");
+            if weights[usize::from(guest)] <= weights[usize::from(holding.guests[lightest])] {
+                break;
+            }
+            holding.guests[lightest] = guest;
+            holding.dirty[lightest] = written & 1 << guest != 0;
+        }
+        holding
+    }
+
+    fn place(&self, guest: u8) -> Option<usize> {
+        self.guests.iter().position(|held| *held == guest)
+    }
+
+    pub(super) fn map(&self) -> Map {
+        let held = (self.guests.iter().zip(PINNED)).map(|(guest, (_, host))| (*guest, host));
+        Map::new(held.filter(|(guest, _)| *guest != 0))
+    }
+
+    /// Extends all words that are pending.
+    pub(super) fn extend_all(&mut self, asm: &mut Asm) {
+        for (place, (_, host)) in PINNED.into_iter().enumerate() {
+            if std::mem::take(&mut self.pending[place]) {
+                words::extend(asm, host);
+            }
+        }
+    }
+
+    /// Notes that a register, if it is held, has all of a new value.
+    pub(super) fn overwrite(&mut self, guest: u8) {
+        if let Some(place) = self.place(guest) {
+            self.dirty[place] = true;
+            self.pending[place] = false;
+        }
+    }
+
+    /// Emits what makes `self` of `from`: moves to and from memory, which leave the flags as they are.
+    pub(super) fn take_over(&self, from: &Holding, asm: &mut Asm) {
+        let mut from = *from;
+        from.extend_all(asm);
+        for (place, (_, host)) in PINNED.into_iter().enumerate() {
+            let (old, new) = (from.guests[place], self.guests[place]);
+            if old != 0 && from.dirty[place] && (old != new || !self.dirty[place]) {
+                asm.store(home(old), host);
+            }
+        }
+        for (place, (_, host)) in PINNED.into_iter().enumerate() {
+            let (old, new) = (from.guests[place], self.guests[place]);
+            if new != 0 && old != new {
+                asm.mov(B64, host, home(new));
+            }
+        }
+    }
+}
+
+/// The integer registers that an instruction reads, one bit each.
+pub(super) fn reads(insn: &Insn) -> u32 {
+    let both = 1 << (insn.rs1 & 31) | 1 << (insn.rs2 & 31);
+    let all = match insn.op.format() {
+        Format::Branch | Format::Store | Format::Register => both,
+        Format::Load
+        | Format::Immediate
+        | Format::Shift
+        | Format::ShiftWord
+        | Format::FloatLoad
+        | Format::FloatStore
+        | Format::FloatFromInteger
+        | Format::FloatFromRegister => 1 << (insn.rs1 & 31),
+        _ => 0,
+    };
+    all & !1
+}
+
+/// The integer register that an instruction writes, as a bit.
+pub(super) fn writes(insn: &Insn) -> u32 {
+    if insn.op.format().writes_x() && insn.rd != SINK {
+        1 << (insn.rd & 31) & !1
+    } else {
+        0
+    }
+}
+
+/// How often instructions use a register.
+fn uses(block: &[Insn], guest: u8) -> usize {
+    let counts = |insn: &Insn| (reads(insn) >> guest & 1) + (writes(insn) >> guest & 1);
+    block.iter().map(counts).sum::<u32>() as usize
+}
+
+/// The state of registers while a region is emitted.
+pub(super) struct Registers {
+    /// Between the blocks of the region.
+    pub(super) between: Holding,
+    /// Before the present instruction.
+    now: Holding,
+    /// A place whose guest register gets its value by the present instruction.
+    coming: Option<(usize, u8)>,
+    /// Shifts that were put off.
+    pub(super) lazies: Vec<Lazy>,
+}
+
+impl Registers {
+    pub(super) fn new(between: Holding) -> Registers {
+        Registers {
+            between,
+            now: between,
+            coming: None,
+            lazies: Vec::new(),
+        }
+    }
+
+    pub(super) fn now(&self) -> &Holding {
+        &self.now
+    }
+
+    /// The place that a register should get for the instructions from `index` on, if it is worth it: not one of those
+    /// in `busy`.
+    fn worth(&self, guest: u8, block: &[Insn], index: usize, busy: u32) -> Option<usize> {
+        let mut best: Option<(usize, usize, usize)> = None;
+        for place in 0..HOSTS {
+            let held = self.now.guests[place];
+            if busy >> held & 1 != 0 || self.coming.is_some_and(|(coming, _)| coming == place) {
+                continue;
+            }
+            let mut next = usize::MAX;
+            let mut needed = false;
+            if held != 0 {
+                let used = |insn: &Insn| (reads(insn) | writes(insn)) >> held & 1 != 0;
+                match block[index..].iter().position(used) {
+                    Some(distance) => {
+                        next = index + distance;
+                        needed = reads(&block[next]) >> held & 1 != 0;
+                    }
+                    None if self.between.guests[place] == held => {
+                        next = block.len();
+                        needed = true;
+                    }
+                    None => {}
+                }
+            }
+            let cost = usize::from(held != 0 && self.now.dirty[place]) + usize::from(needed);
+            if best.is_none_or(|(_, furthest, least)| {
+                next > furthest || next == furthest && cost < least
+            }) {
+                best = Some((place, next, cost));
+            }
+        }
+        let (place, next, cost) = best?;
+        let gain = uses(&block[index..next.min(block.len())], guest);
+        (gain >= 2 + cost).then_some(place)
+    }
+
+    /// Guest registers that are words to be extended, one bit each.
+    pub(super) fn pending(&self) -> u32 {
+        (self.now.guests.iter().zip(self.now.pending))
+            .filter(|(_, pending)| *pending)
+            .fold(0, |all, (guest, _)| all | 1 << guest)
+    }
+
+    /// Extends words.
+    pub(super) fn extend(&mut self, guests: u32, asm: &mut Asm) {
+        for (place, (_, host)) in PINNED.into_iter().enumerate() {
+            if self.now.pending[place] && guests >> self.now.guests[place] & 1 != 0 {
+                words::extend(asm, host);
+                self.now.pending[place] = false;
+            }
+        }
+    }
+
+    /// Notes that a register has all of a new value, wherever it is.
+    pub(super) fn note_full(&mut self, guest: u8) {
+        self.now.overwrite(guest);
+    }
+
+    fn clear(&mut self, place: usize, asm: &mut Asm) {
+        let held = self.now.guests[place];
+        if self.now.pending[place] {
+            words::extend(asm, PINNED[place].1);
+            self.now.pending[place] = false;
+        }
+        if held != 0 && self.now.dirty[place] {
+            asm.store(home(held), PINNED[place].1);
+        }
+        self.now.guests[place] = 0;
+        self.now.dirty[place] = false;
+    }
+}
+
+impl Emitter<'_> {
+    /// In a region: gives registers that the instruction uses a place, where that is worth it.
+    /// `wanted` are the registers that are read, one bit
+    /// each. Whether the result goes to a host register.
+    pub(super) fn give_places(&mut self, block: &[Insn], index: usize, wanted: u32) -> bool {
+        let Some(region) = &mut self.region else {
+            return false;
+        };
+        let registers = &mut region.registers;
+        let insn = &block[index];
+        let (mut read, written) = (wanted, writes(insn));
+        for (guest, known) in self.facts.known.iter().enumerate() {
+            if let Some(Known::Const(_)) = known {
+                read &= !(1 << guest);
+            }
+        }
+        let busy = read | written;
+        for guest in (1..32).filter(|guest| read >> guest & 1 != 0) {
+            if registers.now.place(guest).is_none()
+                && let Some(place) = registers.worth(guest, block, index, busy)
+            {
+                registers.clear(place, &mut self.asm);
+                self.asm.mov(B64, PINNED[place].1, home(guest));
+                registers.now.guests[place] = guest;
+            }
+        }
+        for guest in (1..32).filter(|guest| written >> guest & 1 != 0) {
+            if registers.now.place(guest).is_none()
+                && let Some(place) = registers.worth(guest, block, index, busy)
+            {
+                registers.clear(place, &mut self.asm);
+                registers.coming = Some((place, guest));
+            }
+        }
+        self.map = registers.now.map();
+        if let Some((place, guest)) = registers.coming {
+            self.map.set(guest, PINNED[place].1);
+        }
+        registers.coming.is_some() || written != 0 && self.map.host(insn.rd).is_some()
+    }
+
+    /// In a region: notes that the instruction is done.
+    pub(super) fn note_written(&mut self) {
+        let written = writes(&self.insn);
+        let Some(region) = &mut self.region else {
+            return;
+        };
+        let registers = &mut region.registers;
+        if let Some((place, guest)) = registers.coming.take() {
+            registers.now.guests[place] = guest;
+        }
+        registers
+            .lazies
+            .retain(|lazy| written >> lazy.guest & 1 == 0);
+        for place in 0..HOSTS {
+            if written >> registers.now.guests[place] & 1 != 0 {
+                registers.now.dirty[place] = true;
+                registers.now.pending[place] = self.narrow;
+            }
+        }
+        self.narrow = false;
+    }
+
+    /// In a region: makes registers what they are between its blocks. The flags stay as they are. Nothing must have
+    /// been put off.
+    pub(super) fn settle_registers(&mut self) {
+        if let Some(region) = &mut self.region {
+            let registers = &mut region.registers;
+            registers.between.take_over(&registers.now, &mut self.asm);
+            registers.now = registers.between;
+            self.map = registers.now.map();
+        }
+    }
+}
