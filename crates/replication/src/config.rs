@@ -134,8 +134,8 @@ impl Default for Times {
             arbiter_us: 2_000_000,
             backoff_us_min: 20_000,
             backoff_us_max: 1_000_000,
-            lag_target_us: 50_000,
-            lag_us_max: 1_000_000,
+            lag_target_us: 75_000,
+            lag_us_max: 300_000,
         }
     }
 }
