@@ -1,5 +1,7 @@
 //! The engine: finds or makes code for where the hart is, and forgets code that was overwritten or must make room.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use machine::engine::step;
 use machine::hart::{Access, Trapped};
 use machine::ram::PAGE_BYTES;
@@ -26,6 +28,8 @@ pub struct Translator {
     next_glance: u64,
     /// Where the hart was when it was looked at, and how often.
     seen: Seen,
+    /// For pages, those with an instruction that ends there.
+    straddled: BTreeMap<u32, BTreeSet<u32>>,
     /// Kept for its capacity.
     buffer: Vec<u8>,
     observer: Option<Observer>,
@@ -49,6 +53,7 @@ impl Translator {
             glance: options.glance,
             next_glance: 0,
             seen: Seen::default(),
+            straddled: BTreeMap::new(),
             buffer: Vec::new(),
             observer: None,
         })
@@ -110,6 +115,10 @@ impl Translator {
         let buffer = std::mem::take(&mut self.buffer);
         let translation = host::translate(core, entries, &self.thunks, offset, start, buffer);
         translation.place(&mut self.arena);
+        if let Some(other) = translation.depends_on {
+            let pages = self.straddled.entry((other / PAGE_BYTES) as u32);
+            pages.or_default().insert((offset / PAGE_BYTES) as u32);
+        }
         self.cache
             .take(translation.len(), (offset / PAGE_BYTES) as u32);
         self.buffer = translation.into_buffer();
@@ -157,6 +166,9 @@ impl Engine for Translator {
         if core.bus.ram.has_stale() {
             for page in core.bus.ram.take_stale() {
                 self.drop_page(page);
+                for page in self.straddled.remove(&page).unwrap_or_default() {
+                    self.drop_page(page);
+                }
             }
         }
         // A jump that wants to be directed to where the hart is.
@@ -181,6 +193,11 @@ impl Engine for Translator {
             }
             let entries = self.entries.as_ref().expect("made when the run began");
             let mut code = entries.get(offset);
+            if code == 0 && !host::is_at_hand(core, offset) {
+                wanting = None;
+                step(core);
+                continue;
+            }
             if code == 0 {
                 let (made, others_gone) = self.translate(core, offset);
                 code = made;

@@ -3,11 +3,12 @@
 use isa::{Insn, Op, decode};
 use machine::{Core, Ram};
 
-use super::asm::{Asm, Site, displacement};
-use super::cold::{Cold, Second};
+use super::asm::{Alu, Asm, B32, B64, Cond, R14, RAX, RCX, Site, displacement, indexed};
+use super::cold::{Cold, Leave, Second};
 use super::emit::{Emitter, Facts};
 use super::groups;
 use super::helpers::Record;
+use super::layout;
 use super::memory::Access;
 use super::region;
 use super::thunks::Thunks;
@@ -26,6 +27,8 @@ pub(crate) struct Translation {
     start: u32,
     code: Vec<u8>,
     records: Vec<(u32, Record)>,
+    /// The offset in memory of another page that it depends on.
+    pub(crate) depends_on: Option<usize>,
 }
 
 impl Translation {
@@ -65,15 +68,21 @@ pub(crate) fn translate(
     let mut emitter = Emitter::new(Asm::new(start, buffer), thunks, page as u64);
     let mut block = Vec::with_capacity(BLOCK_MAX);
     let mut made = 0;
+    let mut depends_on = None;
     let mut at = offset % PAGE;
     loop {
         let end = decode_block(&core.bus.ram, page, at, &mut block);
-        entries.set(page + at, emitter.asm.here());
+        let here = emitter.asm.here();
         if block.is_empty() {
-            // It straddles the end of the page.
-            emitter.leave_to_interpreter(at as u16);
+            depends_on = emit_straddling(core, &mut emitter, page);
+            if depends_on.is_some() {
+                entries.set(page + at, here);
+            } else {
+                emitter.jump_to_offset(at as i64);
+            }
             break;
         }
+        entries.set(page + at, here);
         if core.bus.ram.note_code(page + at, end - at) {
             core.tlb.slow_stores_to(page);
         }
@@ -104,7 +113,47 @@ pub(crate) fn translate(
         start,
         records: std::mem::take(&mut emitter.records),
         code: emitter.asm.into_bytes(),
+        depends_on,
     }
+}
+
+/// The offset in a page of an instruction that straddles its end.
+const STRADDLING: usize = PAGE - 2;
+
+/// The offset in memory of the page behind the hart's, if it is among the fast translations.
+fn next_page(core: &Core) -> Option<usize> {
+    let next = (core.hart.pc & !0xfff).wrapping_add(PAGE as u64);
+    core.tlb.fetch_hit(next)
+}
+
+/// Whether the instruction at `offset` in memory, where the hart is, can be translated: not if it straddles the end of
+/// its page, and the other half is not at hand.
+pub(crate) fn is_at_hand(core: &Core, offset: usize) -> bool {
+    let page = offset / PAGE * PAGE;
+    offset % PAGE != STRADDLING
+        || decode_at(&core.bus.ram, offset, page + PAGE).is_some()
+        || next_page(core).is_some()
+}
+
+/// An instruction that straddles the end of the hart's page, executed as long as the other half is in the page where it
+/// is now, which is returned. There is no code if it is not at hand.
+fn emit_straddling(core: &mut Core, emitter: &mut Emitter<'_>, page: usize) -> Option<usize> {
+    let other = next_page(core)?;
+    let ram = &mut core.bus.ram;
+    let halves = [ram.load(page + STRADDLING)?, ram.load(other)?];
+    let [low, high] = halves.map(|half| u32::from(u16::from_le_bytes(half)));
+    for (at, start) in [(page + STRADDLING, page), (other, other)] {
+        if ram.note_code(at, 2) {
+            core.tlb.slow_stores_to(start);
+        }
+    }
+    emitter.expect_next_page(STRADDLING as u16, other as u64);
+    let insn = decode(low | high << 16).with_sink();
+    emitter.emit_block(STRADDLING as u16, &[insn]);
+    if !ends(insn.op) {
+        emitter.jump_to_offset(PAGE as i64 + 2);
+    }
+    Some(other)
 }
 
 /// A region of hot code.
@@ -137,6 +186,7 @@ pub(crate) fn translate_hot(
         start,
         records: std::mem::take(&mut emitter.records),
         code: emitter.asm.into_bytes(),
+        depends_on: None,
     };
     let place = |(offset, code)| (page + usize::from(offset), code);
     let hot = Hot {
@@ -201,6 +251,30 @@ pub(super) fn decode_at(ram: &Ram, at: usize, end: usize) -> Option<Insn> {
 }
 
 impl Emitter<'_> {
+    /// Leaves the instruction at `offset` to the interpreter unless the next page is at the offset `other` in memory.
+    fn expect_next_page(&mut self, offset: u16, other: u64) {
+        self.page_address(RAX, PAGE as i64);
+        self.asm.mov(B32, RCX, RAX);
+        self.index_of_page();
+        self.asm.alu(Alu::Or, B64, RAX, layout::FETCH_CONTEXT);
+        (self.asm).alu(Alu::Cmp, B64, RAX, indexed(R14, RCX, 0, layout::FETCH_TAG));
+        let unknown = self.asm.jump_if(Cond::NotEqual);
+        self.asm.mov_imm(RAX, other);
+        (self.asm).alu(
+            Alu::Cmp,
+            B64,
+            RAX,
+            indexed(R14, RCX, 0, layout::FETCH_ADDEND),
+        );
+        let elsewhere = self.asm.jump_if(Cond::NotEqual);
+        self.cold.push(Cold::Leave(Leave {
+            sites: vec![unknown, elsewhere],
+            target: offset.into(),
+            step: true,
+            ..Leave::default()
+        }));
+    }
+
     /// A block whose first instruction is at an offset in the page.
     fn emit_block(&mut self, offset: u16, block: &[Insn]) {
         self.facts = Facts::default();
