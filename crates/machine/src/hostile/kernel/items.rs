@@ -424,7 +424,7 @@ impl Writer<'_> {
             return;
         };
         let left = PAGE - self.code.len() % PAGE;
-        if left < 256 {
+        if left < 768 {
             for _ in 0..(left - 2) / 2 {
                 self.code.half(1);
             }
