@@ -3,3 +3,4 @@
 mod boot;
 mod engines;
 mod generated;
+mod straddling;
