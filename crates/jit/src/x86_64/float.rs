@@ -9,7 +9,7 @@
 //! ([`super::map`]), so that nothing is to be done for them when code is left.
 
 use isa::float::Rounding;
-use isa::{CsrAccess, FloatOp, Precision, SINK, effective_rounding};
+use isa::{CsrAccess, FloatOp, Op, Precision, SINK, effective_rounding};
 use machine::hart::csr::status;
 
 use super::asm::{
@@ -32,6 +32,8 @@ const NAN_DOUBLE: u64 = 0x7ff8_0000_0000_0000;
 pub(super) struct Floats {
     /// The state that arithmetic needs was found.
     ready: bool,
+    /// `mstatus.FS` was found not to be off.
+    on: bool,
     /// Registers that hold a boxed single for sure, one bit each.
     boxed: u32,
     /// Jumps of this instruction that leave the rest of the block to the interpreter.
@@ -42,6 +44,7 @@ impl Floats {
     /// A helper executed an instruction with this destination (perhaps an integer register).
     pub(super) fn helped(&mut self, rd: u8, is_float: bool) {
         self.ready &= is_float;
+        self.on &= is_float;
         self.boxed &= !(1 << (rd & 31));
     }
 }
@@ -52,6 +55,9 @@ impl Emitter<'_> {
         if self.facts.floats.ready {
             return;
         }
+        if matches!(self.insn.op, Op::Fsw | Op::Fsd | Op::FmvXW | Op::FmvXD) {
+            return self.float_on();
+        }
         let dirty = status::FS as i32;
         self.asm.mov(B32, RAX, layout::MSTATUS);
         self.asm.alu_imm(Alu::And, B32, RAX, dirty);
@@ -60,6 +66,19 @@ impl Emitter<'_> {
         let site = self.asm.jump_if(Cond::NotEqual);
         self.facts.floats.rest.push(site);
         self.facts.floats.ready = true;
+    }
+
+    /// Makes sure that float registers may be read: more is not asked by what changes none, and a program that never
+    /// computes with floats saves them all the same, in each `setjmp`.
+    fn float_on(&mut self) {
+        if self.facts.floats.on {
+            return;
+        }
+        self.asm.mov(B32, RAX, layout::MSTATUS);
+        self.asm.alu_imm(Alu::And, B32, RAX, status::FS as i32);
+        let site = self.asm.jump_if(Cond::Equal);
+        self.facts.floats.rest.push(site);
+        self.facts.floats.on = true;
     }
 
     /// Of the float CSRs only the rounding mode is not left to a helper: libraries like to look at it.
