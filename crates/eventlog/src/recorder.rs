@@ -202,7 +202,7 @@ impl Recorder {
         if host >= self.digest_from {
             until = until.min(self.digest_at);
         }
-        let stop = self.machine.run(Position(until));
+        let stop = self.machine.run_about(Position(until));
         self.mark_outputs(host, step);
         step.state = match stop {
             Stop::Reached | Stop::Output => RecorderState::Running,

@@ -153,6 +153,13 @@ impl Translator {
 
 impl Engine for Translator {
     fn run(&mut self, core: &mut Core, limit: Position) {
+        while !core.attention && core.hart.position < limit {
+            self.run_about(core, limit);
+        }
+    }
+
+    fn run_about(&mut self, core: &mut Core, limit: Position) {
+        let start = core.hart.position;
         core.tlb.attach(&core.bus.ram);
         let entries = self.entries.get_or_insert_with(|| {
             Entries::new(core.bus.ram.len())
@@ -217,6 +224,8 @@ impl Engine for Translator {
                 Reason::Step if core.hart.position == until => {}
                 Reason::Link(site) => wanting = Some(site),
                 Reason::Step => step(core),
+                // Nobody pays for less than a block.
+                Reason::Tail if core.hart.position > start => return,
                 Reason::Tail => {
                     while !core.attention && core.hart.position < limit {
                         step(core);

@@ -87,6 +87,16 @@ impl Machine {
     /// Executes up to `until`. At a position at which an interrupt is due, the run ends before it is taken:
     /// where runs end is invisible to the guest.
     pub fn run(&mut self, until: Position) -> Stop {
+        self.execute(until, true)
+    }
+
+    /// Executes up to `until`, or a little less if that is easier: for those who choose as they go where runs end.
+    /// What has been reached is where the machine is.
+    pub fn run_about(&mut self, until: Position) -> Stop {
+        self.execute(until, false)
+    }
+
+    fn execute(&mut self, until: Position, exactly: bool) -> Stop {
         let core = &mut self.core;
         loop {
             if let Some(stop) = core.bus.stop() {
@@ -114,7 +124,14 @@ impl Machine {
             core.attention = false;
             self.synchronized = None;
             let limit = change.map_or(until, |change| change.min(until));
-            self.engine.run(core, limit);
+            if exactly || limit != until {
+                self.engine.run(core, limit);
+                continue;
+            }
+            self.engine.run_about(core, limit);
+            if !core.attention {
+                return Stop::Reached;
+            }
         }
     }
 

@@ -16,4 +16,9 @@ pub trait Engine: Send {
     /// ([`Core::take_exception`]); interrupts are its caller's. Decoded code that the memory reports as
     /// overwritten ([`crate::Ram::take_stale`]) must not be executed.
     fn run(&mut self, core: &mut Core, limit: Position);
+
+    /// The same, but it may also stop a little before `limit`, behind at least one instruction, where that is easier.
+    fn run_about(&mut self, core: &mut Core, limit: Position) {
+        self.run(core, limit);
+    }
 }

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// Positions after which the loop looks for inputs again: some tens of microseconds.
-const SLICE: u64 = 20_000;
+const SLICE: u64 = 50_000;
 /// Inputs that wait for the hart.
 const EVENTS_MAX: usize = 4096;
 
