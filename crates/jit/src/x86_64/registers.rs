@@ -237,9 +237,8 @@ impl Registers {
 }
 
 impl Emitter<'_> {
-    /// In a region: gives registers that the instruction uses a place, where that is worth it.
-    /// `wanted` are the registers that are read, one bit
-    /// each. Whether the result goes to a host register.
+    /// In a region: gives registers that the instruction uses a place, where that is worth it. `wanted` are those that
+    /// it reads, one bit each. Returns whether its result goes to a host register.
     pub(super) fn give_places(&mut self, block: &[Insn], index: usize, wanted: u32) -> bool {
         let Some(region) = &mut self.region else {
             return false;
