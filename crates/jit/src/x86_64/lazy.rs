@@ -122,11 +122,9 @@ impl Emitter<'_> {
         self.put(rd, host, dst);
     }
 
-    /// Emits the shifts of which the result or the source is about to be overwritten, and the former not wanted: those
-    /// that still need a source in `written`.
+    /// Emits the shifts whose sources are about to be overwritten: those in `written`, one bit each.
     pub(super) fn before_write(&mut self, written: u32) {
-        let sources: Vec<Lazy> = self.lazies().clone();
-        for lazy in sources {
+        for lazy in self.lazies().clone() {
             if written >> lazy.source & 1 != 0 {
                 self.emit_lazy(lazy);
             }

@@ -13,7 +13,7 @@ use super::emit::{Emitter, Facts, Link};
 use super::groups;
 use super::helpers::is_float;
 use super::memory::Access;
-use super::registers::{Holding, Registers, reads, writes};
+use super::registers::{Holding, Registers, reads, uses, writes};
 use super::translate::{PAGE, decode_at, ends, ends_block};
 
 /// Instructions of a region, in one block or several: more than any other block has.
@@ -209,12 +209,12 @@ fn between(blocks: &[Block]) -> Holding {
         };
         let depth = blocks.iter().filter(around).count() as u32;
         let weight = 1 << (LOOP_LOG * depth.min(DEPTH_MAX));
-        for insn in &block.insns {
-            written |= writes(insn);
-            for guest in 1..32 {
-                let uses = (reads(insn) >> guest & 1) + (writes(insn) >> guest & 1);
-                weights[guest as usize] += weight * uses;
-            }
+        written = block
+            .insns
+            .iter()
+            .fold(written, |all, insn| all | writes(insn));
+        for guest in 1..32 {
+            weights[usize::from(guest)] += weight * uses(&block.insns, guest);
         }
     }
     Holding::heaviest(&weights, written)

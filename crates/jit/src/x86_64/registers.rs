@@ -132,9 +132,9 @@ pub(super) fn writes(insn: &Insn) -> u32 {
 }
 
 /// How often instructions use a register.
-fn uses(block: &[Insn], guest: u8) -> usize {
+pub(super) fn uses(block: &[Insn], guest: u8) -> u32 {
     let counts = |insn: &Insn| (reads(insn) >> guest & 1) + (writes(insn) >> guest & 1);
-    block.iter().map(counts).sum::<u32>() as usize
+    block.iter().map(counts).sum()
 }
 
 /// The state of registers while a region is emitted.
@@ -166,7 +166,7 @@ impl Registers {
     /// The place that a register should get for the instructions from `index` on, if it is worth it: not one of those
     /// in `busy`.
     fn worth(&self, guest: u8, block: &[Insn], index: usize, busy: u32) -> Option<usize> {
-        let mut best: Option<(usize, usize, usize)> = None;
+        let mut best: Option<(usize, usize, u32)> = None;
         for place in 0..HOSTS {
             let held = self.now.guests[place];
             if busy >> held & 1 != 0 || self.coming.is_some_and(|(coming, _)| coming == place) {
@@ -188,7 +188,7 @@ impl Registers {
                     None => {}
                 }
             }
-            let cost = usize::from(held != 0 && self.now.dirty[place]) + usize::from(needed);
+            let cost = u32::from(held != 0 && self.now.dirty[place]) + u32::from(needed);
             if best.is_none_or(|(_, furthest, least)| {
                 next > furthest || next == furthest && cost < least
             }) {
