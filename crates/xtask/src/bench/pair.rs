@@ -1,12 +1,11 @@
-//! What protection costs: the same guest on a node alone, and on the primary of a pair, in turns.
+//! What protection costs: two machines alike, one on a node alone, the other on a pair, in turns; then the other way round.
 
+mod perfect;
 mod site;
 
-use std::hint::black_box;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, sleep};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -17,93 +16,120 @@ use super::{Bar, Figure, median, quantile};
 use crate::say;
 use crate::steps::Bench;
 
-/// How long a rate is measured.
-const WINDOW: Duration = Duration::from_secs(10);
-/// Round trips in one turn.
-const ROUND_TRIPS: usize = 500;
+/// How long the log of an idle guest is measured.
+const IDLE_WINDOW: Duration = Duration::from_secs(10);
+/// How long the speed of a busy guest is measured at a time: no longer, for the host's speed wanders within seconds;
+/// and no shorter, for the lag of a backup may change by a tenth of a second.
+const BUSY_WINDOW: Duration = Duration::from_secs(2);
+/// Busy guests take so many turns.
+const BUSY_TURNS: usize = 12;
+/// After this what went before has died away, and the lag is what it will be.
+const SETTLE: Duration = Duration::from_secs(1);
+/// Turns of round trips, and round trips in one turn.
+const TRIP_TURNS: usize = 10;
+const TRIPS: usize = 100;
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 
-/// Figures of one turn.
+/// What is measured in every turn.
 #[derive(Default)]
-struct Turns {
+struct Samples {
     idle_kbit: Vec<f64>,
     busy_kbit: Vec<f64>,
-    /// Positions a second under a busy loop.
+    /// Positions a second, unprotected, under a busy loop.
     speed: Vec<f64>,
-    /// The same for each second of processor time of the hart.
-    hart_speed: Vec<f64>,
-    /// Processor time that the nodes spend beside their harts, in hundredths of one processor.
+    /// Shares of one processor: what the primary's hart takes, and all that both nodes take beside their harts.
+    hart: Vec<f64>,
     beside_hart: Vec<f64>,
-    round_trip_p50: Vec<f64>,
-    round_trip_p99: Vec<f64>,
+    /// Microseconds.
+    trips_alone: Vec<f64>,
+    trips_protected: Vec<f64>,
 }
 
 pub(super) fn measure(bench: &Bench, rounds: usize) -> Result<Vec<Figure>> {
-    let mut site = Site::set_up(bench)?;
-    site.start(0)?;
-    site.wait("the guest to answer", |site| answers(site.redis))?;
-    let (mut alone, mut paired) = (Turns::default(), Turns::default());
-    let mut beside_busy = Vec::new();
-    for round in 0..rounds {
-        say(&format!("round {}: alone", round + 1));
-        turn(&site, &mut alone)?;
-        say(&format!(
-            "round {}: alone, beside a busy program",
-            round + 1
-        ));
-        beside_busy.push(beside_busy_program(|| busy(&site))?.speed);
-        site.start(1)?;
-        site.wait("the pair to be protected", Site::is_protected)?;
-        say(&format!("round {}: protected", round + 1));
-        turn(&site, &mut paired)?;
-        site.stop(1)?;
-        site.wait("the primary to go on alone", Site::is_alone)?;
+    let mut sites = [Site::set_up(bench, 0)?, Site::set_up(bench, 1)?];
+    for site in &mut sites {
+        site.start(0)?;
     }
-    let alone_speed = median(alone.speed);
-    let p50 = median(paired.round_trip_p50) - median(alone.round_trip_p50);
-    let p99 = median(paired.round_trip_p99) - median(alone.round_trip_p99);
+    for site in &mut sites {
+        site.wait("the guest to answer", |site| answers(site.redis))?;
+    }
+    let mut samples = Samples::default();
+    let (mut protected, mut perfect) = (Vec::new(), Vec::new());
+    for round in 1..=rounds {
+        say(&format!(
+            "round {round}: both machines without a backup, side by side"
+        ));
+        for site in &sites {
+            site.type_in("while :; do :; done &\n")?;
+        }
+        sleep(SETTLE);
+        perfect.push(perfect::measure(&sites)?);
+        for site in &sites {
+            site.type_in("kill -STOP $!\n")?;
+        }
+        // One process is faster than its like by some hundredths, all its life: each machine is protected once.
+        let mut halves = [0.0; 2];
+        for (machine, half) in halves.iter_mut().enumerate() {
+            say(&format!(
+                "round {round}: machine {} gets a backup",
+                machine + 1
+            ));
+            *half = protect(&mut sites, machine, &mut samples)?;
+        }
+        protected.push((halves[0] * halves[1]).sqrt());
+        for site in &sites {
+            site.type_in("kill -KILL $!\n")?;
+        }
+    }
+    Ok(figures(protected, perfect, samples))
+}
+
+fn figures(protected: Vec<f64>, perfect: Vec<f64>, mut samples: Samples) -> Vec<Figure> {
+    let mut added = |share| {
+        quantile(&mut samples.trips_protected, share) - quantile(&mut samples.trips_alone, share)
+    };
+    let (p50, p99) = (added(0.5), added(0.99));
     let at_most = |bar| Some(Bar::AtMost(bar));
-    Ok(vec![
+    vec![
         Figure::new(
             "protected / unprotected speed, CPU-bound",
-            median(paired.speed) / alone_speed,
+            median(protected),
             "",
             Some(Bar::AtLeast(0.95)),
         ),
-        // What the host itself takes away when two of its processors work, and the backup would be free.
         Figure::new(
-            "  unprotected beside any busy program / unprotected",
-            median(beside_busy) / alone_speed,
+            "  a perfect pair on these processors, lag up to 100 ms",
+            median(perfect),
             "",
             None,
         ),
         Figure::new(
-            "  the same of the primary's hart, by its processor time",
-            median(paired.hart_speed) / median(alone.hart_speed),
-            "",
+            "  the primary's hart, of one processor",
+            median(samples.hart) * 100.0,
+            "%",
             None,
         ),
         Figure::new(
             "  both nodes beside their harts, of one processor",
-            median(paired.beside_hart),
+            median(samples.beside_hart) * 100.0,
             "%",
             None,
         ),
         Figure::new(
             "speed unprotected, CPU-bound",
-            alone_speed / 1e6,
+            median(samples.speed) / 1e6,
             "M/s",
             None,
         ),
         Figure::new(
             "log of an idle guest",
-            median(paired.idle_kbit),
+            median(samples.idle_kbit),
             "kbit/s",
             at_most(50.0),
         ),
         Figure::new(
             "log of a CPU-bound guest",
-            median(paired.busy_kbit),
+            median(samples.busy_kbit),
             "kbit/s",
             at_most(100.0),
         ),
@@ -114,48 +140,47 @@ pub(super) fn measure(bench: &Bench, rounds: usize) -> Result<Vec<Figure>> {
             at_most(200.0),
         ),
         Figure::new("latency that the output rule adds, p99", p99, "us", None),
-    ])
+    ]
 }
 
-fn turn(site: &Site, turns: &mut Turns) -> Result<()> {
-    let mut trips = round_trips(site.redis)?;
-    turns.round_trip_p50.push(quantile(&mut trips, 0.5));
-    turns.round_trip_p99.push(quantile(&mut trips, 0.99));
-    turns.idle_kbit.push(rates(site)?.kbit);
-    let busy = busy(site)?;
-    turns.busy_kbit.push(busy.kbit);
-    turns.speed.push(busy.speed);
-    turns.hart_speed.push(busy.speed / busy.hart);
-    turns.beside_hart.push(busy.beside_hart * 100.0);
-    Ok(())
+/// Gives a machine a backup for a while, and measures both machines in turns; returns protected to unprotected speed.
+fn protect(sites: &mut [Site; 2], machine: usize, samples: &mut Samples) -> Result<f64> {
+    sites[machine].start(1)?;
+    sites[machine].wait("the pair to be protected", Site::is_protected)?;
+    let (pair, alone) = (&sites[machine], &sites[1 - machine]);
+    say("  round trips");
+    for _ in 0..TRIP_TURNS {
+        samples.trips_alone.extend(round_trips(alone.redis)?);
+        samples.trips_protected.extend(round_trips(pair.redis)?);
+    }
+    say("  log of an idle guest");
+    sleep(SETTLE);
+    samples.idle_kbit.push(rates(pair, IDLE_WINDOW)?.kbit);
+    say("  speed of busy guests");
+    let mut ratios = Vec::new();
+    for _ in 0..BUSY_TURNS {
+        let (protected, unprotected) = (busy(pair)?, busy(alone)?);
+        ratios.push(protected.speed / unprotected.speed);
+        samples.speed.push(unprotected.speed);
+        samples.busy_kbit.push(protected.kbit);
+        samples.hart.push(protected.hart);
+        samples.beside_hart.push(protected.beside_hart);
+    }
+    sites[machine].stop(1)?;
+    sites[machine].wait("the primary to go on alone", Site::is_alone)?;
+    Ok(median(ratios))
 }
 
-/// Rates while the guest executes a loop.
+/// Rates while the guest executes its loop.
 fn busy(site: &Site) -> Result<Rates> {
-    site.type_in("while :; do :; done &\n")?;
-    let rates = rates(site)?;
-    site.type_in("kill $!\n")?;
+    site.type_in("kill -CONT $!\n")?;
+    sleep(SETTLE);
+    let rates = rates(site, BUSY_WINDOW)?;
+    site.type_in("kill -STOP $!\n")?;
     Ok(rates)
 }
 
-/// Measures while a thread of ours takes all that it can get of another processor.
-fn beside_busy_program<T>(measure: impl FnOnce() -> Result<T>) -> Result<T> {
-    let over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut value = 1_u64;
-            while !over.load(Ordering::Relaxed) {
-                value =
-                    black_box((0..1_000).fold(value, |value, step| value.rotate_left(7) ^ step));
-            }
-        });
-        let measured = measure();
-        over.store(true, Ordering::Relaxed);
-        measured
-    })
-}
-
-/// What happens in a second, on average over [`WINDOW`].
+/// What happens in a second, on average over a window.
 struct Rates {
     /// Bits to the backup in thousands, all headers from IPv4 up included.
     kbit: f64,
@@ -166,12 +191,10 @@ struct Rates {
     beside_hart: f64,
 }
 
-fn rates(site: &Site) -> Result<Rates> {
+fn rates(site: &Site, window: Duration) -> Result<Rates> {
     let processors = || [0, 1].map(|node| site.process(node).map(|id| processor_time(id, "hart")));
-    // What went before has died away.
-    sleep(Duration::from_secs(1));
     let (from, spent, begin) = (site.status(0)?, processors(), Instant::now());
-    sleep(WINDOW);
+    sleep(window);
     let (to, spent_then) = (site.status(0)?, processors());
     let seconds = begin.elapsed().as_secs_f64();
     let bits = (to.wire_bytes_sent - from.wire_bytes_sent) as f64 * 8.0;
@@ -196,7 +219,7 @@ fn answers(redis: SocketAddr) -> bool {
 
 /// Microseconds that each INCR took, after some that do not count.
 fn round_trips(redis: SocketAddr) -> Result<Vec<f64>> {
-    let mut trips = incr(redis, ROUND_TRIPS + 20)?;
+    let mut trips = incr(redis, TRIPS + 20)?;
     trips.drain(..20);
     Ok(trips)
 }

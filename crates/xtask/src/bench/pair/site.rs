@@ -52,8 +52,8 @@ pub(super) struct Site {
 
 impl Site {
     /// Starts the switch; writes keys and configurations.
-    pub(super) fn set_up(bench: &Bench) -> Result<Self> {
-        let name = format!("futago-bench-{}", std::process::id());
+    pub(super) fn set_up(bench: &Bench, index: usize) -> Result<Self> {
+        let name = format!("futago-bench-{}-{index}", std::process::id());
         let directory = std::env::temp_dir().join(name);
         fs::create_dir_all(directory.join("arbiter"))
             .with_context(|| format!("cannot create {}", directory.display()))?;
