@@ -162,8 +162,13 @@ impl Replayer {
                 if here >= end {
                     return ReplayState::Running;
                 }
-                self.run(target, target.min(end));
-                continue;
+                if target <= end {
+                    self.run(target, Machine::run, target);
+                    continue;
+                }
+                // Where a step ends between entries is its own choice.
+                self.run(target, Machine::run_about, end);
+                return self.ended.clone().unwrap_or(ReplayState::Running);
             }
             if target < here {
                 let what = format!(
@@ -183,8 +188,8 @@ impl Replayer {
     }
 
     /// Runs towards an entry at `target`, as far as `until`.
-    fn run(&mut self, target: Position, until: Position) {
-        let stop = self.machine.run(until);
+    fn run(&mut self, target: Position, run: fn(&mut Machine, Position) -> Stop, until: Position) {
+        let stop = run(&mut self.machine, until);
         join_console(&mut self.said, self.machine.take_outputs());
         let here = self.machine.position();
         let doing = match stop {

@@ -5,9 +5,13 @@ use crate::hart::{Advice, HartConfig, HartStatus};
 use crate::primary::Primary;
 use bytes::Bytes;
 use eventlog::{Divergence, ReplayState, Replayer};
-use machine::Machine;
+use machine::{Machine, Output, TICKS_PER_SECOND};
 use replication::LogIndex;
 use std::collections::VecDeque;
+
+/// While it has more to replay, a backup says at most so often how far it is, in host ticks: each report wakes a thread
+/// here, and more on the primary's host.
+const REPORT_TICKS: u64 = TICKS_PER_SECOND / 50;
 
 pub(crate) struct Backup {
     replayer: Replayer,
@@ -15,6 +19,11 @@ pub(crate) struct Backup {
     first: LogIndex,
     /// Index of the next entry to be given.
     next: LogIndex,
+    /// The last entry that was applied, and outputs that it produced, since the last report.
+    applied: Option<LogIndex>,
+    outputs: Vec<(LogIndex, Vec<Output>)>,
+    /// Host time of the last report.
+    reported: u64,
     /// Told to go live.
     live: bool,
     diverged: Option<Divergence>,
@@ -27,6 +36,9 @@ impl Backup {
             replayer: Replayer::new(machine),
             first: next,
             next,
+            applied: None,
+            outputs: Vec::new(),
+            reported: 0,
             live: false,
             diverged: None,
             over: false,
@@ -90,17 +102,24 @@ impl Backup {
         Some(Primary::recording(recorder, self.next, config))
     }
 
-    pub(crate) fn step(&mut self, budget: u64, reports: &mut VecDeque<HartReport>) -> Advice {
-        let before = self.replayer.applied();
+    pub(crate) fn step(
+        &mut self,
+        host: u64,
+        budget: u64,
+        reports: &mut VecDeque<HartReport>,
+    ) -> Advice {
+        let first = LogIndex(self.first.0 + self.replayer.applied());
         let step = self.replayer.step(budget);
         if step.applied > 0 {
+            self.applied = Some(LogIndex(first.0 + step.applied - 1));
             let outputs = step.outputs.into_iter();
-            reports.push_back(HartReport::Replayed {
-                index: LogIndex(self.first.0 + before + step.applied - 1),
-                outputs: outputs
-                    .map(|(number, outputs)| (LogIndex(self.first.0 + number), outputs))
-                    .collect(),
-            });
+            (self.outputs).extend(
+                outputs.map(|(number, outputs)| (LogIndex(self.first.0 + number), outputs)),
+            );
+        }
+        let is_due = host.saturating_sub(self.reported) >= REPORT_TICKS;
+        if is_due || step.state != ReplayState::Running {
+            self.report(host, reports);
         }
         let stopped = match step.state {
             ReplayState::Running => return Advice::Again,
@@ -121,6 +140,14 @@ impl Backup {
             reports.push_back(report);
         }
         Advice::Wait { until: None }
+    }
+
+    fn report(&mut self, host: u64, reports: &mut VecDeque<HartReport>) {
+        if let Some(index) = self.applied.take() {
+            self.reported = host;
+            let outputs = std::mem::take(&mut self.outputs);
+            reports.push_back(HartReport::Replayed { index, outputs });
+        }
     }
 
     /// What it was given has a hole or cannot be read.

@@ -169,7 +169,7 @@ impl Hart {
                 advice
             }
             Role::Backup(backup) => {
-                let advice = backup.step(budget, &mut self.reports);
+                let advice = backup.step(host, budget, &mut self.reports);
                 if backup.wants_to_go_live() || backup.is_over() {
                     self.leave_backup();
                     return Advice::Again;

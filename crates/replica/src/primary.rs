@@ -4,7 +4,7 @@ use crate::command::HartReport;
 use crate::hart::{Advice, HartConfig, HartStatus};
 use bytes::Bytes;
 use eventlog::{Recorder, RecorderState, Step};
-use machine::{Input, Machine, TICKS_PER_SECOND};
+use machine::{Input, Machine, Output, TICKS_PER_SECOND};
 use replication::{LogIndex, TransferId};
 use std::collections::VecDeque;
 
@@ -23,7 +23,53 @@ pub(crate) struct Primary {
     inputs_max: usize,
     inputs_dropped: u64,
     brake: Brake,
+    held: Held,
     over: bool,
+}
+
+/// Entries that are not reported yet: nobody waits for them, and each report wakes a thread here, and more on the
+/// backup's host.
+#[derive(Debug, Default)]
+struct Held {
+    entries: Vec<Bytes>,
+    outputs: Vec<(u32, Vec<Output>)>,
+    /// Host time of the last report.
+    reported: u64,
+    /// Host ticks after which all are reported.
+    ticks_max: u64,
+}
+
+impl Held {
+    fn new(config: &HartConfig) -> Self {
+        Self {
+            ticks_max: config.recorder.progress_ticks,
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self, step: Step) {
+        let before = self.entries.len() as u32;
+        self.entries
+            .extend(step.entries.into_iter().map(Bytes::from));
+        let outputs = step.outputs.into_iter();
+        self.outputs
+            .extend(outputs.map(|(number, outputs)| (before + number, outputs)));
+    }
+
+    fn is_due(&self, host: u64) -> bool {
+        !self.outputs.is_empty() || host.saturating_sub(self.reported) >= self.ticks_max
+    }
+
+    fn report(&mut self, host: u64, reports: &mut VecDeque<HartReport>) {
+        if self.entries.is_empty() {
+            return;
+        }
+        self.reported = host;
+        reports.push_back(HartReport::Appended {
+            entries: std::mem::take(&mut self.entries),
+            outputs: std::mem::take(&mut self.outputs),
+        });
+    }
 }
 
 impl Primary {
@@ -40,6 +86,7 @@ impl Primary {
             inputs_max: config.inputs_max,
             inputs_dropped: 0,
             brake: Brake::default(),
+            held: Held::new(config),
             over: false,
         }
     }
@@ -82,7 +129,8 @@ impl Primary {
         reports: &mut VecDeque<HartReport>,
     ) {
         let (step, snapshot) = self.recorder.snapshot(host);
-        self.append(step, reports);
+        self.append(step);
+        self.held.report(host, reports);
         let Some(snapshot) = snapshot else {
             return;
         };
@@ -100,12 +148,16 @@ impl Primary {
         reports: &mut VecDeque<HartReport>,
     ) -> Advice {
         if let Some(until) = self.brake.rest(host) {
+            self.held.report(host, reports);
             return Advice::Wait { until };
         }
         let step = self.recorder.step(host, &mut self.inputs, budget);
         self.inputs_dropped += u64::from(step.refused);
         let state = step.state;
-        self.append(step, reports);
+        self.append(step);
+        if state != RecorderState::Running || self.held.is_due(host) {
+            self.held.report(host, reports);
+        }
         let wait_until = match state {
             RecorderState::Running => {
                 self.brake.ran_from(host);
@@ -127,15 +179,9 @@ impl Primary {
         Advice::Wait { until: wait_until }
     }
 
-    fn append(&mut self, step: Step, reports: &mut VecDeque<HartReport>) {
-        if step.entries.is_empty() {
-            return;
-        }
+    fn append(&mut self, step: Step) {
         self.next.0 += step.entries.len() as u64;
-        reports.push_back(HartReport::Appended {
-            entries: step.entries.into_iter().map(Bytes::from).collect(),
-            outputs: step.outputs,
-        });
+        self.held.add(step);
     }
 }
 

@@ -206,6 +206,50 @@ fn a_backup_that_goes_live_obeys_the_very_next_command_as_a_primary() {
 }
 
 #[test]
+fn what_nobody_waits_for_is_reported_seldom() {
+    const SPAN: u64 = 1_500 * MS;
+    let mut primary = Primary::started();
+    primary.type_in("b");
+    primary.run(20);
+    let (state, next) = primary.snapshot();
+    let begin = primary.now;
+    let mut appended = Vec::new();
+    while primary.now < begin + SPAN {
+        primary.hart.step(primary.now, SPEED / 4);
+        // The host is fast and slow in turns: the guest clock must be corrected often.
+        let is_slow = (primary.now - begin) / (10 * MS) % 2 == 1;
+        primary.now += if is_slow { MS / 2 } else { MS / 4 };
+        for report in reports(&mut primary.hart) {
+            let HartReport::Appended { entries, .. } = report else {
+                panic!("{report:?}");
+            };
+            appended.push(entries);
+        }
+    }
+    let most = (SPAN / HartConfig::default().recorder.progress_ticks) as usize;
+    let entries: Vec<Bytes> = appended.concat();
+    assert!(appended.len() <= most, "{} reports", appended.len());
+    assert!(entries.len() > 2 * most, "{} entries", entries.len());
+
+    let mut hart = restored(&state, next);
+    replay(&mut hart, 0, next, &entries);
+    let (mut now, mut count) = (0, 0);
+    let last = loop {
+        let advice = hart.step(now, SPEED / 4);
+        now += MS / 4;
+        let reports = reports(&mut hart);
+        count += reports.len();
+        if advice != Advice::Again {
+            break reports.into_iter().last();
+        }
+    };
+    assert!(count as u64 <= now / (20 * MS) + 1, "{count} reports");
+    // There is no more to replay: it says so at once.
+    let all = next.0 + entries.len() as u64 - 1;
+    assert!(matches!(last, Some(HartReport::Replayed { index, .. }) if index.0 == all));
+}
+
+#[test]
 fn power_off_is_reported_on_both_sides() {
     let mut primary = Primary::started();
     primary.run(1);
