@@ -4,7 +4,7 @@ use isa::{Binary, Insn, Op};
 
 use super::asm::{B32, B64, Shift};
 use super::emit::{Emitter, Leaf};
-use super::registers::{reads, writes};
+use super::registers::{is_dead, reads, writes};
 
 /// A shift that was not emitted: what the register has is outdated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,13 +12,13 @@ pub(super) struct Lazy {
     /// The register that should have the result.
     pub(super) guest: u8,
     pub(super) op: Binary,
-    /// The register that is shifted: not a lazy one itself.
+    /// The register that is shifted: not a lazy one itself, but perhaps the same, which then has its old value.
     pub(super) source: u8,
     pub(super) by: u8,
 }
 
 impl Lazy {
-    /// The shift of an instruction, if it is one by a constant, into another register.
+    /// The shift of an instruction, if it is one by a constant.
     fn of(insn: &Insn) -> Option<Lazy> {
         let op = match insn.op {
             Op::Slliw => Binary::ShiftLeftWord,
@@ -27,13 +27,18 @@ impl Lazy {
             Op::Srli => Binary::ShiftRight,
             _ => return None,
         };
-        let fits = writes(insn) != 0 && insn.rs1 != 0 && insn.rs1 != insn.rd && insn.imm != 0;
+        let fits = writes(insn) != 0 && insn.rs1 != 0 && insn.imm != 0;
         fits.then_some(Lazy {
             guest: insn.rd,
             op,
             source: insn.rs1,
             by: insn.imm as u8,
         })
+    }
+
+    /// Whether it overwrites what it shifts: of all shifts of its source it is emitted last.
+    pub(super) fn is_in_place(self) -> bool {
+        self.guest == self.source
     }
 
     fn is_word(self) -> bool {
@@ -77,7 +82,9 @@ impl Emitter<'_> {
         if !is_for_rotation(lazy, block, index) {
             return false;
         }
-        self.before_write(1 << lazy.guest);
+        if !lazy.is_in_place() {
+            self.before_write(1 << lazy.guest, &block[index..]);
+        }
         self.materialize(1 << lazy.source);
         self.facts.known[usize::from(lazy.guest)] = None;
         self.note_word(lazy.guest, lazy.is_word());
@@ -122,10 +129,17 @@ impl Emitter<'_> {
         self.put(rd, host, dst);
     }
 
-    /// Emits the shifts whose sources are about to be overwritten: those in `written`, one bit each.
-    pub(super) fn before_write(&mut self, written: u32) {
+    /// Emits the shifts whose sources are about to be overwritten: those in `written`, one bit each. `rest` is the block
+    /// from the present instruction on.
+    pub(super) fn before_write(&mut self, written: u32, rest: &[Insn]) {
         for lazy in self.lazies().clone() {
-            if written >> lazy.source & 1 != 0 {
+            // One in place is overwritten itself.
+            if written >> lazy.source & 1 == 0 || lazy.is_in_place() {
+                continue;
+            }
+            if is_dead(lazy.guest, rest) {
+                self.lazies().retain(|other| *other != lazy);
+            } else {
                 self.emit_lazy(lazy);
             }
         }
@@ -140,7 +154,18 @@ impl Emitter<'_> {
         }
     }
 
+    /// Emits a shift, unless that has been done.
     fn emit_lazy(&mut self, lazy: Lazy) {
+        if !self.lazies().contains(&lazy) {
+            return;
+        }
+        if lazy.is_in_place() {
+            for other in self.lazies().clone() {
+                if other.source == lazy.source && !other.is_in_place() {
+                    self.emit_lazy(other);
+                }
+            }
+        }
         if !lazy.is_word() {
             self.extend_pending(1 << lazy.source);
         }
@@ -185,15 +210,18 @@ fn is_for_rotation(lazy: Lazy, block: &[Insn], index: usize) -> bool {
             };
             return puts_together(insn) && partner.is_some_and(with);
         }
-        if writes(insn) & (1 << lazy.guest | 1 << lazy.source) != 0 {
+        let wants_source = reads(insn) >> lazy.source & 1 != 0;
+        if wants_source && partner.is_some_and(Lazy::is_in_place) {
             return false;
         }
-        match Lazy::of(insn) {
-            Some(other) if other.completes(lazy) => partner = Some(other),
-            _ if partner.is_some_and(|other| writes(insn) >> other.guest & 1 != 0) => {
-                partner = None;
-            }
-            _ => {}
+        let other =
+            Lazy::of(insn).filter(|other| other.completes(lazy) && other.guest != lazy.guest);
+        if other.is_some() {
+            partner = other;
+        } else if writes(insn) & (1 << lazy.guest | 1 << lazy.source) != 0 {
+            return false;
+        } else if partner.is_some_and(|other| writes(insn) >> other.guest & 1 != 0) {
+            partner = None;
         }
     }
     false

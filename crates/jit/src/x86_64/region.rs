@@ -16,8 +16,8 @@ use super::memory::Access;
 use super::registers::{Holding, Registers, reads, uses, writes};
 use super::translate::{PAGE, decode_at, ends, ends_block};
 
-/// Instructions of a region, in one block or several: more than any other block has.
-pub(crate) const REGION_MAX: usize = 192;
+/// Instructions of a region, in one block or several: no block can be paid for more.
+pub(crate) const REGION_MAX: usize = 255;
 /// A block that does not come back to itself is worth a region if it has so many instructions.
 const ALONE_MIN: usize = 20;
 /// How much more often a loop is executed than what is around it, as its logarithm.
@@ -277,7 +277,7 @@ impl Emitter<'_> {
             self.offset = offset;
             self.ahead = (block.insns.len() - index) as u8;
             self.access.index = index;
-            if !self.put_off(&block.insns, index) {
+            if !self.does_nothing(insn) && !self.put_off(&block.insns, index) {
                 self.emit_in_region(&block.insns, index);
             }
             offset += u16::from(insn.length);
@@ -297,7 +297,7 @@ impl Emitter<'_> {
         if ends_block(insn.op) {
             self.materialize(u32::MAX);
         }
-        self.before_write(writes(insn));
+        self.before_write(writes(insn), &block[index..]);
         let held = self.give_places(block, index, wanted);
         match rotation {
             Some(rotation) => self.rotate(rotation, held),

@@ -137,6 +137,36 @@ pub(super) fn uses(block: &[Insn], guest: u8) -> u32 {
     block.iter().map(counts).sum()
 }
 
+/// Whether nobody will know what a register has: the block goes on to overwrite it, and cannot be left before.
+/// The first instruction of `rest` is the present one, which does not read it.
+pub(super) fn is_dead(guest: u8, rest: &[Insn]) -> bool {
+    for (index, insn) in rest.iter().enumerate() {
+        if !is_plain(insn) || index > 0 && reads(insn) >> guest & 1 != 0 {
+            return false;
+        }
+        if writes(insn) >> guest & 1 != 0 {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether an instruction does nothing but to compute an integer, and cannot fail.
+fn is_plain(insn: &Insn) -> bool {
+    matches!(
+        insn.op.format(),
+        Format::Upper | Format::Immediate | Format::Shift | Format::ShiftWord | Format::Register
+    ) && writes(insn) != 0
+}
+
+/// A place for another register.
+#[derive(Clone, Copy)]
+struct Vacancy {
+    place: usize,
+    /// Whether what is there is wanted no more.
+    dead: bool,
+}
+
 /// The state of registers while a region is emitted.
 pub(super) struct Registers {
     /// Between the blocks of the region.
@@ -163,10 +193,16 @@ impl Registers {
         &self.now
     }
 
+    /// Whether nobody needs what the host register of a guest register has.
+    fn is_dead(&self, held: u8, rest: &[Insn]) -> bool {
+        let shifted = |lazy: &Lazy| lazy.source == held && !lazy.is_in_place();
+        is_dead(held, rest) && !self.lazies.iter().any(shifted)
+    }
+
     /// The place that a register should get for the instructions from `index` on, if it is worth it: not one of those
     /// in `busy`.
-    fn worth(&self, guest: u8, block: &[Insn], index: usize, busy: u32) -> Option<usize> {
-        let mut best: Option<(usize, usize, u32)> = None;
+    fn worth(&self, guest: u8, block: &[Insn], index: usize, busy: u32) -> Option<Vacancy> {
+        let mut best: Option<(Vacancy, usize, u32)> = None;
         for place in 0..HOSTS {
             let held = self.now.guests[place];
             if busy >> held & 1 != 0 || self.coming.is_some_and(|(coming, _)| coming == place) {
@@ -174,7 +210,8 @@ impl Registers {
             }
             let mut next = usize::MAX;
             let mut needed = false;
-            if held != 0 {
+            let dead = held == 0 || self.is_dead(held, &block[index..]);
+            if !dead {
                 let used = |insn: &Insn| (reads(insn) | writes(insn)) >> held & 1 != 0;
                 match block[index..].iter().position(used) {
                     Some(distance) => {
@@ -188,16 +225,16 @@ impl Registers {
                     None => {}
                 }
             }
-            let cost = u32::from(held != 0 && self.now.dirty[place]) + u32::from(needed);
+            let cost = u32::from(!dead && self.now.dirty[place]) + u32::from(needed);
             if best.is_none_or(|(_, furthest, least)| {
                 next > furthest || next == furthest && cost < least
             }) {
-                best = Some((place, next, cost));
+                best = Some((Vacancy { place, dead }, next, cost));
             }
         }
-        let (place, next, cost) = best?;
+        let (vacancy, next, cost) = best?;
         let gain = uses(&block[index..next.min(block.len())], guest);
-        (gain >= 2 + cost).then_some(place)
+        (gain > cost).then_some(vacancy)
     }
 
     /// Guest registers that are words to be extended, one bit each.
@@ -222,17 +259,21 @@ impl Registers {
         self.now.overwrite(guest);
     }
 
-    fn clear(&mut self, place: usize, asm: &mut Asm) {
-        let held = self.now.guests[place];
-        if self.now.pending[place] {
-            words::extend(asm, PINNED[place].1);
-            self.now.pending[place] = false;
-        }
-        if held != 0 && self.now.dirty[place] {
-            asm.store(home(held), PINNED[place].1);
+    fn clear(&mut self, Vacancy { place, dead }: Vacancy, asm: &mut Asm) {
+        let (held, host) = (self.now.guests[place], PINNED[place].1);
+        if dead {
+            self.lazies.retain(|lazy| lazy.guest != held);
+        } else {
+            if self.now.pending[place] {
+                words::extend(asm, host);
+            }
+            if self.now.dirty[place] {
+                asm.store(home(held), host);
+            }
         }
         self.now.guests[place] = 0;
         self.now.dirty[place] = false;
+        self.now.pending[place] = false;
     }
 }
 
@@ -254,19 +295,19 @@ impl Emitter<'_> {
         let busy = read | written;
         for guest in (1..32).filter(|guest| read >> guest & 1 != 0) {
             if registers.now.place(guest).is_none()
-                && let Some(place) = registers.worth(guest, block, index, busy)
+                && let Some(vacancy) = registers.worth(guest, block, index, busy)
             {
-                registers.clear(place, &mut self.asm);
-                self.asm.mov(B64, PINNED[place].1, home(guest));
-                registers.now.guests[place] = guest;
+                registers.clear(vacancy, &mut self.asm);
+                self.asm.mov(B64, PINNED[vacancy.place].1, home(guest));
+                registers.now.guests[vacancy.place] = guest;
             }
         }
         for guest in (1..32).filter(|guest| written >> guest & 1 != 0) {
             if registers.now.place(guest).is_none()
-                && let Some(place) = registers.worth(guest, block, index, busy)
+                && let Some(vacancy) = registers.worth(guest, block, index, busy)
             {
-                registers.clear(place, &mut self.asm);
-                registers.coming = Some((place, guest));
+                registers.clear(vacancy, &mut self.asm);
+                registers.coming = Some((vacancy.place, guest));
             }
         }
         self.map = registers.now.map();

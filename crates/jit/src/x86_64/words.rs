@@ -63,6 +63,14 @@ pub(super) fn extend(asm: &mut Asm, reg: Reg) {
 }
 
 impl Emitter<'_> {
+    /// In a region: whether an instruction extends what is extended already.
+    pub(super) fn does_nothing(&self, insn: &Insn) -> bool {
+        insn.op == Op::Addiw
+            && insn.imm == 0
+            && insn.rd == insn.rs1
+            && self.facts.words >> insn.rd & 1 != 0
+    }
+
     /// Extends what the instruction needs whole, and decides whether its result is. `held` says that this goes to a host
     /// register.
     pub(super) fn prepare_words(&mut self, insn: &Insn, held: bool) {

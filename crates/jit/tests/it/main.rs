@@ -3,4 +3,6 @@
 mod boot;
 mod engines;
 mod generated;
+mod image;
+mod pressure;
 mod straddling;

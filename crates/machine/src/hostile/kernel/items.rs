@@ -190,7 +190,6 @@ impl Writer<'_> {
         } else {
             (32, [Op::Slliw, Op::Srliw])
         };
-        let source = self.random.below(32) as u8;
         let by = 1 + self.random.below(bits - 1) as i32;
         let other = if self.random.one_in(8) {
             1 + self.random.below(bits - 1) as i32
@@ -200,9 +199,14 @@ impl Writer<'_> {
         let first = self.free();
         let second = self.other_than(first);
         let swap = self.random.below(2);
+        // Compilers shift the source itself where it is not needed any more, and several rotations at a time.
+        let any = self.random.below(32) as u8;
+        let source = self.random.pick(&[second, any]);
         self.code.imm(shifts[swap], first, source, by);
-        if self.random.one_in(3) {
-            self.one(is_integer);
+        match self.random.below(6) {
+            0 | 1 => self.one(is_integer),
+            2 => self.rotation(),
+            _ => {}
         }
         self.code.imm(shifts[1 - swap], second, source, other);
         if self.random.one_in(3) {
@@ -213,6 +217,9 @@ impl Writer<'_> {
         let free = self.free();
         let result = self.random.pick(&[first, second, free]);
         self.code.reg(op, result, first, second);
+        if self.random.one_in(3) {
+            self.code.imm(Op::Addiw, result, result, 0);
+        }
         if self.random.one_in(2) {
             self.code.reg(Op::Add, self.sum, self.sum, result);
         }
