@@ -38,6 +38,7 @@ pub(super) const ALL: &[Workload] = &[
     workload(Kind::Own, "alu", "ALU loop"),
     workload(Kind::Own, "sieve", "sieve"),
     workload(Kind::Own, "crc32", "CRC-32 by table"),
+    workload(Kind::Own, "chacha", "ChaCha20"),
     workload(Kind::Own, "divide", "division, 128-bit products"),
     workload(Kind::Own, "matmul", "matrix multiply, doubles"),
     workload(Kind::OwnFused, "nbody", "n-body, doubles"),
