@@ -12,6 +12,8 @@ use std::collections::VecDeque;
 const REST_MIN: u64 = TICKS_PER_SECOND / 1_000;
 /// The longest that one step is taken to have run, in ticks: beyond, the process was stopped.
 const RAN_MAX: u64 = TICKS_PER_SECOND / 50;
+/// Entries that are not reported at once, at most: frames that nobody answers can be many.
+const HELD_MAX: usize = 64;
 /// A brake at or above this stands still.
 const BRAKE_FULL: u16 = 1_000;
 
@@ -57,7 +59,8 @@ impl Held {
     }
 
     fn is_due(&self, host: u64) -> bool {
-        !self.outputs.is_empty() || host.saturating_sub(self.reported) >= self.ticks_max
+        let is_late = host.saturating_sub(self.reported) >= self.ticks_max;
+        is_late || !self.outputs.is_empty() || self.entries.len() >= HELD_MAX
     }
 
     fn report(&mut self, host: u64, reports: &mut VecDeque<HartReport>) {

@@ -206,6 +206,35 @@ fn a_backup_that_goes_live_obeys_the_very_next_command_as_a_primary() {
 }
 
 #[test]
+fn frames_that_nobody_answers_are_reported_before_they_are_many() {
+    let mut primary = Primary::started();
+    primary.type_in("b");
+    primary.run(20);
+    for turn in 0..100 {
+        let rate = primary.hart.machine().unwrap().clock().rate;
+        let time = primary.hart.machine().unwrap().time() + turn;
+        for _ in 0..10 {
+            let clock = Input::Clock(machine::Clock { time, rate });
+            primary
+                .hart
+                .handle(primary.now, HartCommand::Input(clock))
+                .unwrap();
+        }
+        // Host time stands still: no report is due for its age.
+        primary.hart.step(primary.now, 1_000);
+    }
+    let entries: Vec<usize> = reports(&mut primary.hart)
+        .iter()
+        .map(|report| match report {
+            HartReport::Appended { entries, .. } => entries.len(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(entries.len() >= 10, "{entries:?}");
+    assert!(entries.iter().all(|count| *count < 128), "{entries:?}");
+}
+
+#[test]
 fn what_nobody_waits_for_is_reported_seldom() {
     const SPAN: u64 = 1_500 * MS;
     let mut primary = Primary::started();
