@@ -163,11 +163,13 @@ impl Replayer {
                     return ReplayState::Running;
                 }
                 if target <= end {
-                    self.run(target, Machine::run, target);
+                    let stop = self.machine.run(target);
+                    self.ran(stop, target);
                     continue;
                 }
                 // Where a step ends between entries is its own choice.
-                self.run(target, Machine::run_about, end);
+                let stop = self.machine.run_about(end);
+                self.ran(stop, target);
                 return self.ended.clone().unwrap_or(ReplayState::Running);
             }
             if target < here {
@@ -187,9 +189,8 @@ impl Replayer {
         }
     }
 
-    /// Runs towards an entry at `target`, as far as `until`.
-    fn run(&mut self, target: Position, run: fn(&mut Machine, Position) -> Stop, until: Position) {
-        let stop = run(&mut self.machine, until);
+    /// Takes in what the machine said and did on its way to an entry at `target`.
+    fn ran(&mut self, stop: Stop, target: Position) {
         join_console(&mut self.said, self.machine.take_outputs());
         let here = self.machine.position();
         let doing = match stop {

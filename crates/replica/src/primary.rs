@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 const REST_MIN: u64 = TICKS_PER_SECOND / 1_000;
 /// The longest that one step is taken to have run, in ticks: beyond, the process was stopped.
 const RAN_MAX: u64 = TICKS_PER_SECOND / 50;
-/// Entries that are not reported at once, at most: frames that nobody answers can be many.
+/// Entries that are not reported at once, at most: inputs that nobody answers can be many.
 const HELD_MAX: usize = 64;
 /// A brake at or above this stands still.
 const BRAKE_FULL: u16 = 1_000;

@@ -211,13 +211,9 @@ impl Emitter<'_> {
         let mut holding = leave.holding;
         holding.extend_all(&mut self.asm);
         self.map = holding.map();
-        for in_place in [false, true] {
-            for lazy in &leave.lazies {
-                if lazy.is_in_place() == in_place {
-                    self.compute_lazy(*lazy);
-                    holding.overwrite(lazy.guest);
-                }
-            }
+        for lazy in &leave.lazies {
+            self.compute_lazy(*lazy);
+            holding.overwrite(lazy.guest);
         }
         Holding::default().take_over(&holding, &mut self.asm);
         if let Some(guest) = leave.float

@@ -175,7 +175,7 @@ pub(super) struct Registers {
     now: Holding,
     /// A place whose guest register gets its value by the present instruction.
     coming: Option<(usize, u8)>,
-    /// Shifts that were put off.
+    /// Shifts that were put off, in that order: one in place is behind all others of its source.
     pub(super) lazies: Vec<Lazy>,
 }
 

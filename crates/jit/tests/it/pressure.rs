@@ -1,6 +1,7 @@
 //! Loops that use more registers than the host has, with rotations, words, and accesses that leave hot code.
 
 use isa::Op;
+use isa::generate::Random;
 use machine::board::MEMORY_BYTES_MIN;
 
 use crate::image::{Image, Plain, address};
@@ -20,22 +21,6 @@ const PROGRAMS: u64 = 100;
 const MTVEC: i32 = 0x305;
 const MEPC: i32 = 0x341;
 
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        // Marsaglia's xorshift64.
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % bound
-    }
-
-    fn pick<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len())]
-    }
-}
-
 /// Instructions of a loop.
 struct Writer {
     random: Random,
@@ -46,7 +31,7 @@ struct Writer {
 
 impl Writer {
     fn new(seed: u64) -> Writer {
-        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let mut random = Random::new(seed);
         let mut free: Vec<u8> = (1..32)
             .filter(|register| ![SUM, SPARE, END, MOVING, COUNT, STEP].contains(register))
             .collect();
@@ -117,11 +102,17 @@ impl Writer {
             let any = self.register();
             let result = self.random.pick(&[high, low, any]);
             last.push((Op::Or, result, high, low, 0));
+            // Now and then the halves are wanted themselves.
+            if self.random.one_in(4) {
+                let (one, other) = (self.register(), self.register());
+                last.push((Op::Xor, one, one, low, 0));
+                last.push((Op::Xor, other, other, high, 0));
+            }
         }
         for all in [first, second, last] {
             for insn in all {
                 self.code.push(insn);
-                if self.random.below(16) == 0 {
+                if self.random.one_in(16) {
                     self.access();
                 }
             }

@@ -206,7 +206,7 @@ fn a_backup_that_goes_live_obeys_the_very_next_command_as_a_primary() {
 }
 
 #[test]
-fn frames_that_nobody_answers_are_reported_before_they_are_many() {
+fn inputs_that_nobody_answers_are_reported_before_they_are_many() {
     let mut primary = Primary::started();
     primary.type_in("b");
     primary.run(20);

@@ -12,9 +12,6 @@ const LAG: Duration = Duration::from_millis(100);
 const WINDOW: Duration = Duration::from_secs(20);
 const SAMPLE: Duration = Duration::from_millis(50);
 
-/// What both guests executed in a while, in positions.
-struct Stretch([u64; 2]);
-
 /// Guest speed in a pair, to that of a guest alone, if nothing but the slower processor held it up. Both guests are
 /// busy; the mean of both choices of a primary.
 pub(super) fn measure(sites: &[Site; 2]) -> Result<f64> {
@@ -25,23 +22,21 @@ pub(super) fn measure(sites: &[Site; 2]) -> Result<f64> {
     while begin.elapsed() < WINDOW {
         sleep(SAMPLE);
         let now = ask()?;
-        stretches.push(Stretch([now[0] - before[0], now[1] - before[1]]));
+        stretches.push([now[0] - before[0], now[1] - before[1]]);
         before = now;
     }
     let seconds = begin.elapsed().as_secs_f64();
     Ok((kept(&stretches, 0, seconds) * kept(&stretches, 1, seconds)).sqrt())
 }
 
-/// The part of what `primary` executed that it would have executed, had it waited for the other one.
-fn kept(stretches: &[Stretch], primary: usize, seconds: f64) -> f64 {
-    let freely: f64 = stretches
-        .iter()
-        .map(|stretch| stretch.0[primary] as f64)
-        .sum();
+/// The part of what `primary` executed that it would have executed, had it waited for the other one. `stretches` are
+/// the positions that both executed in a while.
+fn kept(stretches: &[[u64; 2]], primary: usize, seconds: f64) -> f64 {
+    let freely: f64 = stretches.iter().map(|both| both[primary] as f64).sum();
     let lag_max = freely / seconds * LAG.as_secs_f64();
     let (mut first, mut second) = (0.0, 0.0);
     for stretch in stretches {
-        let [own, other] = [stretch.0[primary], stretch.0[1 - primary]].map(|amount| amount as f64);
+        let [own, other] = [stretch[primary], stretch[1 - primary]].map(|amount| amount as f64);
         let (reachable, followed) = (first + own, second + other);
         first = f64::min(reachable, followed + lag_max);
         second = f64::min(followed, first);
@@ -54,9 +49,8 @@ mod tests {
     use super::*;
 
     fn kept_of(stretches: &[[u64; 2]]) -> f64 {
-        let stretches: Vec<Stretch> = stretches.iter().copied().map(Stretch).collect();
         // As if each took a tenth of a second: the lag is one mean stretch.
-        kept(&stretches, 0, stretches.len() as f64 / 10.0)
+        kept(stretches, 0, stretches.len() as f64 / 10.0)
     }
 
     #[test]
