@@ -3,6 +3,7 @@
 
 mod boot;
 mod eviction;
+mod link;
 mod pair;
 mod processor;
 mod speed;
@@ -61,10 +62,18 @@ impl Figure {
 const ROUNDS: usize = 3;
 const SPEED_ROUNDS: usize = 5;
 
-/// Measures `boot`, `pair`, `eviction`, `speed`, or all of them.
-pub(crate) fn run(part: Option<&str>, rounds: Option<usize>, options: &SpeedOptions) -> Result<()> {
+/// Measures `boot`, `pair`, `eviction`, `speed`, or all of them; `link` only when asked, for it takes a quarter of an hour.
+pub(crate) fn run(
+    part: Option<&str>,
+    rounds: Option<usize>,
+    json: bool,
+    options: &SpeedOptions,
+) -> Result<()> {
     let bench = steps::set_up_bench(options.futago.as_deref())?;
     let asked = |name: &str| part.is_none_or(|part| part == name);
+    if part == Some("link") {
+        return link::measure(&bench, rounds.unwrap_or(1), &options.only, json);
+    }
     if part != Some("speed") {
         figures(&bench, &asked, rounds.unwrap_or(ROUNDS))?;
     }

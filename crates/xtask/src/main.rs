@@ -63,14 +63,17 @@ enum Command {
     /// Rewrite the transcripts that tests expect: review the difference.
     Bless,
     /// Measure, beside peers and bars: boot of the guest, what protection costs, what a full code cache costs, and how
-    /// fast the guest is.
+    /// fast the guest is; and, only when asked, pairs over bad links.
     Bench {
-        /// Measure only this: boot, pair, eviction or speed.
-        #[arg(value_parser = ["boot", "pair", "eviction", "speed"])]
+        /// Measure only this: boot, pair, eviction, speed or link.
+        #[arg(value_parser = ["boot", "pair", "eviction", "speed", "link"])]
         part: Option<String>,
-        /// How often each is measured; medians count [default: 3, and 5 for speed]
+        /// How often each is measured; medians count [default: 3, 5 for speed, 1 for link]
         #[arg(long, value_parser = clap::value_parser!(u8).range(1..))]
         rounds: Option<u8>,
+        /// link: write the figures to standard output as JSON.
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         speed: bench::SpeedOptions,
     },
@@ -112,8 +115,9 @@ fn main() -> ExitCode {
         Command::Bench {
             part,
             rounds,
+            json,
             speed,
-        } => bench::run(part.as_deref(), rounds.map(usize::from), &speed),
+        } => bench::run(part.as_deref(), rounds.map(usize::from), json, &speed),
         Command::Fuzz {
             target,
             seconds,

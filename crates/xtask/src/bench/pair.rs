@@ -1,7 +1,7 @@
 //! What protection costs: two machines alike, one on a node alone, the other on a pair, in turns; then the other way round.
 
 mod perfect;
-mod site;
+pub(in crate::bench) mod site;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -213,7 +213,7 @@ fn rates(site: &Site, window: Duration) -> Result<Rates> {
     })
 }
 
-fn answers(redis: SocketAddr) -> bool {
+pub(super) fn answers(redis: SocketAddr) -> bool {
     incr(redis, 1).is_ok()
 }
 

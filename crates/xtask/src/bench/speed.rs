@@ -50,9 +50,9 @@ impl Engine {
 /// What `bench speed` measures.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// speed: only these workloads.
+    /// speed: only these workloads; link: only links whose names contain one of these.
     #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
-    only: Vec<String>,
+    pub(super) only: Vec<String>,
     /// speed: only these peers.
     #[arg(long, value_name = "PEER,PEER", value_delimiter = ',', value_enum)]
     peers: Vec<Peer>,

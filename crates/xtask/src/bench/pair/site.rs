@@ -23,11 +23,14 @@ const WAIT_MAX: Duration = Duration::from_secs(180);
 
 /// What a node says of itself, as far as it is used here.
 #[derive(Deserialize)]
-pub(super) struct Status {
+pub(in crate::bench) struct Status {
     flag: Option<u8>,
-    role: String,
-    pub(super) position: u64,
-    pub(super) wire_bytes_sent: u64,
+    pub(in crate::bench) role: String,
+    pub(in crate::bench) position: u64,
+    pub(in crate::bench) epoch: u64,
+    pub(in crate::bench) lag_ms: f64,
+    pub(in crate::bench) transfer_bytes_total: u64,
+    pub(in crate::bench) wire_bytes_sent: u64,
 }
 
 /// A process that ends with this value.
@@ -41,18 +44,29 @@ impl Drop for Process {
     }
 }
 
-pub(super) struct Site {
+pub(in crate::bench) struct Site {
     futago: String,
     directory: PathBuf,
     nodes: [Option<Process>; 2],
     switch: Process,
     /// Where the guest's redis is found.
-    pub(super) redis: SocketAddr,
+    pub(in crate::bench) redis: SocketAddr,
 }
 
 impl Site {
     /// Starts the switch; writes keys and configurations.
-    pub(super) fn set_up(bench: &Bench, index: usize) -> Result<Self> {
+    pub(in crate::bench) fn set_up(bench: &Bench, index: usize) -> Result<Self> {
+        let listen = [free_udp_address()?, free_udp_address()?];
+        Self::set_up_between(bench, index, listen, [listen[1], listen[0]])
+    }
+
+    /// Like [`Site::set_up`], with the addresses on which the nodes listen, and those at which each finds its peer.
+    pub(in crate::bench) fn set_up_between(
+        bench: &Bench,
+        index: usize,
+        listen: [SocketAddr; 2],
+        peers: [SocketAddr; 2],
+    ) -> Result<Self> {
         let name = format!("futago-bench-{}-{index}", std::process::id());
         let directory = std::env::temp_dir().join(name);
         fs::create_dir_all(directory.join("arbiter"))
@@ -61,7 +75,6 @@ impl Site {
         let arguments = [&["keys", "--directory", &keys], &NAMES[..]].concat();
         process::output(&bench.futago, &arguments)?;
         let redis = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        let listen = [free_udp_address()?, free_udp_address()?];
         for (index, name) in NAMES.iter().enumerate() {
             let text = format!(
                 "[machine]\nname = \"bench\"\nkernel = {:?}\ninitrd = {:?}\nappend = {APPEND:?}\n\
@@ -74,7 +87,7 @@ impl Site {
                 bench.kernel,
                 bench.initrd,
                 listen[index],
-                listen[1 - index],
+                peers[index],
                 index == 0,
             );
             fs::write(directory.join(format!("{name}.toml")), text)?;
@@ -96,7 +109,7 @@ impl Site {
     }
 
     /// Starts a node.
-    pub(super) fn start(&mut self, node: usize) -> Result<()> {
+    pub(in crate::bench) fn start(&mut self, node: usize) -> Result<()> {
         let file = |end| self.directory.join(format!("{}.{end}", NAMES[node]));
         let config = file("toml").display().to_string();
         let arguments = ["node", "--config", &config];
@@ -105,7 +118,7 @@ impl Site {
     }
 
     /// Lets a node leave; its peer goes on.
-    pub(super) fn stop(&mut self, node: usize) -> Result<()> {
+    pub(in crate::bench) fn stop(&mut self, node: usize) -> Result<()> {
         self.ask(node, "stop")?;
         if let Some(mut process) = self.nodes[node].take() {
             process
@@ -117,7 +130,11 @@ impl Site {
     }
 
     /// Waits until something is so, and fails if it takes too long or a process ends.
-    pub(super) fn wait(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) -> Result<()> {
+    pub(in crate::bench) fn wait(
+        &mut self,
+        what: &str,
+        is_so: impl Fn(&Self) -> bool,
+    ) -> Result<()> {
         let begin = Instant::now();
         while !is_so(self) {
             let ended = |process: &mut Process| process.0.try_wait().ok().flatten().is_some();
@@ -139,12 +156,12 @@ impl Site {
     }
 
     /// Whether the first node is a primary with a backup.
-    pub(super) fn is_protected(&self) -> bool {
+    pub(in crate::bench) fn is_protected(&self) -> bool {
         self.has_flag(0)
     }
 
     /// Whether the first node is a primary without one.
-    pub(super) fn is_alone(&self) -> bool {
+    pub(in crate::bench) fn is_alone(&self) -> bool {
         self.has_flag(1)
     }
 
@@ -154,13 +171,13 @@ impl Site {
     }
 
     /// The process of a node that was started.
-    pub(super) fn process(&self, node: usize) -> Option<u32> {
+    pub(in crate::bench) fn process(&self, node: usize) -> Option<u32> {
         let process = self.nodes.get(node)?.as_ref()?;
         Some(process.0.id())
     }
 
     /// What a node says of itself.
-    pub(super) fn status(&self, node: usize) -> Result<Status> {
+    pub(in crate::bench) fn status(&self, node: usize) -> Result<Status> {
         #[derive(Deserialize)]
         struct Answer {
             status: Status,
@@ -171,7 +188,7 @@ impl Site {
     }
 
     /// Types at the console of the guest.
-    pub(super) fn type_in(&self, text: &str) -> Result<()> {
+    pub(in crate::bench) fn type_in(&self, text: &str) -> Result<()> {
         let (mut console, _) = self.ask(0, "console")?;
         console.write_all(text.as_bytes())?;
         // It is taken in before the connection ends: the guest's shell echoes it.
@@ -222,7 +239,7 @@ fn start(program: &str, arguments: &[&str], log: &Path) -> Result<Process> {
 }
 
 /// An address that nothing listens on just now.
-fn free_udp_address() -> Result<SocketAddr> {
+pub(in crate::bench) fn free_udp_address() -> Result<SocketAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("no UDP port is free")?;
     Ok(socket.local_addr()?)
 }
