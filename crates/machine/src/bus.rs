@@ -11,7 +11,7 @@ use crate::device::plic::{Plic, Target};
 use crate::device::rtc::Rtc;
 use crate::device::test::{self, StopRequest};
 use crate::device::uart::Uart;
-use crate::device::virtio::{self, Virtio};
+use crate::device::virtio::{self, Surroundings, Virtio};
 use crate::device::{BadState, virtio::SLOTS};
 use crate::ram::{RAM_BASE, Ram};
 use crate::{GuestAddr, Input, Output, Width};
@@ -71,17 +71,17 @@ pub struct BusState {
     plic: Plic,
     rtc: Rtc,
     uart: Uart,
-    virtio: Vec<Virtio>,
+    pub(crate) virtio: Vec<Virtio>,
 }
 
 /// Version of [`BusState`].
-const STATE_VERSION: u16 = 1;
+const STATE_VERSION: u16 = 2;
 
 /// Why saved state cannot be restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RestoreError {
     /// From another version of this program.
-    #[error("the device state has version {0}, and this program understands version 1")]
+    #[error("the device state has version {0}, and this program understands version 2")]
     Version(u16),
     /// The board is impossible.
     #[error(transparent)]
@@ -241,7 +241,12 @@ impl Bus {
                 }
             }
             (Region::Virtio(slot), _) => {
-                self.virtio[slot].store(offset, width, value, &mut self.ram, &mut self.outputs);
+                let around = &mut Surroundings {
+                    ram: &mut self.ram,
+                    outputs: &mut self.outputs,
+                    now,
+                };
+                self.virtio[slot].store(offset, width, value, around);
             }
             _ => return Err(AccessFault),
         }
@@ -261,10 +266,29 @@ impl Bus {
             .with(Lines::SEIP, self.plic.raised(Target::Supervisor))
     }
 
-    /// The next tick after `now` at which a line may change by itself.
+    /// The next tick after `now` at which a line may change by itself, or [`Bus::go_on`] has something to do.
     pub fn deadline(&self, now: u64) -> Option<u64> {
-        let deadlines = [self.clint.deadline(now), self.rtc.deadline()];
-        deadlines.into_iter().flatten().min()
+        let timers = [self.clint.deadline(now), self.rtc.deadline()];
+        let turns = self.virtio.iter().map(Virtio::deadline);
+        timers.into_iter().chain(turns).flatten().min()
+    }
+
+    /// Lets devices go on with what they left at an earlier tick. To be called at the very position at which the guest
+    /// clock gets to [`Bus::deadline`], for it changes memory; a second call at the same tick does nothing.
+    pub fn go_on(&mut self, now: u64) {
+        let due = |slot: &Virtio| slot.deadline().is_some_and(|tick| tick <= now);
+        if !self.virtio.iter().any(due) {
+            return;
+        }
+        let around = &mut Surroundings {
+            ram: &mut self.ram,
+            outputs: &mut self.outputs,
+            now,
+        };
+        for slot in &mut self.virtio {
+            slot.go_on(around);
+        }
+        self.settle();
     }
 
     /// What the `time` CSR shows: `mtime`, which is the guest clock unless the guest wrote it.
@@ -287,14 +311,19 @@ impl Bus {
                     return Err(InputError::FrameSize(frame.len()));
                 }
                 let net = (self.virtio.iter_mut()).find(|slot| slot.net_index() == Some(*device));
-                net.ok_or(InputError::NoSuchDevice(*device))?
-                    .receive_frame(frame, &mut self.ram);
+                let net = net.ok_or(InputError::NoSuchDevice(*device))?;
+                let around = &mut Surroundings {
+                    ram: &mut self.ram,
+                    outputs: &mut self.outputs,
+                    now,
+                };
+                net.receive_frame(frame, around);
             }
             Input::Console(bytes) => {
                 if bytes.len() > crate::device::uart::BACKLOG_MAX {
                     return Err(InputError::ConsoleSize(bytes.len()));
                 }
-                self.console_read(bytes);
+                self.console_read(bytes, now);
             }
             Input::Seed(seed) => {
                 for slot in &mut self.virtio {
@@ -319,8 +348,8 @@ impl Bus {
         &self.outputs
     }
 
-    /// Whether outputs should be taken now: there is a frame, or many console bytes. One access adds no more
-    /// than a queue full of frames, so a caller that looks after each access bounds what waits.
+    /// Whether outputs should be taken now: there is a frame, or many console bytes. One access adds no more than a
+    /// device says in a turn, so a caller that looks after each access bounds what waits.
     pub fn output_due(&self) -> bool {
         self.outputs.iter().any(|output| match output {
             Output::Frame { .. } => true,
@@ -351,9 +380,14 @@ impl Bus {
     }
 
     /// Typed bytes go to the virtio console if a driver runs it, else to the serial port.
-    fn console_read(&mut self, bytes: &[u8]) {
+    fn console_read(&mut self, bytes: &[u8], now: u64) {
+        let around = &mut Surroundings {
+            ram: &mut self.ram,
+            outputs: &mut self.outputs,
+            now,
+        };
         for slot in &mut self.virtio {
-            if slot.receive_console(bytes, &mut self.ram) {
+            if slot.receive_console(bytes, around) {
                 return;
             }
         }

@@ -96,9 +96,17 @@ impl Machine {
         self.execute(until, false)
     }
 
+    /// Whoever looks at the machine where a run ends finds done what is due there, as it is where a run goes on.
     fn execute(&mut self, until: Position, exactly: bool) -> Stop {
+        let stop = self.execute_to_stop(until, exactly);
+        self.core.bus.go_on(self.core.now());
+        stop
+    }
+
+    fn execute_to_stop(&mut self, until: Position, exactly: bool) -> Stop {
         let core = &mut self.core;
         loop {
+            core.bus.go_on(core.now());
             if let Some(stop) = core.bus.stop() {
                 return match stop {
                     StopRequest::PowerOff | StopRequest::Fail(_) => Stop::PowerOff,
@@ -145,7 +153,10 @@ impl Machine {
     pub fn apply(&mut self, input: Input) -> Result<(), InputError> {
         let position = self.position();
         match input {
-            Input::Clock(clock) => self.core.clock.set(clock, position),
+            Input::Clock(clock) => {
+                self.core.clock.set(clock, position);
+                self.core.bus.go_on(self.core.now());
+            }
             Input::Synchronize => {
                 self.core.tlb.flush();
                 self.core.hart.reservation = NO_RESERVATION;

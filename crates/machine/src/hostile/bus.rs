@@ -243,7 +243,10 @@ pub fn run(data: &[u8]) -> Reached {
                 let addr = bytes.register(width);
                 let _ = bus.store(addr, width, bytes.number(), now);
             }
-            12 => now = now.saturating_add(bytes.number()),
+            12 => match bus.deadline(now).filter(|_| bytes.byte() & 1 == 0) {
+                Some(tick) => now = tick,
+                None => now = now.saturating_add(bytes.number()),
+            },
             13 => {
                 let input = input(&mut bytes);
                 let before = bus.save(now);
@@ -269,6 +272,7 @@ pub fn run(data: &[u8]) -> Reached {
                 }
             }
         }
+        bus.go_on(now);
         let lines = bus.lines(now);
         assert_eq!(bus.lines(now), lines, "looking changes nothing");
         assert!(bus.deadline(now).is_none_or(|tick| tick > now));

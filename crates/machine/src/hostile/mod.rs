@@ -14,12 +14,14 @@ pub mod snapshot;
 pub mod trial;
 
 use crate::board::{Board, MEMORY_BYTES_MIN, NetConfig};
-use crate::device::virtio::net::{BACKLOG_MAX, FRAME_BYTES};
+use crate::device::virtio::net::{BACKLOG_BYTES_MAX, FRAME_BYTES};
+use crate::device::virtio::turn::TURN_BYTES_MAX;
 
 /// Most bytes that the devices of [`board`] keep, beside memory: what has arrived and nobody took.
-pub const DEVICES_BYTES_MAX: usize = BACKLOG_MAX * (*FRAME_BYTES.end() + 4) + (256 << 10);
-/// Most bytes that one access to a device of [`board`] makes it say: a queue full of the longest frames.
-pub const OUTPUT_BYTES_MAX: usize = 256 * *FRAME_BYTES.end();
+pub const DEVICES_BYTES_MAX: usize = BACKLOG_BYTES_MAX + (256 << 10);
+/// Most bytes that one access to a device of [`board`] makes it say: what each of two queues says in a turn, with its
+/// last chain.
+pub const OUTPUT_BYTES_MAX: usize = 2 * (TURN_BYTES_MAX as usize + *FRAME_BYTES.end());
 
 /// The board that they have.
 pub fn board() -> Board {

@@ -99,7 +99,7 @@ fn any_code() {
 #[test]
 fn forged_snapshots() {
     let (mut restored, mut impossible) = (0, 0);
-    for seed in 0..300 {
+    for seed in 0..500 {
         let mut data = random(seed, 40);
         data[0] = 1;
         match hostile::snapshot::run(&data) {

@@ -38,7 +38,8 @@ impl Console {
     /// Keeps typed bytes until they are delivered.
     pub(super) fn receive(&mut self, bytes: &[u8]) {
         let taken = &bytes[..bytes.len().min(BACKLOG_MAX - self.backlog.len())];
-        self.dropped += (bytes.len() - taken.len()) as u64;
+        let dropped = (bytes.len() - taken.len()) as u64;
+        self.dropped = self.dropped.saturating_add(dropped);
         self.backlog.extend(taken);
     }
 
@@ -49,7 +50,7 @@ impl Console {
         io: &mut Io<'_>,
     ) -> Result<bool, QueueError> {
         for _ in 0..queue.waiting(io.ram)? {
-            if self.backlog.is_empty() {
+            if self.backlog.is_empty() || io.turn.is_over() {
                 break;
             }
             let chain = queue.pop(io.ram)?;
@@ -57,12 +58,13 @@ impl Console {
                 return Err(QueueError::Unsuitable);
             }
             let len = (chain.writable_bytes() as usize).min(self.backlog.len());
+            io.turn.spend(&chain, len as u64);
             let bytes: Vec<u8> = self.backlog.drain(..len).collect();
             let written = chain.write(io.ram, &bytes)?;
             queue.give_back(io.ram, chain.head, written)?;
         }
         if !self.backlog.is_empty() {
-            queue.ask_notification(io.ram, io.event_index())?;
+            queue.ask_notification(io.ram, 0, io.event_index())?;
         }
         queue.publish(io.ram, io.event_index())
     }
@@ -74,14 +76,18 @@ impl Console {
         io: &mut Io<'_>,
     ) -> Result<bool, QueueError> {
         for _ in 0..queue.waiting(io.ram)? {
+            if io.turn.is_over() {
+                break;
+            }
             let chain = queue.pop(io.ram)?;
             if !chain.writable.is_empty() || chain.readable_bytes() > CHAIN_BYTES_MAX {
                 return Err(QueueError::Unsuitable);
             }
+            io.turn.spend(&chain, chain.readable_bytes());
             push_console(io.outputs, &chain.read(io.ram, 0)?);
             queue.give_back(io.ram, chain.head, 0)?;
         }
-        queue.ask_notification(io.ram, io.event_index())?;
+        queue.ask_notification(io.ram, 0, io.event_index())?;
         queue.publish(io.ram, io.event_index())
     }
 }

@@ -6,7 +6,7 @@ use crate::bus::Bus;
 use crate::ram::RAM_BASE;
 use crate::{GuestAddr, Lines, Width};
 
-pub(super) const SIZE: u16 = 8;
+const SIZE: u16 = 8;
 
 /// A buffer that the driver offers: where it is, how long, and whether the device may write it.
 pub(super) type Piece = (u64, u32, bool);
@@ -14,7 +14,10 @@ pub(super) type Piece = (u64, u32, bool);
 pub(super) struct Driver {
     pub(super) bus: Bus,
     base: u64,
+    size: u16,
     pub(super) event_index: bool,
+    /// The guest clock.
+    pub(super) now: u64,
     available: [u16; 2],
     seen_used: [u16; 2],
 }
@@ -25,12 +28,20 @@ impl Driver {
         let mut driver = Driver {
             bus: Bus::new(board).unwrap(),
             base: 0x1000_1000 + slot * 0x1000,
+            size: SIZE,
+            now: 0,
             event_index: features & feature::EVENT_IDX != 0,
             available: [0; 2],
             seen_used: [0; 2],
         };
         driver.start(features);
         driver
+    }
+
+    /// Starts again with queues of this size, at most 64.
+    pub(super) fn resize(&mut self, size: u16, features: u64) {
+        self.size = size;
+        self.start(features);
     }
 
     pub(super) fn start(&mut self, features: u64) {
@@ -52,7 +63,7 @@ impl Driver {
             let bytes = [0; 0x3000];
             let addr = self.table(u64::from(queue));
             self.bus.ram.write(GuestAddr(addr), &bytes).unwrap();
-            self.write(0x38, u32::from(SIZE));
+            self.write(0x38, u32::from(self.size));
             self.write(0x80, addr as u32);
             self.write(0x90, addr as u32 + 0x1000);
             self.write(0xa0, addr as u32 + 0x2000);
@@ -67,12 +78,15 @@ impl Driver {
 
     pub(super) fn read(&mut self, offset: u64) -> u32 {
         let addr = GuestAddr(self.base + offset);
-        self.bus.load(addr, Width::Word, 0).unwrap() as u32
+        self.bus.load(addr, Width::Word, self.now).unwrap() as u32
     }
 
     pub(super) fn write(&mut self, offset: u64, value: u32) {
         let addr = GuestAddr(self.base + offset);
-        (self.bus.store(addr, Width::Word, u64::from(value), 0)).unwrap();
+        (self
+            .bus
+            .store(addr, Width::Word, u64::from(value), self.now))
+        .unwrap();
     }
 
     pub(super) fn half(&self, addr: u64) -> u16 {
@@ -112,11 +126,14 @@ impl Driver {
     pub(super) fn offer_head(&mut self, queue: u64, head: u16) -> bool {
         let ring = self.table(queue) + 0x1000;
         let index = self.available[queue as usize];
-        self.put(ring + 4 + u64::from(index % SIZE) * 2, &head.to_le_bytes());
+        self.put(
+            ring + 4 + u64::from(index % self.size) * 2,
+            &head.to_le_bytes(),
+        );
         let next = index.wrapping_add(1);
         self.available[queue as usize] = next;
         self.put(ring + 2, &next.to_le_bytes());
-        let event = self.half(self.table(queue) + 0x2000 + 4 + 8 * u64::from(SIZE));
+        let event = self.half(self.table(queue) + 0x2000 + 4 + 8 * u64::from(self.size));
         !self.event_index || event == index
     }
 
@@ -131,7 +148,7 @@ impl Driver {
         let seen = self.seen_used[queue as usize];
         let mut index = seen;
         while index != self.half(ring + 2) {
-            let bytes = self.get(ring + 4 + u64::from(index % SIZE) * 8, 8);
+            let bytes = self.get(ring + 4 + u64::from(index % self.size) * 8, 8);
             let word = |at: usize| u32::from_le_bytes(*bytes[at..].first_chunk().unwrap());
             used.push((word(0), word(4)));
             index = index.wrapping_add(1);
@@ -142,7 +159,7 @@ impl Driver {
 
     /// Asks for an interrupt when the used index passes `index`.
     pub(super) fn set_used_event(&mut self, queue: u64, index: u16) {
-        let addr = self.table(queue) + 0x1000 + 4 + 2 * u64::from(SIZE);
+        let addr = self.table(queue) + 0x1000 + 4 + 2 * u64::from(self.size);
         self.put(addr, &index.to_le_bytes());
     }
 

@@ -7,6 +7,8 @@ use super::queue::{Queue, QueueError};
 
 /// Most bytes that one request gets; the driver asks again for more.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
+/// To make a byte takes as long as to move so many.
+const BYTE_COST: u64 = 4;
 
 /// BLAKE3 in extendable-output mode, keyed by all seeds so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,17 +35,21 @@ impl Entropy {
     /// Fills the buffers that the driver has made available.
     pub(super) fn fill(&mut self, queue: &mut Queue, io: &mut Io<'_>) -> Result<bool, QueueError> {
         for _ in 0..queue.waiting(io.ram)? {
+            if io.turn.is_over() {
+                break;
+            }
             let chain = queue.pop(io.ram)?;
             if !chain.readable.is_empty() {
                 return Err(QueueError::Unsuitable);
             }
             let len = chain.writable_bytes().min(REQUEST_BYTES_MAX);
+            io.turn.spend(&chain, len * BYTE_COST);
             let mut bytes = vec![0; len as usize];
             self.generate(&mut bytes);
             let written = chain.write(io.ram, &bytes)?;
             queue.give_back(io.ram, chain.head, written)?;
         }
-        queue.ask_notification(io.ram, io.event_index())?;
+        queue.ask_notification(io.ram, 0, io.event_index())?;
         queue.publish(io.ram, io.event_index())
     }
 }

@@ -5,6 +5,7 @@ pub mod console;
 pub mod entropy;
 pub mod net;
 pub mod queue;
+pub mod turn;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,7 @@ use self::console::Console;
 use self::entropy::Entropy;
 use self::net::Net;
 use self::queue::{Queue, QueueError};
+use self::turn::{TURN_PAUSE_TICKS, Turn};
 use super::BadState;
 use crate::board::Board;
 use crate::ram::Ram;
@@ -46,12 +48,23 @@ mod feature {
 const INTERRUPT_USED: u8 = 1;
 const INTERRUPT_CONFIG: u8 = 2;
 
+/// What is around a device.
+pub struct Surroundings<'a> {
+    /// Guest memory.
+    pub ram: &'a mut Ram,
+    /// Where it speaks.
+    pub outputs: &'a mut Vec<Output>,
+    /// The guest clock.
+    pub now: u64,
+}
+
 /// What a device works with while it serves a queue.
 struct Io<'a> {
     ram: &'a mut Ram,
     outputs: &'a mut Vec<Output>,
     /// What the driver accepted.
     features: u64,
+    turn: Turn,
 }
 
 impl Io<'_> {
@@ -165,6 +178,10 @@ pub struct Virtio {
     queue_select: u32,
     queues: Vec<Queue>,
     interrupt: u8,
+    /// Queues, a bit each, that a turn left a rest of.
+    rests: u8,
+    /// The guest clock at their next turn.
+    next_turn: Option<u64>,
 }
 
 /// The slots of a board out of reset.
@@ -206,6 +223,9 @@ pub fn check(board: &Board, saved: &[Virtio]) -> Result<(), BadState> {
         if saved.queues.len() != fresh.queues.len() || saved.queues.iter().any(impossible) {
             return Err(bad("a queue is impossible"));
         }
+        if u32::from(saved.rests) >> saved.queues.len() != 0 {
+            return Err(bad("a queue that does not exist has a rest"));
+        }
         if saved.driver_features & !fresh.device.features() != 0 && saved.running() {
             return Err(bad("a feature was accepted that was not offered"));
         }
@@ -240,6 +260,8 @@ impl Virtio {
             driver_features: 0,
             queue_select: 0,
             interrupt: 0,
+            rests: 0,
+            next_turn: None,
         }
     }
 
@@ -263,22 +285,22 @@ impl Virtio {
     }
 
     /// A frame of a size in [`FRAME_BYTES`] arrives.
-    pub fn receive_frame(&mut self, frame: &[u8], ram: &mut Ram) {
+    pub fn receive_frame(&mut self, frame: &[u8], around: &mut Surroundings<'_>) {
         let running = self.running();
         if let Device::Net(net) = &mut self.device {
             net.receive(frame, running);
-            self.serve(0, ram, &mut Vec::new());
+            self.serve(0, around);
         }
     }
 
     /// Typed bytes arrive; `false` means that this is no console, or not run by a driver.
-    pub fn receive_console(&mut self, bytes: &[u8], ram: &mut Ram) -> bool {
+    pub fn receive_console(&mut self, bytes: &[u8], around: &mut Surroundings<'_>) -> bool {
         let running = self.running();
         match &mut self.device {
             Device::Console(console) if running => console.receive(bytes),
             _ => return false,
         }
-        self.serve(0, ram, &mut Vec::new());
+        self.serve(0, around);
         true
     }
 
@@ -289,19 +311,50 @@ impl Virtio {
         }
     }
 
-    fn serve(&mut self, index: usize, ram: &mut Ram, outputs: &mut Vec<Output>) {
-        if !self.running() {
+    /// The guest clock at which [`Virtio::go_on`] has something to do.
+    pub fn deadline(&self) -> Option<u64> {
+        self.next_turn
+    }
+
+    /// Goes on with what earlier turns left, if it is time.
+    pub fn go_on(&mut self, around: &mut Surroundings<'_>) {
+        if self.next_turn.is_none_or(|tick| tick > around.now) {
+            return;
+        }
+        self.next_turn = None;
+        let rests = std::mem::take(&mut self.rests);
+        for index in (0..self.queues.len()).filter(|index| rests >> index & 1 != 0) {
+            self.serve(index, around);
+        }
+    }
+
+    fn has_rest(&self, index: usize) -> bool {
+        index < self.queues.len() && self.rests >> index & 1 != 0
+    }
+
+    /// A turn for a queue, unless one is to come.
+    fn serve(&mut self, index: usize, around: &mut Surroundings<'_>) {
+        if !self.running() || self.has_rest(index) {
             return;
         }
         let Some(queue) = self.queues.get_mut(index).filter(|queue| queue.ready) else {
             return;
         };
         let mut io = Io {
-            ram,
-            outputs,
+            ram: around.ram,
+            outputs: around.outputs,
             features: self.driver_features,
+            turn: Turn::default(),
         };
-        match self.device.serve(index, queue, &mut io) {
+        let served = self.device.serve(index, queue, &mut io);
+        // At the end of time there is no next turn.
+        if io.turn.left_rest()
+            && let Some(tick) = around.now.checked_add(TURN_PAUSE_TICKS)
+        {
+            self.rests |= 1 << index;
+            self.next_turn.get_or_insert(tick);
+        }
+        match served {
             Ok(true) => self.interrupt |= INTERRUPT_USED,
             Ok(false) => {}
             Err(_) => self.break_off(),
@@ -355,14 +408,7 @@ impl Virtio {
     }
 
     /// Writes a register (32 bits); anything else is ignored, as the configuration space is read-only.
-    pub fn store(
-        &mut self,
-        offset: u64,
-        width: Width,
-        value: u64,
-        ram: &mut Ram,
-        outputs: &mut Vec<Output>,
-    ) {
+    pub fn store(&mut self, offset: u64, width: Width, value: u64, around: &mut Surroundings<'_>) {
         if width != Width::Word || matches!(self.device, Device::Empty) {
             return;
         }
@@ -372,9 +418,9 @@ impl Virtio {
             0x020 => self.accept_features(value),
             0x024 => self.driver_features_select = value,
             0x030 => self.queue_select = value,
-            0x050 => self.serve(value as usize, ram, outputs),
+            0x050 => self.serve(value as usize, around),
             0x064 => self.interrupt &= !(value as u8),
-            0x070 => self.set_status(value as u8, ram, outputs),
+            0x070 => self.set_status(value as u8, around),
             _ => self.set_up_queue(offset, value),
         }
     }
@@ -391,7 +437,7 @@ impl Virtio {
         }
     }
 
-    fn set_status(&mut self, value: u8, ram: &mut Ram, outputs: &mut Vec<Output>) {
+    fn set_status(&mut self, value: u8, around: &mut Surroundings<'_>) {
         if value == 0 {
             self.reset();
             return;
@@ -409,7 +455,7 @@ impl Virtio {
         if !was_running && self.running() {
             // Some drivers notify before they say that they are ready.
             for index in 0..self.queues.len() {
-                self.serve(index, ram, outputs);
+                self.serve(index, around);
             }
         }
     }
@@ -423,6 +469,7 @@ impl Virtio {
             // A queue in use can only be given up.
             if offset == 0x044 && value & 1 == 0 {
                 *queue = Queue::default();
+                self.rests &= !(1 << self.queue_select);
             }
             return;
         }

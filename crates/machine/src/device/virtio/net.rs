@@ -15,6 +15,10 @@ pub const FRAME_BYTES: RangeInclusive<usize> = 14..=65550;
 
 /// Frames that wait for the driver's buffers. More are dropped, as a real network card does.
 pub const BACKLOG_MAX: usize = 256;
+/// Bytes of these frames.
+pub const BACKLOG_BYTES_MAX: usize = 1 << 20;
+/// Descriptors of the driver's buffers for one frame: it is dropped where it takes more.
+const FRAME_DESCRIPTORS_MAX: u64 = 4096;
 
 const MAC: u64 = 1 << 5;
 const MERGED_BUFFERS: u64 = 1 << 15;
@@ -69,13 +73,24 @@ impl Net {
 
     pub(super) fn check(&self) -> Result<(), BadState> {
         let possible = |frame: &Vec<u8>| FRAME_BYTES.contains(&frame.len());
-        if self.backlog.len() <= BACKLOG_MAX && self.backlog.iter().all(possible) {
+        if self.backlog.len() <= BACKLOG_MAX
+            && self.backlog_bytes() <= BACKLOG_BYTES_MAX
+            && self.backlog.iter().all(possible)
+        {
             return Ok(());
         }
         Err(BadState {
             device: "a network device",
             what: "its backlog is impossible",
         })
+    }
+
+    fn backlog_bytes(&self) -> usize {
+        self.backlog.iter().map(Vec::len).sum()
+    }
+
+    fn note_dropped(&mut self, frames: u64) {
+        self.received_dropped = self.received_dropped.saturating_add(frames);
     }
 
     /// Address, link status.
@@ -88,16 +103,18 @@ impl Net {
     }
 
     pub(super) fn reset(&mut self) {
-        self.received_dropped += self.backlog.len() as u64;
+        self.note_dropped(self.backlog.len() as u64);
         self.backlog.clear();
     }
 
     /// Keeps a frame until it is delivered.
     pub(super) fn receive(&mut self, frame: &[u8], running: bool) {
-        if running && self.backlog.len() < BACKLOG_MAX {
+        let fits = self.backlog.len() < BACKLOG_MAX
+            && self.backlog_bytes() + frame.len() <= BACKLOG_BYTES_MAX;
+        if running && fits {
             self.backlog.push_back(frame.to_vec());
         } else {
-            self.received_dropped += 1;
+            self.note_dropped(1);
         }
     }
 
@@ -114,13 +131,16 @@ impl Net {
         // Read once: what is written below might lie on the ring itself.
         let mut waiting = queue.waiting(io.ram)?;
         while let Some(frame) = self.backlog.front() {
+            if io.turn.is_over() {
+                break;
+            }
             let bytes = HEADER_BYTES + frame.len();
             match find_place(queue, io, waiting, bytes, merged)? {
                 Place::Wait => {
-                    queue.ask_notification(io.ram, io.event_index())?;
+                    queue.ask_notification(io.ram, waiting, io.event_index())?;
                     break;
                 }
-                Place::TooLarge => self.received_dropped += 1,
+                Place::TooLarge => self.note_dropped(1),
                 Place::Chains(chains) => {
                     let count = chains.len() as u16;
                     let mut packet = vec![0; HEADER_BYTES];
@@ -148,22 +168,27 @@ impl Net {
         io: &mut Io<'_>,
     ) -> Result<bool, QueueError> {
         for _ in 0..queue.waiting(io.ram)? {
+            if io.turn.is_over() {
+                break;
+            }
             let chain = queue.pop(io.ram)?;
             if !chain.writable.is_empty() {
                 return Err(QueueError::Unsuitable);
             }
             let bytes = chain.readable_bytes().checked_sub(HEADER_BYTES as u64);
-            if bytes.is_some_and(|bytes| FRAME_BYTES.contains(&(bytes as usize))) {
+            let frame = bytes.filter(|bytes| FRAME_BYTES.contains(&(*bytes as usize)));
+            io.turn.spend(&chain, frame.unwrap_or(0));
+            if frame.is_some() {
                 io.outputs.push(Output::Frame {
                     device: self.index,
                     frame: chain.read(io.ram, HEADER_BYTES as u64)?,
                 });
             } else {
-                self.sent_malformed += 1;
+                self.sent_malformed = self.sent_malformed.saturating_add(1);
             }
             queue.give_back(io.ram, chain.head, 0)?;
         }
-        queue.ask_notification(io.ram, io.event_index())?;
+        queue.ask_notification(io.ram, 0, io.event_index())?;
         queue.publish(io.ram, io.event_index())
     }
 }
@@ -171,24 +196,27 @@ impl Net {
 /// Looks for chains that hold `bytes`: one, or with `merged` buffers several.
 fn find_place(
     queue: &Queue,
-    io: &Io<'_>,
+    io: &mut Io<'_>,
     waiting: u16,
     bytes: usize,
     merged: bool,
 ) -> Result<Place, QueueError> {
     let mut chains = Vec::new();
-    let mut room = 0;
+    let (mut room, mut descriptors) = (0, 0);
     for ahead in 0..waiting {
         let chain = queue.peek(io.ram, ahead)?;
         if !chain.readable.is_empty() || chain.writable_bytes() < HEADER_BYTES as u64 {
             return Err(QueueError::Unsuitable);
         }
         room += chain.writable_bytes();
+        descriptors += chain.descriptors();
+        io.turn
+            .spend(&chain, chain.writable_bytes().min(bytes as u64));
         chains.push(chain);
         if room >= bytes as u64 {
             return Ok(Place::Chains(chains));
         }
-        if !merged {
+        if !merged || descriptors > FRAME_DESCRIPTORS_MAX {
             return Ok(Place::TooLarge);
         }
     }

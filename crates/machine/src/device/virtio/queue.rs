@@ -73,6 +73,11 @@ fn total(buffers: &[Buffer]) -> u64 {
 }
 
 impl Chain {
+    /// How many descriptors it takes, without those that lead to a table.
+    pub fn descriptors(&self) -> u64 {
+        (self.readable.len() + self.writable.len()) as u64
+    }
+
     /// How many bytes the device may read; below 4 GiB.
     pub fn readable_bytes(&self) -> u64 {
         total(&self.readable)
@@ -210,12 +215,18 @@ impl Queue {
         Ok(half(ram, self.available)? & AVAIL_NO_INTERRUPT == 0)
     }
 
-    /// Asks for a notification when the driver makes the next chain available. Without `event_index` drivers
-    /// notify always.
-    pub fn ask_notification(&self, ram: &mut Ram, event_index: bool) -> Result<(), QueueError> {
+    /// Asks for a notification when the driver makes another chain available than the next `waiting`. Without
+    /// `event_index` drivers notify always.
+    pub fn ask_notification(
+        &self,
+        ram: &mut Ram,
+        waiting: u16,
+        event_index: bool,
+    ) -> Result<(), QueueError> {
         if event_index {
             let addr = self.used.wrapping_add(4 + 8 * u64::from(self.size));
-            ram.write(GuestAddr(addr), &self.next_available.to_le_bytes())?;
+            let event = self.next_available.wrapping_add(waiting);
+            ram.write(GuestAddr(addr), &event.to_le_bytes())?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Tests of the transport and the devices, by a driver through the bus.
 
 use super::driver::Driver;
+use super::net::BACKLOG_MAX;
 use super::*;
 use crate::board::{MEMORY_BYTES_MIN, NetConfig};
 use crate::ram::RAM_BASE;
@@ -365,6 +366,150 @@ fn nonsense_asks_for_a_reset() {
         driver.start(0);
         assert_eq!(driver.read(0x70), 15, "{name}");
     }
+}
+
+/// Lets the device go on until nothing is left: how many bytes it said in each turn.
+fn turns(driver: &mut Driver) -> Vec<usize> {
+    let len = |output: &Output| match output {
+        Output::Frame { frame, .. } => frame.len(),
+        Output::Console(bytes) => bytes.len(),
+    };
+    let mut said = Vec::new();
+    loop {
+        said.push(driver.bus.take_outputs().iter().map(len).sum());
+        // The timer of the CLINT is at the end of time.
+        let next = driver.bus.deadline(driver.now);
+        let Some(tick) = next.filter(|tick| *tick < u64::MAX) else {
+            return said;
+        };
+        driver.bus.go_on(tick - 1);
+        assert_eq!(driver.bus.outputs(), [], "not before its time");
+        driver.now = tick;
+        driver.bus.go_on(tick);
+    }
+}
+
+#[test]
+fn much_is_sent_in_turns() {
+    let mut driver = net(0);
+    driver.resize(64, 0);
+    for round in 0..2 {
+        for head in 0..64 {
+            driver.offer(1, head, &[(BUFFER, 65562, false)]);
+        }
+        driver.notify(1);
+        // Whoever asks again waits all the same.
+        driver.notify(1);
+        let said = turns(&mut driver);
+        assert_eq!(said.iter().sum::<usize>(), 64 * 65550, "in round {round}");
+        let most = turn::TURN_BYTES_MAX as usize + 65550;
+        assert!(
+            said.len() == 4 && said.iter().all(|said| *said <= most),
+            "{said:?}"
+        );
+        assert_eq!(driver.used(1).len(), 64);
+    }
+    // A device that is reset has nothing left to do.
+    for head in 0..64 {
+        driver.offer(1, head, &[(BUFFER, 65562, false)]);
+    }
+    driver.notify(1);
+    driver.start(0);
+    assert_eq!(turns(&mut driver).len(), 1);
+}
+
+#[test]
+fn a_rest_survives_in_snapshots() {
+    let mut driver = net(0);
+    driver.resize(64, 0);
+    for head in 0..64 {
+        driver.offer(1, head, &[(BUFFER, 65562, false)]);
+    }
+    driver.notify(1);
+    driver.bus.take_outputs();
+    let saved = driver.bus.save(0);
+    let mut bad = saved.clone();
+    bad.virtio[0].rests = 4;
+    let ram = driver.bus.ram.clone();
+    assert!(Bus::restore(&board(), ram.clone(), bad).is_err());
+    driver.bus = Bus::restore(&board(), ram, saved).unwrap();
+    assert_eq!(turns(&mut driver).len(), 4);
+    assert_eq!(driver.used(1).len(), 64);
+}
+
+/// Buffers of very many descriptors, which hold no frame even all together, are looked at for each frame.
+#[test]
+fn a_frame_takes_a_bounded_number_of_descriptors() {
+    let features = MERGED_BUFFERS | feature::INDIRECT_DESC;
+    let mut driver = net(features);
+    for _ in 0..BACKLOG_MAX {
+        driver.bus.apply(&frame(4000, 1), 0).unwrap();
+    }
+    let table = RAM_BASE + 0x8_0000;
+    for number in 0..500 {
+        driver.descriptor(table + number * 16, BUFFER, 1, 3, number as u16 + 1);
+    }
+    driver.descriptor(table + 500 * 16, BUFFER, 1, 2, 0);
+    for head in 0..8 {
+        let at = driver.table(0) + u64::from(head) * 16;
+        driver.descriptor(at, table, 501 * 16, 4, 0);
+        driver.offer_head(0, head);
+    }
+    driver.notify(0);
+    // 4008 descriptors a frame.
+    let turns = turns(&mut driver).len();
+    assert!((40..=64).contains(&turns), "{turns} turns for 256 frames");
+    assert_eq!(driver.read(0x70), 15);
+}
+
+#[test]
+fn entropy_and_console_take_turns() {
+    let mut driver = Driver::new(&board(), 1, 0);
+    driver.resize(64, 0);
+    for head in 0..64 {
+        driver.offer(0, head, &[(BUFFER, 1 << 20, true)]);
+    }
+    driver.notify(0);
+    assert_eq!(driver.used(0), [0, 1, 2, 3].map(|head| (head, 65536)));
+    assert_eq!(turns(&mut driver).len(), 16);
+    assert_eq!(driver.used(0).len(), 60);
+    let mut driver = Driver::new(&board(), 2, 0);
+    driver.resize(64, 0);
+    for head in 0..64 {
+        driver.offer(1, head, &[(BUFFER, 65536, false)]);
+    }
+    driver.notify(1);
+    assert_eq!(turns(&mut driver), [1 << 20; 4]);
+}
+
+/// With the event index, the driver tells of a new buffer also where the device left some that were too few.
+#[test]
+fn a_frame_that_waits_for_more_buffers_asks_for_them() {
+    let mut driver = net(MERGED_BUFFERS | feature::EVENT_IDX);
+    driver.offer(0, 0, &[(BUFFER, 40, true)]);
+    driver.notify(0);
+    driver.bus.apply(&frame(100, 5), 0).unwrap();
+    assert_eq!(driver.used(0), [], "waits for more buffers");
+    assert!(driver.offer(0, 1, &[(BUFFER + 0x100, 400, true)]));
+    driver.notify(0);
+    assert_eq!(driver.used(0), [(0, 40), (1, 72)]);
+}
+
+#[test]
+fn the_backlog_is_bounded_in_bytes() {
+    let mut driver = net(0);
+    for _ in 0..40 {
+        driver.bus.apply(&frame(65550, 1), 0).unwrap();
+    }
+    let kept = driver.bus.device_states(0)[4].1.len();
+    assert!(kept <= net::BACKLOG_BYTES_MAX + 1024, "{kept}");
+    for head in 0..8 {
+        driver.offer(0, head, &[(BUFFER, 70_000, true)]);
+    }
+    driver.notify(0);
+    assert_eq!(driver.used(0).len(), 8);
+    let state = driver.bus.virtio_state();
+    assert_eq!(check(&board(), state), Ok(()));
 }
 
 #[test]
