@@ -6,7 +6,7 @@
 //! frames            kind u8, payload length u32, CRC-32C u32 of kind, length and payload, payload
 //! ```
 //!
-//! A record is a header frame, then snapshots and batches of entries in the order of the log, then an end
+//! A record is a header frame (version of the format u16, semantics u32, description), then snapshots and batches of entries in the order of the log, then an end
 //! frame. Snapshots are cut into parts of at most [`FRAME_BYTES_MAX`]. Numbers are little endian.
 
 mod frame;
@@ -26,7 +26,7 @@ pub const MACHINE_BYTES_MAX: usize = 64 << 10;
 
 const MAGIC: [u8; 8] = *b"FUTAGO\r\n";
 /// Version of the format, in the header frame.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 /// Bytes before a frame's payload.
 const HEAD_BYTES: usize = 9;
 

@@ -19,6 +19,7 @@ mod machine;
 pub mod mmu;
 mod position;
 pub mod ram;
+mod semantics;
 mod snapshot;
 
 pub use crate::core::Core;
@@ -34,4 +35,5 @@ pub use isa::Width;
 pub use machine::Machine;
 pub use position::{GuestAddr, Position};
 pub use ram::Ram;
+pub use semantics::SEMANTICS;
 pub use snapshot::{Snapshot, SnapshotError};

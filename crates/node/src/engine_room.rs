@@ -94,6 +94,8 @@ pub(crate) struct EngineRoom {
     arbiter_answers: bool,
     /// What the core explained last.
     explained: &'static str,
+    /// In what a peer that this node met is configured otherwise.
+    difference: Option<String>,
     /// Set when the node must end.
     end: Option<ExitReason>,
 }
@@ -141,6 +143,7 @@ impl EngineRoom {
             housekeeping_at: now,
             arbiter_answers: true,
             explained: "",
+            difference: None,
             end: None,
         };
         (room, sources)
@@ -161,6 +164,7 @@ impl EngineRoom {
         self.tell(begin);
         loop {
             self.perform()?;
+            self.heed_difference();
             if let Some(reason) = self.end.take() {
                 self.transport.close(&reason.to_string()).await;
                 return Ok(reason);
@@ -323,9 +327,31 @@ impl EngineRoom {
             TransportEvent::StateSent { to, transfer } => {
                 debug!(peer = %short(to.0), transfer = transfer.0, "the state was sent");
             }
-            TransportEvent::Refused { address, reason } => {
+            TransportEvent::Refused {
+                address,
+                reason,
+                differs,
+            } => {
                 warn!(%address, "a peer was refused: {reason}");
+                if differs {
+                    self.difference = Some(reason);
+                }
             }
+        }
+    }
+
+    /// A node that waits for a machine to join, and has met nobody but peers that are configured otherwise, ends and says so:
+    /// it would wait for ever. One that is the machine or its backup has only refused somebody.
+    fn heed_difference(&mut self) {
+        match self.core.status().role {
+            // Whether it starts the machine itself is not known yet.
+            RoleStatus::Out | RoleStatus::Starting => {}
+            RoleStatus::Joining if !self.gauges.is_connected() => {
+                if let Some(what) = self.difference.take() {
+                    self.end = Some(ExitReason::Differs(what));
+                }
+            }
+            _ => self.difference = None,
         }
     }
 

@@ -5,6 +5,7 @@
 //! host alone, [`switch::run_switch`], [`keys::create_keys`], and [`control`] to ask and steer a running node.
 #![forbid(unsafe_code)]
 
+mod agreement;
 pub mod arbiter;
 pub mod config;
 pub mod console;

@@ -1,5 +1,6 @@
 //! One host's side of a protected machine, from its configuration to its end.
 
+use crate::agreement::agreement_of;
 use crate::arbiter::{ArbiterWorker, DirectoryArbiter};
 use crate::config::Config;
 use crate::console::Console;
@@ -9,7 +10,7 @@ use crate::engine_room::{Doors, EngineRoom};
 use crate::hart_thread::HartThread;
 use crate::names::{fresh_node_id, hex, random_u128, short};
 use crate::tls::load_identity;
-use crate::transport::{BUILD, Hello, Transport, TransportConfig};
+use crate::transport::{Agreement, Hello, Transport, TransportConfig};
 use crate::vm::VmOptions;
 use anyhow::Context;
 use replica::{Hart, HartConfig};
@@ -35,20 +36,23 @@ const STATE_BYTES_EXTRA: u64 = 64 << 20;
 pub enum ExitReason {
     /// It was told to stop.
     Stopped,
+    /// It cannot join its peers: they are configured otherwise.
+    Differs(String),
     /// The protocol says so.
     Halted(HaltReason),
 }
 
 impl ExitReason {
     /// The process's exit status: 0 after a wish of the operator or the guest, 3 for a node that lost the machine, 4 for a
-    /// backup that differs, 5 for one that was dismissed, 6 for one that belongs to another machine.
+    /// backup that differs, 5 for one that was dismissed, 6 for one that belongs to another machine or is
+    /// configured otherwise.
     pub fn code(&self) -> u8 {
         match self {
             Self::Stopped | Self::Halted(HaltReason::PoweredOff) => 0,
             Self::Halted(HaltReason::Lost { .. }) => 3,
             Self::Halted(HaltReason::Diverged) => 4,
             Self::Halted(HaltReason::Dismissed) => 5,
-            Self::Halted(HaltReason::OtherMachine) => 6,
+            Self::Halted(HaltReason::OtherMachine) | Self::Differs(_) => 6,
         }
     }
 }
@@ -57,6 +61,7 @@ impl fmt::Display for ExitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stopped => write!(f, "the node was told to stop"),
+            Self::Differs(what) => write!(f, "this node cannot join its peers: {what}"),
             Self::Halted(HaltReason::PoweredOff) => write!(f, "the machine is switched off"),
             Self::Halted(HaltReason::Lost { record }) => write!(
                 f,
@@ -115,6 +120,7 @@ async fn run(config: Config) -> anyhow::Result<ExitReason> {
     } else {
         None
     };
+    let agreement = agreement_of(&config)?;
     let store = DirectoryArbiter::new(&config.arbiter.directory, config.machine_id());
     store.check()?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
@@ -123,7 +129,11 @@ async fn run(config: Config) -> anyhow::Result<ExitReason> {
     let (control_events, control) = mpsc::channel(EVENTS_MAX);
     let _socket = ControlSocket::open(&config.node.control, control_events)?;
     let (transport_events, from_transport) = mpsc::channel(EVENTS_MAX);
-    let transport = Transport::start(transport_config(&config, node), &identity, transport_events)?;
+    let transport = Transport::start(
+        transport_config(&config, node, agreement),
+        &identity,
+        transport_events,
+    )?;
     let (arbiter_events, from_arbiter) = mpsc::channel(EVENTS_MAX);
     let arbiter = ArbiterWorker::start(Box::new(store), move |answer| {
         arbiter_events.blocking_send(answer).is_ok()
@@ -159,14 +169,14 @@ async fn run(config: Config) -> anyhow::Result<ExitReason> {
     .await
 }
 
-fn transport_config(config: &Config, node: NodeId) -> TransportConfig {
+fn transport_config(config: &Config, node: NodeId, agreement: Agreement) -> TransportConfig {
     TransportConfig {
         hello: Hello {
-            build: BUILD.to_owned(),
             machine: config.machine_id(),
             machine_name: config.machine.name.clone(),
             node,
             name: config.node.name.clone(),
+            agreement,
         },
         listen: config.node.listen,
         peers: config.node.peers.clone(),

@@ -5,6 +5,8 @@ use machine::Position;
 /// Opens a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
+    /// [`machine::SEMANTICS`] of the program that recorded: only a program with the same can repeat it.
+    pub semantics: u32,
     /// Describes the machine for people and for a check against another record: a sentence or a hash, at
     /// most [`MACHINE_BYTES_MAX`](super::MACHINE_BYTES_MAX) bytes.
     pub machine: String,

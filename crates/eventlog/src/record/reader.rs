@@ -225,14 +225,13 @@ impl RecordReader {
 fn header(raw: &Raw) -> Result<Header, RecordError> {
     let offset = raw.offset;
     let malformed = |what| RecordError::Malformed { offset, what };
-    let (version, machine) = raw
-        .payload
-        .split_first_chunk::<2>()
-        .ok_or(malformed("the header is cut short"))?;
+    let cut = || malformed("the header is cut short");
+    let (version, rest) = raw.payload.split_first_chunk::<2>().ok_or_else(cut)?;
     let version = u16::from_le_bytes(*version);
     if version != VERSION {
         return Err(RecordError::Version(version));
     }
+    let (semantics, machine) = rest.split_first_chunk::<4>().ok_or_else(cut)?;
     if machine.len() > MACHINE_BYTES_MAX {
         return Err(malformed(
             "the header's description of the machine is too long",
@@ -240,7 +239,10 @@ fn header(raw: &Raw) -> Result<Header, RecordError> {
     }
     let machine = String::from_utf8(machine.to_vec())
         .map_err(|_| malformed("the header's description of the machine is no text"))?;
-    Ok(Header { machine })
+    Ok(Header {
+        semantics: u32::from_le_bytes(*semantics),
+        machine,
+    })
 }
 
 /// The snapshot, still empty, and the number of its bytes.

@@ -1,8 +1,8 @@
 //! Turns frames into the bytes of a record.
 
 use super::{
-    END, ENTRIES, FRAME_BYTES_MAX, HEADER, MACHINE_BYTES_MAX, MAGIC, PART, RecordError, SNAPSHOT,
-    SNAPSHOT_BYTES_MAX, VERSION,
+    END, ENTRIES, FRAME_BYTES_MAX, HEADER, Header, MACHINE_BYTES_MAX, MAGIC, PART, RecordError,
+    SNAPSHOT, SNAPSHOT_BYTES_MAX, VERSION,
 };
 use crate::entry::ENTRY_BYTES_MAX;
 use crate::varint;
@@ -19,13 +19,14 @@ pub struct RecordWriter {
 
 impl RecordWriter {
     /// Begins a record of the described machine.
-    pub fn new(machine: &str, out: &mut Vec<u8>) -> Result<Self, RecordError> {
-        if machine.len() > MACHINE_BYTES_MAX {
+    pub fn new(header: &Header, out: &mut Vec<u8>) -> Result<Self, RecordError> {
+        if header.machine.len() > MACHINE_BYTES_MAX {
             return Err(RecordError::TooLarge("the description of the machine"));
         }
         out.extend_from_slice(&MAGIC);
         let mut payload = VERSION.to_le_bytes().to_vec();
-        payload.extend_from_slice(machine.as_bytes());
+        payload.extend_from_slice(&header.semantics.to_le_bytes());
+        payload.extend_from_slice(header.machine.as_bytes());
         put_frame(out, HEADER, &payload);
         Ok(Self { entries: 0 })
     }

@@ -5,10 +5,17 @@ use machine::Position;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+fn header(machine: &str) -> Header {
+    Header {
+        semantics: 7,
+        machine: machine.to_owned(),
+    }
+}
+
 /// A record of two snapshots and some entries, and the frames that should come out of it.
 fn sample() -> (Vec<u8>, Vec<Frame>) {
     let mut bytes = Vec::new();
-    let mut writer = RecordWriter::new("a machine", &mut bytes).unwrap();
+    let mut writer = RecordWriter::new(&header("a machine"), &mut bytes).unwrap();
     let large: Vec<u8> = (0..2_500_000u32).map(|at| (at * 3) as u8).collect();
     writer.snapshot(Position(0), &large, &mut bytes).unwrap();
     let entries = vec![vec![1, 2, 3], vec![4; 300]];
@@ -24,9 +31,7 @@ fn sample() -> (Vec<u8>, Vec<Frame>) {
         })
     };
     let frames = vec![
-        Frame::Header(Header {
-            machine: "a machine".to_owned(),
-        }),
+        Frame::Header(header("a machine")),
         snapshot(0, 0, large),
         Frame::Entries(entries),
         snapshot(2, 9, b"small".to_vec()),
@@ -57,7 +62,7 @@ fn check(bytes: &[u8], piece: usize) -> Result<Vec<Frame>, RecordError> {
 /// A small record, for damage at every place.
 fn small() -> Vec<u8> {
     let mut bytes = Vec::new();
-    let mut writer = RecordWriter::new("m", &mut bytes).unwrap();
+    let mut writer = RecordWriter::new(&header("m"), &mut bytes).unwrap();
     writer.snapshot(Position(0), b"state", &mut bytes).unwrap();
     writer
         .entries_batch(&[b"entry", b"other"], &mut bytes)

@@ -46,6 +46,11 @@ impl Gauges {
         self.connected.remove(&peer);
     }
 
+    /// Whether any peer is.
+    pub(super) fn is_connected(&self) -> bool {
+        !self.connected.is_empty()
+    }
+
     pub(super) fn sample(&mut self, now: Instant, bytes_sent: u64) {
         self.samples.push_back((now, bytes_sent));
         while self

@@ -2,7 +2,7 @@
 
 use super::connection::{describe, serve};
 use super::endpoint::{CLOSE_DUPLICATE, CLOSE_REFUSED};
-use super::handshake::{self, HandshakeError, Hello, Reply, sanitize};
+use super::handshake::{self, HandshakeError, Hello, Refusal, Reply, sanitize};
 use super::registry::Registry;
 use crate::keys::NODE_SERVER_NAME;
 use quinn::ConnectionError;
@@ -31,7 +31,7 @@ enum DialEnd {
     /// There is another connection to the same node.
     Duplicate,
     /// One of the two does not want the other.
-    Refused(String),
+    Refused(Refusal),
 }
 
 type Streams = (quinn::SendStream, quinn::RecvStream);
@@ -39,7 +39,7 @@ type Streams = (quinn::SendStream, quinn::RecvStream);
 /// Keeps a connection to `address` for as long as the node lives.
 pub(super) async fn dial(endpoint: quinn::Endpoint, address: SocketAddr, registry: Arc<Registry>) {
     let mut backoff = BACKOFF_MIN;
-    let mut last_refusal = String::new();
+    let mut last_refusal = None;
     loop {
         let changed = registry.changed.notified();
         if !registry.start_dial(address) {
@@ -64,13 +64,13 @@ pub(super) async fn dial(endpoint: quinn::Endpoint, address: SocketAddr, registr
             Ok((connection, peer, streams, queue)) => {
                 serve(&registry, connection, peer, streams, queue).await;
                 backoff = BACKOFF_MIN;
-                last_refusal.clear();
+                last_refusal = None;
             }
-            Err(DialEnd::Refused(reason)) => {
+            Err(DialEnd::Refused(refusal)) => {
                 // Counted and told once, not with each try.
-                if reason != last_refusal {
-                    last_refusal.clone_from(&reason);
-                    registry.refuse(address, reason).await;
+                if last_refusal.as_ref() != Some(&refusal) {
+                    last_refusal = Some(refusal.clone());
+                    registry.refuse(address, refusal).await;
                 }
                 sleep(BACKOFF_REFUSED).await;
                 continue;
@@ -92,7 +92,7 @@ async fn introduce(
 ) -> Result<(quinn::Connection, Hello, Streams), DialEnd> {
     let connecting = endpoint
         .connect(address, NODE_SERVER_NAME)
-        .map_err(|error| DialEnd::Refused(error.to_string()))?;
+        .map_err(|error| DialEnd::Refused(error.to_string().into()))?;
     let connection = connecting.await.map_err(|error| lost(&error))?;
     match greet(&connection, &registry.config.hello).await {
         Ok((peer, streams)) => Ok((connection, peer, streams)),
@@ -107,7 +107,7 @@ async fn introduce(
             );
             Err(match error {
                 HandshakeError::Duplicate => DialEnd::Duplicate,
-                error => DialEnd::Refused(error.to_string()),
+                error => DialEnd::Refused((&error).into()),
             })
         }
     }
@@ -126,6 +126,12 @@ async fn greet(
             me.check(&peer)?;
             Ok((peer, (send, receive)))
         }
+        Reply::Differs(peer) => {
+            me.check(&peer)?;
+            Err(HandshakeError::Refused(
+                "it finds a difference that there is not".to_owned(),
+            ))
+        }
         Reply::Duplicate => Err(HandshakeError::Duplicate),
         Reply::Refused(reason) => Err(HandshakeError::Refused(sanitize(&reason))),
     }
@@ -133,22 +139,27 @@ async fn greet(
 
 fn lost(error: &ConnectionError) -> DialEnd {
     match error {
-        ConnectionError::TransportError(inner) if CRYPTO_ERRORS.contains(&u64::from(inner.code)) => {
-            DialEnd::Refused(format!(
+        ConnectionError::TransportError(inner)
+            if CRYPTO_ERRORS.contains(&u64::from(inner.code)) =>
+        {
+            let reason = format!(
                 "its certificate is not of this machine's authority ({}); give both nodes keys of the same `futago keys` run",
                 sanitize(&inner.reason)
-            ))
+            );
+            DialEnd::Refused(reason.into())
         }
-        ConnectionError::ConnectionClosed(close) if CRYPTO_ERRORS.contains(&u64::from(close.error_code)) => {
-            DialEnd::Refused(
-                "it does not accept this node's certificate; give both nodes keys of the same `futago keys` run"
-                    .to_owned(),
-            )
+        ConnectionError::ConnectionClosed(close)
+            if CRYPTO_ERRORS.contains(&u64::from(close.error_code)) =>
+        {
+            let reason = "it does not accept this node's certificate; give both nodes keys of the same `futago keys` run";
+            DialEnd::Refused(reason.to_owned().into())
         }
         ConnectionError::ApplicationClosed(close) if close.error_code == CLOSE_REFUSED => {
-            DialEnd::Refused(describe(error))
+            DialEnd::Refused(describe(error).into())
         }
-        ConnectionError::ApplicationClosed(close) if close.error_code == CLOSE_DUPLICATE => DialEnd::Duplicate,
+        ConnectionError::ApplicationClosed(close) if close.error_code == CLOSE_DUPLICATE => {
+            DialEnd::Duplicate
+        }
         _ => DialEnd::Unreachable,
     }
 }
@@ -171,11 +182,10 @@ pub(super) async fn accept(endpoint: quinn::Endpoint, registry: Arc<Registry>) {
                     serve(&registry, connection, peer, streams, queue).await;
                 }
                 Ok(Ok(None)) => {}
-                Ok(Err(reason)) => registry.refuse(address, reason).await,
+                Ok(Err(refusal)) => registry.refuse(address, refusal).await,
                 Err(_) => {
-                    registry
-                        .refuse(address, "it did not say who it is".to_owned())
-                        .await;
+                    let reason = "it did not say who it is".to_owned();
+                    registry.refuse(address, reason.into()).await;
                 }
             }
         });
@@ -185,12 +195,15 @@ pub(super) async fn accept(endpoint: quinn::Endpoint, registry: Arc<Registry>) {
 type Admitted = (quinn::Connection, Hello, Streams, super::registry::Queue);
 
 /// The acceptor's half of the handshake; none for a duplicate, and for one that went away by itself.
-async fn admit(incoming: quinn::Incoming, registry: &Registry) -> Result<Option<Admitted>, String> {
+async fn admit(
+    incoming: quinn::Incoming,
+    registry: &Registry,
+) -> Result<Option<Admitted>, Refusal> {
     let connection = match incoming.await {
         Ok(connection) => connection,
         Err(error) => {
             return match lost(&error) {
-                DialEnd::Refused(reason) => Err(reason),
+                DialEnd::Refused(refusal) => Err(refusal),
                 DialEnd::Unreachable | DialEnd::Duplicate => Ok(None),
             };
         }
@@ -207,9 +220,12 @@ async fn admit(incoming: quinn::Incoming, registry: &Registry) -> Result<Option<
         Ok(peer) => peer,
         Err(HandshakeError::Frame(super::FrameError::Read(_))) => return Ok(None),
         Err(error) => {
-            let refusal = Reply::Refused(me.refusal(&error));
-            turn_away(&connection, &mut send, &refusal).await;
-            return Err(error.to_string());
+            let reply = match error {
+                HandshakeError::Differs { .. } => Reply::Differs(me.clone()),
+                _ => Reply::Refused(me.refusal(&error)),
+            };
+            turn_away(&connection, &mut send, &reply).await;
+            return Err((&error).into());
         }
     };
     let queue = if registry.gives_way(peer.node, connection.remote_address()) {

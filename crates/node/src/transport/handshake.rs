@@ -1,9 +1,10 @@
-//! The first frame in each direction: who speaks, for which machine, in which version. What does not fit is told to
-//! both sides in one sentence.
+//! The first frame in each direction: who speaks, for which machine, in which version, and configured how. What does not
+//! fit is told to both sides in one sentence.
 //!
 //! Layout: `futago\0`, the protocol version as 2 bytes little-endian, then postcard. Only the part before the postcard
 //! is the same in every version, so that any two versions can at least tell each other which they are.
 
+use super::agreement::{Agreement, Difference};
 use super::frame::{FrameError, put_frame, read_frame};
 use bytes::BytesMut;
 use replication::{MachineId, NodeId};
@@ -11,22 +12,18 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Version of everything said on the log channel, log entries and snapshots included.
-pub const PROTOCOL_VERSION: u16 = 1;
-/// What this program is: two replicas must execute alike, so they must be the same build.
-pub const BUILD: &str = env!("CARGO_PKG_VERSION");
+pub const PROTOCOL_VERSION: u16 = 2;
 
 const MAGIC: &[u8; 7] = b"futago\0";
 const PREFIX_BYTES: usize = MAGIC.len() + 2;
-/// Names and reasons are short.
-const HANDSHAKE_BYTES_MAX: usize = 4096;
+/// Names, reasons and agreements are short.
+const HANDSHAKE_BYTES_MAX: usize = 8192;
 /// Of a peer's sentence, so much is shown.
 const SENTENCE_CHARS_MAX: usize = 300;
 
 /// What a node says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
-    /// The program's build.
-    pub build: String,
     /// The machine that the node belongs to.
     pub machine: MachineId,
     /// The machine's name, for people.
@@ -35,6 +32,8 @@ pub struct Hello {
     pub node: NodeId,
     /// The node's name, for people.
     pub name: String,
+    /// What must be alike on all nodes of the machine, the semantics of what executes it among it.
+    pub agreement: Agreement,
 }
 
 /// The acceptor's answer to a [`Hello`].
@@ -44,6 +43,8 @@ pub(super) enum Reply {
     Accepted(Hello),
     /// There is a connection already, or a dial of mine that comes first.
     Duplicate,
+    /// Our configurations differ; this is me, so that you can see in what.
+    Differs(Hello),
     /// No, and why.
     Refused(String),
 }
@@ -62,12 +63,6 @@ pub enum HandshakeError {
         /// The peer's version.
         theirs: u16,
     },
-    /// Another build.
-    #[error("it runs Futago {theirs} and this node {BUILD}; install the same Futago on both")]
-    Build {
-        /// The peer's build.
-        theirs: String,
-    },
     /// A node of another machine.
     #[error(
         "it belongs to machine `{theirs}` and this node to `{ours}`; correct `machine.name` or `node.peers`"
@@ -81,6 +76,14 @@ pub enum HandshakeError {
     /// This very node.
     #[error("it is this node itself; remove the address from `node.peers`")]
     Myself,
+    /// Another configuration of the same machine.
+    #[error("{difference} at node {name}; make the two configurations equal")]
+    Differs {
+        /// The peer's name.
+        name: String,
+        /// In what.
+        difference: Difference,
+    },
     /// The peer said no.
     #[error("it refuses this node: {0}")]
     Refused(String),
@@ -98,11 +101,6 @@ pub enum HandshakeError {
 impl Hello {
     /// Whether `peer` can be a peer of this node.
     pub(super) fn check(&self, peer: &Self) -> Result<(), HandshakeError> {
-        if peer.build != self.build {
-            return Err(HandshakeError::Build {
-                theirs: sanitize(&peer.build),
-            });
-        }
         if peer.machine != self.machine {
             return Err(HandshakeError::Machine {
                 theirs: sanitize(&peer.machine_name),
@@ -112,7 +110,13 @@ impl Hello {
         if peer.node == self.node {
             return Err(HandshakeError::Myself);
         }
-        Ok(())
+        match self.agreement.difference(&peer.agreement) {
+            Some(difference) => Err(HandshakeError::Differs {
+                name: sanitize(&peer.name),
+                difference,
+            }),
+            None => Ok(()),
+        }
     }
 
     /// The sentence that tells `peer` why it is turned away, from its own point of view.
@@ -124,9 +128,6 @@ impl Hello {
                     self.name
                 )
             }
-            HandshakeError::Build { theirs } => {
-                format!("node {} runs Futago {BUILD}, you {theirs}", self.name)
-            }
             HandshakeError::Machine { theirs, ours } => {
                 format!(
                     "node {} belongs to machine `{ours}`, you to `{theirs}`",
@@ -134,6 +135,33 @@ impl Hello {
                 )
             }
             other => format!("node {}: {other}", self.name),
+        }
+    }
+}
+
+/// A peer that is turned away, or turns this node away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// Why, as a sentence.
+    pub(super) reason: String,
+    /// Whether it is because the two are configured otherwise.
+    pub(super) differs: bool,
+}
+
+impl From<&HandshakeError> for Refusal {
+    fn from(error: &HandshakeError) -> Self {
+        Self {
+            reason: error.to_string(),
+            differs: matches!(error, HandshakeError::Differs { .. }),
+        }
+    }
+}
+
+impl From<String> for Refusal {
+    fn from(reason: String) -> Self {
+        Self {
+            reason,
+            differs: false,
         }
     }
 }
@@ -191,11 +219,11 @@ mod tests {
 
     fn hello() -> Hello {
         Hello {
-            build: BUILD.to_owned(),
             machine: MachineId(1),
             machine_name: "demo".to_owned(),
             node: NodeId(7),
             name: "a".to_owned(),
+            agreement: Agreement::default().with("machine.memory", "256M"),
         }
     }
 
@@ -223,21 +251,21 @@ mod tests {
         );
         check(
             Hello {
-                build: "9".to_owned(),
+                agreement: Agreement::default().with("machine.memory", "1024M"),
                 ..peer
             },
-            "runs Futago 9",
+            "`machine.memory` is `256M` here and `1024M` at node a",
         );
     }
 
     #[test]
     fn versions_are_told_apart_before_anything_else() {
         let mut payload = MAGIC.to_vec();
-        payload.extend_from_slice(&2u16.to_le_bytes());
-        payload.extend_from_slice(b"whatever version 2 has here");
+        payload.extend_from_slice(&1u16.to_le_bytes());
+        payload.extend_from_slice(b"whatever version 1 has here");
         assert!(matches!(
             decode::<Hello>(&payload),
-            Err(HandshakeError::Version { theirs: 2 })
+            Err(HandshakeError::Version { theirs: 1 })
         ));
         assert!(matches!(
             decode::<Hello>(b"GET / HTTP/1.1"),

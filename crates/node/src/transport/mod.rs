@@ -8,6 +8,7 @@
 //! A connection is a task of its own. It shares with the rest only the [`registry`](self) of who is connected, and
 //! speaks to the node by [`TransportEvent`]s.
 
+mod agreement;
 mod bulk;
 mod connection;
 mod dial;
@@ -17,9 +18,11 @@ mod handshake;
 pub mod hostile;
 mod registry;
 
+pub(crate) use agreement::shorten;
+pub use agreement::{Agreement, Difference};
 pub use bulk::TransferProgress;
 pub use frame::{FRAME_BYTES_MAX, FrameError, decode_message, encode_message, split_message};
-pub use handshake::{BUILD, HandshakeError, Hello, PROTOCOL_VERSION};
+pub use handshake::{HandshakeError, Hello, PROTOCOL_VERSION};
 
 use crate::tls::TlsIdentity;
 use bytes::Bytes;
@@ -48,7 +51,7 @@ pub struct TransportConfig {
 /// What the log channel tells the node. In order for each peer.
 #[derive(Debug)]
 pub enum TransportEvent {
-    /// A peer of this machine and version is connected.
+    /// A peer of this machine and version, configured as this node is, is connected.
     Connected {
         /// Its identity.
         peer: NodeId,
@@ -93,13 +96,15 @@ pub enum TransportEvent {
         address: SocketAddr,
         /// Why, as a sentence.
         reason: String,
+        /// Whether it is because the two are configured otherwise, so that neither can ever join the other.
+        differs: bool,
     },
 }
 
 /// What the log channel counts, since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TransportCounters {
-    /// Peers turned away: unknown certificate, other version, other machine, malformed bytes.
+    /// Peers turned away: unknown certificate, other version, machine or configuration, malformed bytes.
     pub refused: u64,
     /// Bytes of messages sent, before QUIC's own framing.
     pub bytes_sent: u64,

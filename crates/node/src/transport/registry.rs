@@ -3,6 +3,7 @@
 
 use super::bulk::TransferProgress;
 use super::endpoint::CLOSE_REFUSED;
+use super::handshake::Refusal;
 use super::{TransportConfig, TransportCounters, TransportEvent};
 use bytes::Bytes;
 use replication::{NodeId, TransferId};
@@ -235,12 +236,16 @@ impl Registry {
     }
 
     /// Counts and reports a peer that was turned away.
-    pub(super) async fn refuse(&self, address: SocketAddr, reason: String) {
+    pub(super) async fn refuse(&self, address: SocketAddr, refusal: Refusal) {
         self.refused.fetch_add(1, Ordering::Relaxed);
         // Nobody listens any more when the node is about to end.
         let _ = self
             .events
-            .send(TransportEvent::Refused { address, reason })
+            .send(TransportEvent::Refused {
+                address,
+                reason: refusal.reason,
+                differs: refusal.differs,
+            })
             .await;
     }
 }

@@ -3,7 +3,7 @@
 use super::drive::{Ending, Host, drive};
 use crate::vm::VmOptions;
 use anyhow::Context;
-use eventlog::record::RecordWriter;
+use eventlog::record::{Header, RecordWriter};
 use eventlog::{Recorder, RecorderConfig, Step, digest_to_bytes};
 use machine::{Digest, Input, Machine, Position, Snapshot};
 use std::fs::File;
@@ -113,7 +113,11 @@ impl RecordFile {
         let file = File::create(path)
             .with_context(|| format!("cannot create the record {}", path.display()))?;
         let mut frames = Vec::new();
-        let writer = RecordWriter::new(machine, &mut frames)?;
+        let header = Header {
+            semantics: machine::SEMANTICS,
+            machine: machine.to_owned(),
+        };
+        let writer = RecordWriter::new(&header, &mut frames)?;
         let mut file = Self {
             path: path.to_owned(),
             out: BufWriter::with_capacity(BUFFER_BYTES, file),

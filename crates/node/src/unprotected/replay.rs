@@ -130,6 +130,13 @@ impl Replay<'_> {
             while let Some(frame) = reader.next_frame()? {
                 let divergence = match frame {
                     Frame::Header(header) => {
+                        ensure!(
+                            header.semantics == machine::SEMANTICS,
+                            "it was made by a Futago whose machines have semantics {}, and those of this one have {}: a guest \
+                             would go other ways; replay it with a Futago of the same semantics",
+                            header.semantics,
+                            machine::SEMANTICS
+                        );
                         self.summary.machine = header.machine;
                         None
                     }

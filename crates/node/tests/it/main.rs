@@ -1,6 +1,7 @@
 //! Tests of the node's edges against real files, sockets and processes.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
+mod agreement;
 mod arbiter;
 mod guest_station;
 mod pair;

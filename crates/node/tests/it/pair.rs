@@ -49,9 +49,9 @@ fn node_process() {
     }
 }
 
-struct Node {
+pub(crate) struct Node {
     name: &'static str,
-    control: PathBuf,
+    pub(crate) control: PathBuf,
     log: PathBuf,
     child: Child,
 }
@@ -71,11 +71,11 @@ impl Drop for Node {
 }
 
 impl Node {
-    fn status(&self) -> Option<NodeStatus> {
+    pub(crate) fn status(&self) -> Option<NodeStatus> {
         control::status(&self.control).ok()
     }
 
-    fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         assert!(
             Command::new("kill")
@@ -87,7 +87,7 @@ impl Node {
     }
 
     /// Waits until the node's status is as wanted.
-    fn wait(&self, what: &str, wanted: impl Fn(&NodeStatus) -> bool) -> NodeStatus {
+    pub(crate) fn wait(&self, what: &str, wanted: impl Fn(&NodeStatus) -> bool) -> NodeStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let status = self.status();
@@ -105,7 +105,12 @@ impl Node {
         }
     }
 
-    fn wait_end(mut self) -> i32 {
+    /// What the node has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    pub(crate) fn wait_end(&mut self) -> i32 {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -116,21 +121,21 @@ impl Node {
         }
     }
 
-    fn console(&self) -> BufReader<UnixStream> {
+    pub(crate) fn console(&self) -> BufReader<UnixStream> {
         let console = control::attach_console(&self.control).unwrap();
         console.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
         console
     }
 }
 
-struct Site {
-    directory: tempfile::TempDir,
+pub(crate) struct Site {
+    pub(crate) directory: tempfile::TempDir,
     addresses: [SocketAddr; 2],
 }
 
 impl Site {
     /// `host` makes the loopback addresses of this test its own.
-    fn new(host: u8) -> Self {
+    pub(crate) fn new(host: u8) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
         keys::create_keys(&root.join("keys"), &["a".to_owned(), "b".to_owned()]).unwrap();
@@ -150,7 +155,16 @@ impl Site {
         }
     }
 
-    fn start(&self, name: &'static str) -> Node {
+    pub(crate) fn start(&self, name: &'static str) -> Node {
+        self.start_with(name, str::to_owned)
+    }
+
+    /// With another configuration than usual.
+    pub(crate) fn start_with(
+        &self,
+        name: &'static str,
+        change: impl FnOnce(&str) -> String,
+    ) -> Node {
         let root = self.directory.path();
         let own = usize::from(name == "b");
         // The two nodes are of different kinds, and neither their guest nor their digests may tell.
@@ -166,7 +180,7 @@ impl Site {
             timeouts = {{ heartbeat_ms = 20, suspicion_ms = 300, arbiter_ms = 2000 }}
             "#
         );
-        fs::write(&config, text).unwrap();
+        fs::write(&config, change(&text)).unwrap();
         let log = root.join(format!("{name}.log"));
         let file = fs::OpenOptions::new()
             .create(true)
@@ -189,7 +203,7 @@ impl Site {
     }
 
     /// A protected pair, with its primary first.
-    fn start_pair(&self) -> (Node, Node) {
+    pub(crate) fn start_pair(&self) -> (Node, Node) {
         let a = self.start("a");
         a.wait("primary", |status| status.role == "primary");
         let b = self.start("b");
@@ -198,7 +212,7 @@ impl Site {
     }
 }
 
-fn protected(primary: &Node, backup: &Node) {
+pub(crate) fn protected(primary: &Node, backup: &Node) {
     primary.wait("protected", |status| {
         status.role == "primary" && status.flag == Some(0)
     });
@@ -208,7 +222,7 @@ fn protected(primary: &Node, backup: &Node) {
 }
 
 /// Types once and expects the count to be `expected`.
-fn count(console: &mut BufReader<UnixStream>, expected: u8) {
+pub(crate) fn count(console: &mut BufReader<UnixStream>, expected: u8) {
     console.get_mut().write_all(b"x").unwrap();
     let mut said = [0];
     console.read_exact(&mut said).unwrap();
@@ -279,7 +293,7 @@ fn the_backup_goes_on_counting_when_the_primary_is_killed() {
 #[test]
 fn a_paused_primary_that_wakes_up_ends_by_itself() {
     let site = Site::new(12);
-    let (a, b) = site.start_pair();
+    let (mut a, b) = site.start_pair();
     count(&mut a.console(), 1);
     a.signal("-STOP");
     b.wait("the machine", |status| status.role == "primary");

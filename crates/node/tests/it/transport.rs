@@ -4,7 +4,7 @@ use bytes::Bytes;
 use node::keys::create_keys;
 use node::names;
 use node::tls::{TlsIdentity, load_identity};
-use node::transport::{BUILD, Hello, Transport, TransportConfig, TransportEvent};
+use node::transport::{Agreement, Hello, Transport, TransportConfig, TransportEvent};
 use replication::{Epoch, LogIndex, Message, NodeId, TransferId};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -36,14 +36,25 @@ fn start(
     listen: SocketAddr,
     peers: &[SocketAddr],
 ) -> Node {
+    start_with(identity, id, machine, "256M", listen, peers)
+}
+
+fn start_with(
+    identity: &TlsIdentity,
+    id: u128,
+    machine: &str,
+    memory: &str,
+    listen: SocketAddr,
+    peers: &[SocketAddr],
+) -> Node {
     let (sender, events) = mpsc::channel(64);
     let config = TransportConfig {
         hello: Hello {
-            build: BUILD.to_owned(),
             machine: names::machine_id(machine),
             machine_name: machine.to_owned(),
             node: NodeId(id),
             name: format!("node{id}"),
+            agreement: Agreement::default().with("machine.memory", memory),
         },
         listen,
         peers: peers.to_vec(),
@@ -245,7 +256,14 @@ fn strangers_are_refused_and_told_why() {
         let mut itself = start(&ours[1], 1, "m", any_port(), &[at_a]);
         itself.expect_refused("this node itself").await;
         a.expect_refused("this node itself").await;
-        assert_eq!(a.transport.counters().refused, 3);
+        drop(itself);
+        let mut larger = start_with(&ours[1], 2, "m", "512M", any_port(), &[at_a]);
+        larger
+            .expect_refused("`machine.memory` is `512M` here and `256M` at node node1")
+            .await;
+        a.expect_refused("`machine.memory` is `256M` here and `512M` at node node2")
+            .await;
+        assert_eq!(a.transport.counters().refused, 4);
     });
 }
 
@@ -285,11 +303,11 @@ fn a_taken_port_is_explained() {
         let a = start(identity, 1, "m", any_port(), &[]);
         let config = TransportConfig {
             hello: Hello {
-                build: BUILD.to_owned(),
                 machine: names::machine_id("m"),
                 machine_name: "m".to_owned(),
                 node: NodeId(2),
                 name: "b".to_owned(),
+                agreement: Agreement::default(),
             },
             listen: a.transport.local_address(),
             peers: Vec::new(),

@@ -127,10 +127,21 @@ fn a_damaged_record_is_explained() {
         "there is no difference): truncated record: it ends at offset",
     );
     let mut flipped = bytes.clone();
-    let at = bytes.len() * 3 / 4;
-    flipped[at] ^= 4;
+    // Within the description of the machine, so that it is no frame's length.
+    flipped[30] ^= 4;
     fs::write(&damaged, flipped).unwrap();
     check(&damaged, "corrupt record at offset");
+    fs::write(
+        &damaged,
+        rewrite(&bytes, |frame| {
+            if let Frame::Header(header) = frame {
+                header.semantics += 1;
+            }
+        }),
+    )
+    .unwrap();
+    let other = machine::SEMANTICS + 1;
+    check(&damaged, &format!("whose machines have semantics {other}"));
     fs::write(&damaged, "no record").unwrap();
     check(&damaged, "no Futago record");
     check(&directory.path().join("missing"), "cannot be opened");
@@ -154,30 +165,45 @@ fn an_input_that_was_changed_is_a_divergence() {
 
 /// Writes a record like this one, in which another key was typed last.
 fn change_the_last_key(record: &[u8], to: &Path) {
+    let typed = |bytes: &[u8]| match Entry::decode(bytes).unwrap().event {
+        Event::Input(Input::Console(_)) => 1,
+        _ => 0,
+    };
+    let mut keys = 0;
+    rewrite(record, |frame| {
+        if let Frame::Entries(entries) = frame {
+            keys += entries.iter().map(|bytes| typed(bytes)).sum::<usize>();
+        }
+    });
+    let changed = rewrite(record, |frame| {
+        let Frame::Entries(entries) = frame else {
+            return;
+        };
+        for bytes in entries {
+            let mut entry = Entry::decode(bytes).unwrap();
+            if let Event::Input(Input::Console(typed)) = &mut entry.event {
+                keys -= 1;
+                if keys == 0 {
+                    typed.push(b'!');
+                    *bytes = entry.encode().unwrap();
+                }
+            }
+        }
+    });
+    fs::write(to, changed).unwrap();
+}
+
+/// The record with its frames changed, and whole again.
+fn rewrite(record: &[u8], mut change: impl FnMut(&mut Frame)) -> Vec<u8> {
     let mut reader = RecordReader::new();
     reader.feed(record);
-    let mut frames = Vec::new();
-    while let Some(frame) = reader.next_frame().unwrap() {
-        frames.push(frame);
-    }
-    let entries = frames.iter_mut().rev().filter_map(|frame| match frame {
-        Frame::Entries(entries) => Some(entries.iter_mut().rev()),
-        _ => None,
-    });
-    for bytes in entries.flatten() {
-        let mut entry = Entry::decode(bytes).unwrap();
-        if let Event::Input(Input::Console(keys)) = &mut entry.event {
-            keys.push(b'!');
-            *bytes = entry.encode().unwrap();
-            break;
-        }
-    }
     let mut out = Vec::new();
     let mut writer = None;
-    for frame in frames {
+    while let Some(mut frame) = reader.next_frame().unwrap() {
+        change(&mut frame);
         match frame {
             Frame::Header(header) => {
-                writer = Some(RecordWriter::new(&header.machine, &mut out).unwrap());
+                writer = Some(RecordWriter::new(&header, &mut out).unwrap());
             }
             Frame::Snapshot(snapshot) => {
                 writer
@@ -198,7 +224,7 @@ fn change_the_last_key(record: &[u8], to: &Path) {
                 .unwrap(),
         }
     }
-    fs::write(to, out).unwrap();
+    out
 }
 
 /// A test program in the manner of the public suites, which writes `code` to `tohost`.

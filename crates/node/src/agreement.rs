@@ -1,0 +1,61 @@
+//! What this node's configuration must have in common with its peers', in the words of the configuration.
+
+use crate::config::Config;
+use crate::transport::{Agreement, shorten};
+use anyhow::Context;
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// What is compared in the handshake. Images are compared by their content, wherever they lie. A node that only joins
+/// (`node.may_start = false`) needs none, so it says nothing of those that it does not have.
+///
+/// # Errors
+/// An image that cannot be read.
+pub(crate) fn agreement_of(config: &Config) -> anyhow::Result<Agreement> {
+    let machine = &config.machine;
+    let starts = config.node.may_start;
+    let mut agreement = Agreement::default()
+        .with("semantics", machine::SEMANTICS.to_string())
+        .with("machine.memory", format!("{}M", machine.memory.0 >> 20));
+    agreement = match &machine.network {
+        Some(_) => agreement
+            .with("machine.network", "one card")
+            .with("machine.mac", machine.mac.to_string()),
+        None => agreement.with("machine.network", "none"),
+    };
+    let images = [
+        ("machine.kernel", &machine.kernel),
+        ("machine.initrd", &machine.initrd),
+        ("machine.bios", &machine.bios),
+    ];
+    for (key, path) in images {
+        if let Some(image) = image(key, path.as_ref(), starts)? {
+            agreement = agreement.with(key, image);
+        }
+    }
+    if starts || !machine.append.is_empty() {
+        agreement = agreement.with("machine.append", machine.append.as_str());
+    }
+    Ok(agreement)
+}
+
+/// An image by its hash, or `none`; nothing where this node cannot know it and need not.
+fn image(key: &str, path: Option<&PathBuf>, starts: bool) -> anyhow::Result<Option<String>> {
+    let Some(path) = path else {
+        return Ok(starts.then(|| "none".to_owned()));
+    };
+    match hash_file(path) {
+        Ok(hash) => Ok(Some(shorten(&hash))),
+        Err(error) if error.kind() == ErrorKind::NotFound && !starts => Ok(None),
+        Err(error) => {
+            Err(error).with_context(|| format!("cannot read `{key}`, {}", path.display()))
+        }
+    }
+}
+
+fn hash_file(path: &Path) -> std::io::Result<blake3::Hash> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(File::open(path)?)?;
+    Ok(hasher.finalize())
+}
