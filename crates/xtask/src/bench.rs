@@ -2,10 +2,13 @@
 //! Figures never fail: machines are noisy, and this one may be busy.
 
 mod boot;
+mod client;
 mod eviction;
 mod link;
 mod pair;
 mod processor;
+mod siege;
+mod site;
 mod speed;
 
 use std::fs;
@@ -62,7 +65,7 @@ impl Figure {
 const ROUNDS: usize = 3;
 const SPEED_ROUNDS: usize = 5;
 
-/// Measures `boot`, `pair`, `eviction`, `speed`, or all of them; `link` only when asked, for it takes a quarter of an hour.
+/// Measures `boot`, `pair`, `eviction`, `speed`, or all of these; `link` and `siege` only when asked.
 pub(crate) fn run(
     part: Option<&str>,
     rounds: Option<usize>,
@@ -70,6 +73,9 @@ pub(crate) fn run(
     options: &SpeedOptions,
 ) -> Result<()> {
     let bench = steps::set_up_bench(options.futago.as_deref())?;
+    if part == Some("siege") {
+        return siege::measure(&bench, json);
+    }
     let asked = |name: &str| part.is_none_or(|part| part == name);
     if part == Some("link") {
         return link::measure(&bench, rounds.unwrap_or(1), &options.only, json);

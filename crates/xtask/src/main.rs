@@ -65,13 +65,13 @@ enum Command {
     /// Measure, beside peers and bars: boot of the guest, what protection costs, what a full code cache costs, and how
     /// fast the guest is; and, only when asked, pairs over bad links.
     Bench {
-        /// Measure only this: boot, pair, eviction, speed or link.
-        #[arg(value_parser = ["boot", "pair", "eviction", "speed", "link"])]
+        /// Measure only this: boot, pair, eviction, speed, link or siege; the last two only when asked.
+        #[arg(value_parser = ["boot", "pair", "eviction", "speed", "link", "siege"])]
         part: Option<String>,
         /// How often each is measured; medians count [default: 3, 5 for speed, 1 for link]
         #[arg(long, value_parser = clap::value_parser!(u8).range(1..))]
         rounds: Option<u8>,
-        /// link: write the figures to standard output as JSON.
+        /// link, siege: write the figures to standard output as JSON.
         #[arg(long)]
         json: bool,
         #[command(flatten)]

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use self::load::Load;
 use self::relay::{Relay, Weather};
-use super::pair::site::{Site, free_udp_address};
+use super::site::{PAIR, Plan, Site};
 use super::{median, quantile};
 use crate::steps::Bench;
 use crate::{root, say};
@@ -215,9 +215,10 @@ fn middle(rows: &[Figures]) -> Figures {
 
 /// One pair over one link, from the start of its primary on.
 fn pair(bench: &Bench, weather: &Weather) -> Result<Figures> {
-    let listen = [free_udp_address()?, free_udp_address()?];
-    let relay = Relay::start(listen, *weather)?;
-    let mut site = Site::set_up_between(bench, 0, listen, relay.addresses)?;
+    let mut plan = Plan::new(0, PAIR)?;
+    let relay = Relay::start([plan.listen[0], plan.listen[1]], *weather)?;
+    plan.peers = relay.addresses.map(|address| vec![address]).to_vec();
+    let mut site = Site::set_up(bench, plan)?;
     site.start(0)?;
     site.wait("the guest to answer", |site| {
         super::pair::answers(site.redis)
@@ -253,6 +254,7 @@ fn pair(bench: &Bench, weather: &Weather) -> Result<Figures> {
     let seconds = begin.elapsed().as_secs_f64();
     let status = site.status(0)?;
     load.stop()?;
+    site.clear();
     let epochs = u64::from(pairing_s.is_some());
     let mut figures = Figures {
         pairing_s,

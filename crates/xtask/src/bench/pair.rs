@@ -1,7 +1,6 @@
 //! What protection costs: two machines alike, one on a node alone, the other on a pair, in turns; then the other way round.
 
 mod perfect;
-pub(in crate::bench) mod site;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use self::site::Site;
 use super::processor::processor_time;
+use super::site::{PAIR, Plan, Site};
 use super::{Bar, Figure, median, quantile};
 use crate::say;
 use crate::steps::Bench;
@@ -46,7 +45,8 @@ struct Samples {
 }
 
 pub(super) fn measure(bench: &Bench, rounds: usize) -> Result<Vec<Figure>> {
-    let mut sites = [Site::set_up(bench, 0)?, Site::set_up(bench, 1)?];
+    let site = |index| Site::set_up(bench, Plan::new(index, PAIR)?);
+    let mut sites = [site(0)?, site(1)?];
     for site in &mut sites {
         site.start(0)?;
     }
@@ -81,6 +81,7 @@ pub(super) fn measure(bench: &Bench, rounds: usize) -> Result<Vec<Figure>> {
             site.type_in("kill -KILL $!\n")?;
         }
     }
+    sites.into_iter().for_each(Site::clear);
     Ok(figures(protected, perfect, samples))
 }
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::site::Site;
+use crate::bench::site::Site;
 
 /// The lag that a pair may have under load.
 const LAG: Duration = Duration::from_millis(100);

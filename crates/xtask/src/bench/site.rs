@@ -1,4 +1,4 @@
-//! The processes and files of a machine on two nodes, with a switch and passt between it and the host.
+//! The processes and files of a machine on some nodes, with a switch and passt between it and the host.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -15,7 +15,8 @@ use serde::Deserialize;
 use crate::process;
 use crate::steps::Bench;
 
-const NAMES: [&str; 2] = ["a", "b"];
+/// A primary and its backup.
+pub(super) const PAIR: &[&str] = &["a", "b"];
 /// The addresses are those of the switch's own uplink.
 const APPEND: &str = "console=ttyS0 quiet futago.ip=10.0.2.15/24,10.0.2.2 futago.redis=1";
 /// A busy machine boots slowly.
@@ -23,14 +24,14 @@ const WAIT_MAX: Duration = Duration::from_secs(180);
 
 /// What a node says of itself, as far as it is used here.
 #[derive(Deserialize)]
-pub(in crate::bench) struct Status {
+pub(super) struct Status {
     flag: Option<u8>,
-    pub(in crate::bench) role: String,
-    pub(in crate::bench) position: u64,
-    pub(in crate::bench) epoch: u64,
-    pub(in crate::bench) lag_ms: f64,
-    pub(in crate::bench) transfer_bytes_total: u64,
-    pub(in crate::bench) wire_bytes_sent: u64,
+    pub(super) role: String,
+    pub(super) position: u64,
+    pub(super) epoch: u64,
+    pub(super) lag_ms: f64,
+    pub(super) transfer_bytes_total: u64,
+    pub(super) wire_bytes_sent: u64,
 }
 
 /// A process that ends with this value.
@@ -44,42 +45,66 @@ impl Drop for Process {
     }
 }
 
-pub(in crate::bench) struct Site {
+/// Where a site's nodes are, and how they find each other.
+pub(super) struct Plan {
+    /// Of the site's files.
+    pub(super) directory: PathBuf,
+    pub(super) names: &'static [&'static str],
+    /// Where each node's log channel listens.
+    pub(super) listen: Vec<SocketAddr>,
+    /// Where each node looks for others.
+    pub(super) peers: Vec<Vec<SocketAddr>>,
+}
+
+impl Plan {
+    /// Nodes of these names, each of which finds all others; `index` tells sites of one run apart.
+    pub(super) fn new(index: usize, names: &'static [&'static str]) -> Result<Self> {
+        let name = format!("futago-bench-{}-{index}", std::process::id());
+        let listen = names.iter().map(|_| free_udp_address());
+        let listen = listen.collect::<Result<Vec<_>>>()?;
+        let others = |own| listen.iter().copied().filter(move |other| *other != own);
+        Ok(Self {
+            directory: std::env::temp_dir().join(name),
+            names,
+            peers: listen.iter().map(|own| others(*own).collect()).collect(),
+            listen,
+        })
+    }
+}
+
+pub(super) struct Site {
     futago: String,
     directory: PathBuf,
-    nodes: [Option<Process>; 2],
+    names: &'static [&'static str],
+    nodes: Vec<Option<Process>>,
     switch: Process,
+    /// Where each node's log channel listens.
+    pub(super) listen: Vec<SocketAddr>,
     /// Where the guest's redis is found.
-    pub(in crate::bench) redis: SocketAddr,
+    pub(super) redis: SocketAddr,
 }
 
 impl Site {
-    /// Starts the switch; writes keys and configurations.
-    pub(in crate::bench) fn set_up(bench: &Bench, index: usize) -> Result<Self> {
-        let listen = [free_udp_address()?, free_udp_address()?];
-        Self::set_up_between(bench, index, listen, [listen[1], listen[0]])
-    }
-
-    /// Like [`Site::set_up`], with the addresses on which the nodes listen, and those at which each finds its peer.
-    pub(in crate::bench) fn set_up_between(
-        bench: &Bench,
-        index: usize,
-        listen: [SocketAddr; 2],
-        peers: [SocketAddr; 2],
-    ) -> Result<Self> {
-        let name = format!("futago-bench-{}-{index}", std::process::id());
-        let directory = std::env::temp_dir().join(name);
+    /// Starts the switch; writes keys and configurations. The first node may start the machine.
+    pub(super) fn set_up(bench: &Bench, plan: Plan) -> Result<Self> {
+        let Plan {
+            directory,
+            names,
+            listen,
+            peers,
+        } = plan;
         fs::create_dir_all(directory.join("arbiter"))
             .with_context(|| format!("cannot create {}", directory.display()))?;
         let keys = directory.join("keys").display().to_string();
-        let arguments = [&["keys", "--directory", &keys], &NAMES[..]].concat();
+        let arguments = [&["keys", "--directory", &keys], names].concat();
         process::output(&bench.futago, &arguments)?;
         let redis = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        for (index, name) in NAMES.iter().enumerate() {
+        for (index, name) in names.iter().enumerate() {
+            let peers: Vec<_> = peers[index].iter().map(SocketAddr::to_string).collect();
             let text = format!(
                 "[machine]\nname = \"bench\"\nkernel = {:?}\ninitrd = {:?}\nappend = {APPEND:?}\n\
                  network = \"switch.sock\"\n\n\
-                 [node]\nname = \"{name}\"\nlisten = \"{}\"\npeers = [\"{}\"]\ncontrol = \"{name}.sock\"\n\
+                 [node]\nname = \"{name}\"\nlisten = \"{}\"\npeers = {peers:?}\ncontrol = \"{name}.sock\"\n\
                  may_start = {}\n\n\
                  [keys]\nauthority = \"keys/authority.pem\"\ncertificate = \"keys/{name}.pem\"\n\
                  key = \"keys/{name}.key\"\n\n\
@@ -87,7 +112,6 @@ impl Site {
                 bench.kernel,
                 bench.initrd,
                 listen[index],
-                peers[index],
                 index == 0,
             );
             fs::write(directory.join(format!("{name}.toml")), text)?;
@@ -100,8 +124,10 @@ impl Site {
         let mut site = Self {
             futago: bench.futago.clone(),
             directory,
-            nodes: [None, None],
+            names,
+            nodes: names.iter().map(|_| None).collect(),
             switch,
+            listen,
             redis,
         };
         site.wait("the switch to listen", |_| socket.exists())?;
@@ -109,16 +135,49 @@ impl Site {
     }
 
     /// Starts a node.
-    pub(in crate::bench) fn start(&mut self, node: usize) -> Result<()> {
-        let file = |end| self.directory.join(format!("{}.{end}", NAMES[node]));
+    pub(super) fn start(&mut self, node: usize) -> Result<()> {
+        let file = |end| self.directory.join(format!("{}.{end}", self.names[node]));
         let config = file("toml").display().to_string();
         let arguments = ["node", "--config", &config];
         self.nodes[node] = Some(start(&self.futago, &arguments, &file("log"))?);
         Ok(())
     }
 
+    /// Starts a node that may take no more address space than this, in KiB.
+    pub(super) fn start_with_little_memory(&mut self, node: usize, kib: u64) -> Result<()> {
+        let file = |end| self.directory.join(format!("{}.{end}", self.names[node]));
+        let config = file("toml").display().to_string();
+        let limited = format!("ulimit -v {kib} && exec \"$0\" node --config \"$1\"");
+        let arguments = ["-c", &limited, &self.futago, &config];
+        self.nodes[node] = Some(start("sh", &arguments, &file("log"))?);
+        Ok(())
+    }
+
+    /// Whether a node has no process, or one that has ended and is now gone.
+    pub(super) fn reap(&mut self, node: usize) -> Result<bool> {
+        let place = &mut self.nodes[node];
+        if let Some(process) = place
+            && process.0.try_wait()?.is_some()
+        {
+            *place = None;
+        }
+        Ok(place.is_none())
+    }
+
+    /// SIGKILL, if it lives.
+    pub(super) fn kill(&mut self, node: usize) {
+        self.nodes[node] = None;
+    }
+
+    /// Sends a signal, named as for kill(1).
+    pub(super) fn signal(&self, node: usize, signal: &str) -> Result<()> {
+        let process = self.process(node).context("the node has no process")?;
+        process::output("kill", &["-s", signal, &process.to_string()])?;
+        Ok(())
+    }
+
     /// Lets a node leave; its peer goes on.
-    pub(in crate::bench) fn stop(&mut self, node: usize) -> Result<()> {
+    pub(super) fn stop(&mut self, node: usize) -> Result<()> {
         self.ask(node, "stop")?;
         if let Some(mut process) = self.nodes[node].take() {
             process
@@ -130,11 +189,7 @@ impl Site {
     }
 
     /// Waits until something is so, and fails if it takes too long or a process ends.
-    pub(in crate::bench) fn wait(
-        &mut self,
-        what: &str,
-        is_so: impl Fn(&Self) -> bool,
-    ) -> Result<()> {
+    pub(super) fn wait(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) -> Result<()> {
         let begin = Instant::now();
         while !is_so(self) {
             let ended = |process: &mut Process| process.0.try_wait().ok().flatten().is_some();
@@ -156,12 +211,12 @@ impl Site {
     }
 
     /// Whether the first node is a primary with a backup.
-    pub(in crate::bench) fn is_protected(&self) -> bool {
+    pub(super) fn is_protected(&self) -> bool {
         self.has_flag(0)
     }
 
     /// Whether the first node is a primary without one.
-    pub(in crate::bench) fn is_alone(&self) -> bool {
+    pub(super) fn is_alone(&self) -> bool {
         self.has_flag(1)
     }
 
@@ -171,13 +226,19 @@ impl Site {
     }
 
     /// The process of a node that was started.
-    pub(in crate::bench) fn process(&self, node: usize) -> Option<u32> {
+    pub(super) fn process(&self, node: usize) -> Option<u32> {
         let process = self.nodes.get(node)?.as_ref()?;
         Some(process.0.id())
     }
 
+    /// Every process of the site.
+    pub(super) fn processes(&self) -> impl Iterator<Item = u32> {
+        let nodes = self.nodes.iter().flatten();
+        nodes.chain([&self.switch]).map(|process| process.0.id())
+    }
+
     /// What a node says of itself.
-    pub(in crate::bench) fn status(&self, node: usize) -> Result<Status> {
+    pub(super) fn status(&self, node: usize) -> Result<Status> {
         #[derive(Deserialize)]
         struct Answer {
             status: Status,
@@ -187,9 +248,14 @@ impl Site {
         Ok(answer.status)
     }
 
+    /// A connection to the console of the guest.
+    pub(super) fn attach(&self) -> Result<UnixStream> {
+        Ok(self.ask(0, "console")?.0)
+    }
+
     /// Types at the console of the guest.
-    pub(in crate::bench) fn type_in(&self, text: &str) -> Result<()> {
-        let (mut console, _) = self.ask(0, "console")?;
+    pub(super) fn type_in(&self, text: &str) -> Result<()> {
+        let mut console = self.attach()?;
         console.write_all(text.as_bytes())?;
         // It is taken in before the connection ends: the guest's shell echoes it.
         let mut echo = BufReader::new(console);
@@ -203,8 +269,21 @@ impl Site {
         Ok(())
     }
 
+    /// Ends every process, and removes the files: the logs have served. Whatever fails before leaves them.
+    pub(super) fn clear(self) {
+        let Self {
+            directory,
+            nodes,
+            switch,
+            ..
+        } = self;
+        drop((nodes, switch));
+        // What is left is in the system's directory for such files.
+        let _ = fs::remove_dir_all(directory);
+    }
+
     fn ask(&self, node: usize, command: &str) -> Result<(UnixStream, String)> {
-        let socket = self.directory.join(format!("{}.sock", NAMES[node]));
+        let socket = self.directory.join(format!("{}.sock", self.names[node]));
         let mut stream = UnixStream::connect(&socket)
             .with_context(|| format!("cannot connect to {}", socket.display()))?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
@@ -212,17 +291,6 @@ impl Site {
         let mut line = String::new();
         BufReader::with_capacity(1, stream.try_clone()?).read_line(&mut line)?;
         Ok((stream, line))
-    }
-}
-
-impl Drop for Site {
-    fn drop(&mut self) {
-        if std::thread::panicking() || self.nodes[0].is_none() {
-            return;
-        }
-        self.nodes = [None, None];
-        // The logs have served; what is left is in the system's directory for such files.
-        let _ = fs::remove_dir_all(&self.directory);
     }
 }
 
@@ -239,7 +307,7 @@ fn start(program: &str, arguments: &[&str], log: &Path) -> Result<Process> {
 }
 
 /// An address that nothing listens on just now.
-pub(in crate::bench) fn free_udp_address() -> Result<SocketAddr> {
+fn free_udp_address() -> Result<SocketAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("no UDP port is free")?;
     Ok(socket.local_addr()?)
 }
