@@ -2,12 +2,13 @@
 //! twice, once to be written and once to be executed, and no mapping is both.
 #![allow(unsafe_code)]
 
+use std::collections::VecDeque;
 use std::io;
 use std::ptr::{self, NonNull};
 
 use machine::ram::PAGE_BYTES;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
-use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 
 /// A mapping of our own, unmapped when dropped.
 struct Mapping {
@@ -96,6 +97,9 @@ impl Arena {
     }
 }
 
+/// Bytes of the table of entries for a page of guest memory: whole pages of the host.
+pub(crate) const TABLE_BYTES: usize = PAGE_BYTES / 2 * size_of::<u32>();
+
 /// Half-words of guest memory that are forgotten at once, if any of them has code.
 const LINE: usize = PAGE_BYTES / 2 / u64::BITS as usize;
 
@@ -105,14 +109,19 @@ pub(crate) struct Entries {
     len: usize,
     /// One word a page: bit `n` says that line `n` may have entries.
     used: Vec<u64>,
+    /// Pages for which the table takes memory of the host, in the order in which they came, and as one bit each.
+    taken: VecDeque<u32>,
+    is_taken: Vec<u64>,
+    taken_max: usize,
 }
 
 // SAFETY: as for `Arena`.
 unsafe impl Send for Entries {}
 
 impl Entries {
-    /// A table for `memory_bytes` of guest memory. It takes memory only where it is written.
-    pub(crate) fn new(memory_bytes: u64) -> io::Result<Entries> {
+    /// A table for `memory_bytes` of guest memory. It takes memory only where it is written: for at most `pages_max`
+    /// pages at a time.
+    pub(crate) fn new(memory_bytes: u64, pages_max: usize) -> io::Result<Entries> {
         let len = usize::try_from(memory_bytes / 2).map_err(|_| io::ErrorKind::OutOfMemory)?;
         let bytes = len * size_of::<u32>();
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
@@ -129,6 +138,9 @@ impl Entries {
             table: Mapping::new(start, bytes),
             len,
             used: vec![0; (len * 2).div_ceil(PAGE_BYTES)],
+            taken: VecDeque::new(),
+            is_taken: vec![0; (len * 2).div_ceil(PAGE_BYTES).div_ceil(64)],
+            taken_max: pages_max,
         })
     }
 
@@ -154,10 +166,46 @@ impl Entries {
         unsafe { self.place(offset).read() }
     }
 
+    /// Sets it. Nothing may be in the way ([`Entries::in_the_way`]).
     pub(crate) fn set(&mut self, offset: usize, code: u32) {
+        let page = offset / PAGE_BYTES;
+        if !self.has_taken(page) {
+            self.is_taken[page / 64] |= 1 << (page % 64);
+            self.taken.push_back(page as u32);
+        }
         // SAFETY: `place` points into the mapping, which is writable.
         unsafe { self.place(offset).write(code) }
         self.used[offset / PAGE_BYTES] |= 1 << (offset % PAGE_BYTES / 2 / LINE);
+    }
+
+    fn has_taken(&self, page: usize) -> bool {
+        self.is_taken[page / 64] >> (page % 64) & 1 != 0
+    }
+
+    /// Before entries are set for a page: a page to be forgotten and given back first, if the table may not grow.
+    pub(crate) fn in_the_way(&self, page: usize) -> Option<u32> {
+        let is_full = self.taken.len() >= self.taken_max && !self.has_taken(page);
+        is_full.then(|| self.taken.front().copied()).flatten()
+    }
+
+    /// Gives the memory back that the table has for the page that came first, and forgets its code.
+    pub(crate) fn give_back(&mut self) {
+        let Some(page) = self.taken.pop_front().map(|page| page as usize) else {
+            return;
+        };
+        self.clear_page(page);
+        self.is_taken[page / 64] &= !(1 << (page % 64));
+        let first = self.place(page * PAGE_BYTES);
+        self.place((page + 1) * PAGE_BYTES - 2);
+        // SAFETY: the first and the last element for the page were both found to be in the mapping, which is private and
+        // anonymous: what is there is zero, and zero again when it is next read. No reference points into it.
+        let _ = unsafe { madvise(first.cast(), TABLE_BYTES, Advice::LinuxDontNeed) };
+    }
+
+    /// Pages for which the table takes memory.
+    #[cfg(test)]
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.len()
     }
 
     /// Forgets the code of a page. Parts of the page that never had any are not touched.
@@ -180,7 +228,7 @@ mod tests {
 
     #[test]
     fn pages_are_forgotten_one_by_one() {
-        let mut entries = Entries::new(4 * PAGE_BYTES as u64).unwrap();
+        let mut entries = Entries::new(4 * PAGE_BYTES as u64, 4).unwrap();
         let last = 3 * PAGE_BYTES - 2;
         for offset in [2 * PAGE_BYTES - 2, 2 * PAGE_BYTES, last - 62, last] {
             entries.set(offset, 7);
@@ -195,5 +243,21 @@ mod tests {
         assert_eq!(entries.get(last), 8);
         entries.clear_page(2);
         assert_eq!(entries.get(last), 0);
+    }
+
+    #[test]
+    fn memory_is_given_back() {
+        let mut entries = Entries::new(64 * PAGE_BYTES as u64, 3).unwrap();
+        for page in (0..64).chain(0..64) {
+            if let Some(first) = entries.in_the_way(page) {
+                assert_ne!(entries.get(first as usize * PAGE_BYTES), 0);
+                entries.give_back();
+                assert_eq!(entries.get(first as usize * PAGE_BYTES), 0);
+            }
+            entries.set(page * PAGE_BYTES, 7);
+            entries.set(page * PAGE_BYTES + 100, 7);
+            assert!(entries.in_the_way(page).is_none() && entries.taken() <= 3);
+        }
+        assert_eq!(entries.taken(), 3);
     }
 }

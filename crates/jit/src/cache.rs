@@ -2,20 +2,24 @@
 //! forgotten little by little while the segment before it fills, so that no one translation waits for all of it.
 
 use crate::Unsupported;
-use crate::host::BYTES_MAX;
 
 /// The arena is divided into about so many segments: one of them is always empty, or on the way.
 const SEGMENTS: usize = 64;
-/// No segment is smaller.
-const SEGMENT_MIN: usize = 2 * BYTES_MAX;
+/// Translations of the largest size for which each segment has room, at least.
+const LARGEST_MIN: usize = 2;
 /// Fewer segments would give up code that is in use.
 const SEGMENTS_MIN: usize = 4;
+/// Translations start at multiples of this, and take at least so much.
+const GRAIN: usize = 16;
 
 pub(crate) struct Cache {
     /// Where the first segment starts: behind what is never given up.
     first: usize,
     segment_bytes: usize,
-    /// The pages that code in each segment was translated from, each once; those of the next segment are in `leaving`.
+    /// Bytes that a translation may take: so many are free before one begins.
+    room: usize,
+    /// The pages that code in each segment was translated from, each once, hence at most one for each [`GRAIN`] of it;
+    /// those of the next segment are in `leaving`.
     segments: Vec<Vec<u32>>,
     current: usize,
     /// Arena offset of the free part of the present segment.
@@ -30,10 +34,11 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// A cache in an arena of `bytes`, of which the first `reserved` are taken.
-    pub(crate) fn new(bytes: usize, reserved: usize) -> Result<Cache, Unsupported> {
+    /// A cache in an arena of `bytes`, of which the first `reserved` are taken, for translations that have `room` bytes
+    /// each: a multiple of 16.
+    pub(crate) fn new(bytes: usize, reserved: usize, room: usize) -> Result<Cache, Unsupported> {
         let first = reserved.next_multiple_of(64);
-        let segment_bytes = SEGMENT_MIN.max(bytes / SEGMENTS) / 64 * 64;
+        let segment_bytes = (LARGEST_MIN * room).max(bytes / SEGMENTS) / 64 * 64;
         let count = bytes.saturating_sub(first) / segment_bytes;
         // Offsets have 32 bits, and displacements 31.
         if count < SEGMENTS_MIN || bytes > i32::MAX as usize {
@@ -42,6 +47,7 @@ impl Cache {
         Ok(Cache {
             first,
             segment_bytes,
+            room,
             segments: vec![Vec::new(); count],
             current: 0,
             free: first,
@@ -56,16 +62,21 @@ impl Cache {
         self.first + (self.current + 1) * self.segment_bytes
     }
 
+    /// Bytes that a translation may take.
+    pub(crate) fn room(&self) -> usize {
+        self.room
+    }
+
     /// Whether there is room for the longest translation.
     pub(crate) fn has_room(&self) -> bool {
-        self.free + BYTES_MAX <= self.end()
+        self.free + self.room <= self.end()
     }
 
     /// A page whose code must be forgotten before the next translation, if there is one. They are spread over the
     /// segment: the part of them that is left is never larger than the part of the segment that is.
     pub(crate) fn forget(&mut self) -> Option<u32> {
-        let left = self.end().saturating_sub(self.free + BYTES_MAX);
-        let may_wait = self.leaving_first * left / (self.segment_bytes - BYTES_MAX);
+        let left = self.end().saturating_sub(self.free + self.room);
+        let may_wait = self.leaving_first * left / (self.segment_bytes - self.room);
         (self.leaving.len() > may_wait)
             .then(|| self.leaving.pop())
             .flatten()
@@ -86,6 +97,11 @@ impl Cache {
         self.leaving = std::mem::take(&mut self.segments[(self.current + 1) % count]);
         self.leaving_first = self.leaving.len();
         self.turn = self.turn.wrapping_add(1);
+        if self.turn == 0 {
+            // What was noted so many turns ago is not to be taken for a note of this one.
+            self.noted.fill(0);
+            self.turn = 1;
+        }
     }
 
     /// The arena offset for the next translation.
@@ -95,8 +111,8 @@ impl Cache {
 
     /// Takes `bytes` for code of a page.
     pub(crate) fn take(&mut self, bytes: usize, page: u32) {
-        assert!(bytes <= BYTES_MAX, "a translation of {bytes} bytes");
-        self.free += bytes.next_multiple_of(16);
+        assert!(bytes <= self.room, "a translation of {bytes} bytes");
+        self.free += bytes.next_multiple_of(GRAIN);
         let place = page as usize;
         if place >= self.noted.len() {
             self.noted.resize(place + 1, 0);
@@ -111,6 +127,9 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ROOM: usize = 1 << 16;
+    const SEGMENT: usize = LARGEST_MIN * ROOM;
 
     /// What had to be forgotten before each of so many translations of `bytes`, each of another page.
     fn fill(cache: &mut Cache, pages: std::ops::Range<u32>, bytes: usize) -> Vec<Vec<u32>> {
@@ -130,21 +149,17 @@ mod tests {
 
     #[test]
     fn ring() {
-        assert!(Cache::new(SEGMENT_MIN * 3, 0).is_err());
-        let mut cache = Cache::new(SEGMENT_MIN * 4 + 64, 10).unwrap();
+        assert!(Cache::new(SEGMENT * 3, 0, ROOM).is_err());
+        let mut cache = Cache::new(SEGMENT * 4 + 64, 10, ROOM).unwrap();
         assert_eq!(cache.start(), 64);
         let mut places = Vec::new();
         let mut forgotten = Vec::new();
         for page in 0..12 {
-            forgotten.extend(fill(&mut cache, page..page + 1, BYTES_MAX));
-            places.push(cache.start() as usize - BYTES_MAX);
+            forgotten.extend(fill(&mut cache, page..page + 1, ROOM));
+            places.push(cache.start() as usize - ROOM);
         }
         assert_eq!(places[8], places[0]);
-        assert!(
-            places
-                .iter()
-                .all(|at| at + BYTES_MAX <= SEGMENT_MIN * 4 + 64)
-        );
+        assert!(places.iter().all(|at| at + ROOM <= SEGMENT * 4 + 64));
         let all: Vec<u32> = forgotten[..=8].concat();
         assert!(
             all.contains(&0) && all.contains(&1),
@@ -160,8 +175,8 @@ mod tests {
     #[test]
     fn much_is_forgotten_little_by_little() {
         let bytes = 64;
-        let mut cache = Cache::new(SEGMENT_MIN * 8, 0).unwrap();
-        let traces = (SEGMENT_MIN - BYTES_MAX) / bytes + 1;
+        let mut cache = Cache::new(SEGMENT * 8, 0, ROOM).unwrap();
+        let traces = (SEGMENT - ROOM) / bytes + 1;
         let pages = traces as u32 * 8;
         assert!(
             fill(&mut cache, 0..pages, bytes)[..traces * 6]
@@ -177,11 +192,23 @@ mod tests {
 
     #[test]
     fn a_page_is_forgotten_once_for_a_segment() {
-        let mut cache = Cache::new(SEGMENT_MIN * 4, 0).unwrap();
+        let mut cache = Cache::new(SEGMENT * 4, 0, ROOM).unwrap();
         for _ in 0..100 {
             cache.take(64, 5);
             cache.take(64, 6);
         }
         assert_eq!(cache.segments[0], [5, 6]);
+    }
+
+    #[test]
+    fn a_page_is_noted_even_where_turns_come_round() {
+        let mut cache = Cache::new(SEGMENT * 4, 0, ROOM).unwrap();
+        cache.take(64, 5);
+        cache.turn = u32::MAX;
+        while cache.forget().is_some() {}
+        cache.go_on();
+        assert_eq!(cache.turn, 1);
+        cache.take(64, 5);
+        assert_eq!(cache.segments[cache.current], [5]);
     }
 }

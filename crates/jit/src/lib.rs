@@ -14,6 +14,8 @@ mod missing;
 #[cfg(all(target_arch = "x86_64", unix))]
 mod seen;
 #[cfg(all(target_arch = "x86_64", unix))]
+mod straddled;
+#[cfg(all(target_arch = "x86_64", unix))]
 mod translator;
 
 #[cfg(all(target_arch = "x86_64", unix))]
@@ -29,7 +31,40 @@ pub struct Options {
     pub cache_bytes: usize,
     /// The hart is looked at each so many positions: code that is seen often is translated anew, for speed.
     pub glance: u64,
+    /// How far the guest may drive what is kept for it.
+    pub bounds: Bounds,
 }
+
+/// How far the guest may drive what is kept for it, besides the code itself. The results are the same, whatever they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Bytes of host code that one translation has room for: 64 to 65536. What does not fit is translated in shorter
+    /// pieces, or interpreted.
+    pub translation_bytes: usize,
+    /// Pages of guest memory with code at a time, at least 1: for each, 8 KiB are kept to find it. At the bound, the code
+    /// of the page that came first is forgotten.
+    pub pages: usize,
+    /// Pages at a time with an instruction that ends in another page, at least 1. At the bound, the code of one of them
+    /// is forgotten.
+    pub straddled: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds {
+            translation_bytes: TRANSLATION_BYTES_MAX,
+            pages: PAGES_MAX,
+            straddled: STRADDLED_MAX,
+        }
+    }
+}
+
+/// Some four times what a translation usually takes at most.
+pub const TRANSLATION_BYTES_MAX: usize = 64 << 10;
+/// 256 MiB to find code by.
+pub const PAGES_MAX: usize = 32 << 10;
+/// Of the pages of code of a large program, about every second one has such an instruction.
+pub const STRADDLED_MAX: usize = 16 << 10;
 
 impl Default for Options {
     fn default() -> Options {
@@ -37,6 +72,7 @@ impl Default for Options {
             cache_bytes: 256 << 20,
             // A prime, so that no loop is seen at the same place only.
             glance: 49_999,
+            bounds: Bounds::default(),
         }
     }
 }
@@ -68,4 +104,7 @@ pub enum Unsupported {
     /// The cache cannot have this size.
     #[error("a code cache of {0} bytes is not possible: choose 1 MiB to 2 GiB")]
     CacheSize(usize),
+    /// A bound is too small, or too large.
+    #[error("the translator cannot work within {0:?}")]
+    Bounds(Bounds),
 }

@@ -1,7 +1,5 @@
 //! The engine: finds or makes code for where the hart is, and forgets code that was overwritten or must make room.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use machine::engine::step;
 use machine::hart::{Access, Trapped};
 use machine::ram::PAGE_BYTES;
@@ -11,10 +9,13 @@ use crate::arena::{Arena, Entries};
 use crate::cache::Cache;
 use crate::host::{self, Reason, Thunks};
 use crate::seen::Seen;
-use crate::{Forgetting, Observer, Options, Unsupported};
+use crate::straddled::Straddled;
+use crate::{Bounds, Forgetting, Observer, Options, TRANSLATION_BYTES_MAX, Unsupported};
 
 /// Positions that any block can be paid with.
 const BLOCK_MAX: u64 = host::REGION_MAX as u64;
+/// Room for code that leaves an instruction to the interpreter, and then some.
+const TRANSLATION_BYTES_MIN: usize = 64;
 
 /// Executes translated code.
 pub struct Translator {
@@ -28,8 +29,8 @@ pub struct Translator {
     next_glance: u64,
     /// Where the hart was when it was looked at, and how often.
     seen: Seen,
-    /// For pages, those with an instruction that ends there.
-    straddled: BTreeMap<u32, BTreeSet<u32>>,
+    straddled: Straddled,
+    bounds: Bounds,
     /// Kept for its capacity.
     buffer: Vec<u8>,
     observer: Option<Observer>,
@@ -41,8 +42,17 @@ impl Translator {
     /// # Errors
     /// The host gives no memory for code, or the cache is too small.
     pub fn new(options: Options) -> Result<Translator, Unsupported> {
+        let bounds = options.bounds;
+        let is_sound = (TRANSLATION_BYTES_MIN..=TRANSLATION_BYTES_MAX)
+            .contains(&bounds.translation_bytes)
+            && bounds.translation_bytes.is_multiple_of(16)
+            && bounds.pages > 0
+            && bounds.straddled > 0;
+        if !is_sound {
+            return Err(Unsupported::Bounds(bounds));
+        }
         let (thunks, code) = Thunks::make();
-        let cache = Cache::new(options.cache_bytes, code.len())?;
+        let cache = Cache::new(options.cache_bytes, code.len(), bounds.translation_bytes)?;
         let mut arena = Arena::new(options.cache_bytes).map_err(Unsupported::Memory)?;
         arena.write(0, &code);
         Ok(Translator {
@@ -53,7 +63,8 @@ impl Translator {
             glance: options.glance,
             next_glance: 0,
             seen: Seen::default(),
-            straddled: BTreeMap::new(),
+            straddled: Straddled::new(bounds.straddled),
+            bounds,
             buffer: Vec::new(),
             observer: None,
         })
@@ -72,6 +83,26 @@ impl Translator {
             entries.clear_page(page as usize);
         }
         self.seen.forget(page);
+        self.straddled.forget(page);
+    }
+
+    /// Forgets the code of a page that was overwritten, and that of others which depends on it.
+    fn drop_stale(&mut self, page: u32) {
+        self.drop_page(page);
+        while let Some(page) = self.straddled.before(page) {
+            self.drop_page(page);
+        }
+    }
+
+    /// Makes room in the table for entries of a page.
+    fn make_place(&mut self, page: usize) {
+        while let Some(first) = (self.entries.as_ref()).and_then(|entries| entries.in_the_way(page))
+        {
+            self.drop_page(first);
+            if let Some(entries) = &mut self.entries {
+                entries.give_back();
+            }
+        }
     }
 
     /// Forgets some of the oldest code, as much as new code makes necessary, so that there is room for a translation.
@@ -110,14 +141,19 @@ impl Translator {
     #[cold]
     fn translate(&mut self, core: &mut Core, offset: usize) -> (u32, bool) {
         let others_gone = self.make_room();
+        self.make_place(offset / PAGE_BYTES);
         let entries = self.entries.as_mut().expect("made when the run began");
         let start = self.cache.start();
+        let place = (start, self.cache.room());
         let buffer = std::mem::take(&mut self.buffer);
-        let translation = host::translate(core, entries, &self.thunks, offset, start, buffer);
+        let translation = host::translate(core, entries, &self.thunks, offset, place, buffer);
         translation.place(&mut self.arena);
         if let Some(other) = translation.depends_on {
-            let pages = self.straddled.entry((other / PAGE_BYTES) as u32);
-            pages.or_default().insert((offset / PAGE_BYTES) as u32);
+            let other = (other / PAGE_BYTES) as u32;
+            while let Some(page) = self.straddled.in_the_way(other) {
+                self.drop_page(page);
+            }
+            self.straddled.note((offset / PAGE_BYTES) as u32, other);
         }
         self.cache
             .take(translation.len(), (offset / PAGE_BYTES) as u32);
@@ -132,9 +168,10 @@ impl Translator {
         if !self.cache.has_room() || !self.seen.is_hot_now(offset) {
             return;
         }
+        self.make_place(offset / PAGE_BYTES);
         let entries = self.entries.as_mut().expect("made when the run began");
-        let start = self.cache.start();
-        let Some(hot) = host::translate_hot(core, entries, &self.thunks, offset, start) else {
+        let place = (self.cache.start(), self.cache.room());
+        let Some(hot) = host::translate_hot(core, entries, &self.thunks, offset, place) else {
             return;
         };
         hot.translation.place(&mut self.arena);
@@ -162,7 +199,7 @@ impl Engine for Translator {
         let start = core.hart.position;
         core.tlb.attach(&core.bus.ram);
         let entries = self.entries.get_or_insert_with(|| {
-            Entries::new(core.bus.ram.len())
+            Entries::new(core.bus.ram.len(), self.bounds.pages)
                 .expect("the host has room for a table that is mostly empty")
         });
         assert_eq!(
@@ -172,10 +209,7 @@ impl Engine for Translator {
         );
         if core.bus.ram.has_stale() {
             for page in core.bus.ram.take_stale() {
-                self.drop_page(page);
-                for page in self.straddled.remove(&page).unwrap_or_default() {
-                    self.drop_page(page);
-                }
+                self.drop_stale(page);
             }
         }
         // A jump that wants to be directed to where the hart is.
@@ -235,3 +269,6 @@ impl Engine for Translator {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,6 +34,7 @@ fn small() -> Box<dyn Engine> {
     translator(Options {
         cache_bytes: 1 << 20,
         glance: 1,
+        ..Options::default()
     })
 }
 

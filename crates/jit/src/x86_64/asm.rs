@@ -135,21 +135,33 @@ pub(super) enum Cond {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Site(pub(super) u32);
 
-/// Code in the making, to be placed at a known offset in the arena.
+/// Code in the making, to be placed at a known offset in the arena. It has room for so much: what does not fit is left
+/// out, and from then on everything is, so that whoever asks [`Asm::is_full`] at the end knows whether all is there.
 pub(super) struct Asm {
     base: u32,
     bytes: Vec<u8>,
+    /// Bytes that fit.
+    room: usize,
+    full: bool,
     /// RCX was perhaps written: whoever keeps something there clears this, and looks again.
     pub(super) rcx_touched: bool,
 }
 
 impl Asm {
-    pub(super) fn new(base: u32, bytes: Vec<u8>) -> Asm {
+    /// At an offset in the arena, in an empty buffer, for at most `room` bytes.
+    pub(super) fn new(base: u32, bytes: Vec<u8>, room: usize) -> Asm {
         Asm {
             base,
             bytes,
+            room,
+            full: false,
             rcx_touched: false,
         }
+    }
+
+    /// Whether something did not fit: what is there is of no use.
+    pub(super) fn is_full(&self) -> bool {
+        self.full
     }
 
     /// The arena offset of the next byte.
@@ -162,11 +174,24 @@ impl Asm {
     }
 
     pub(super) fn byte(&mut self, byte: u8) {
-        self.bytes.push(byte);
+        self.bytes(&[byte]);
     }
 
+    #[inline]
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+        if self.full || self.bytes.len() + bytes.len() > self.room {
+            self.full = true;
+        } else {
+            self.bytes.extend_from_slice(bytes);
+        }
+    }
+
+    /// Fills up to a multiple of `align` with what is never executed.
+    pub(super) fn align(&mut self, align: usize) {
+        let missing = (self.here() as usize).next_multiple_of(align) - self.here() as usize;
+        for _ in 0..missing {
+            self.byte(0xcc);
+        }
     }
 
     fn imm32(&mut self, value: i32) {
@@ -480,6 +505,9 @@ impl Asm {
 
     /// Directs a jump (or address) made here to an arena offset.
     pub(super) fn direct(&mut self, site: Site, target: u32) {
+        if self.full {
+            return;
+        }
         let place = (site.0 - self.base) as usize;
         self.bytes[place..place + 4].copy_from_slice(&displacement(site, target));
     }

@@ -97,9 +97,9 @@ pub(super) struct Second {
 }
 
 impl Emitter<'_> {
-    /// Emits all that was put off.
+    /// Emits all that was put off, as long as there is room.
     pub(super) fn emit_cold(&mut self) {
-        while !self.cold.is_empty() {
+        while !self.cold.is_empty() && !self.asm.is_full() {
             for cold in std::mem::take(&mut self.cold) {
                 self.emit_one(cold);
             }
@@ -258,9 +258,7 @@ impl Emitter<'_> {
 
     /// Puts a record here, which the address at `site` is to be that of.
     fn place(&mut self, site: Site, record: Record) {
-        while !(self.asm.here() as usize).is_multiple_of(align_of::<Record>()) {
-            self.asm.byte(0xcc);
-        }
+        self.asm.align(align_of::<Record>());
         self.asm.land(site);
         self.records.push((self.asm.here(), record));
         self.asm.bytes(&[0; size_of::<Record>()]);

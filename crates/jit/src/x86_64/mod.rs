@@ -28,7 +28,7 @@ mod words;
 pub(crate) use region::REGION_MAX;
 pub(crate) use run::{Reason, enter};
 pub(crate) use thunks::Thunks;
-pub(crate) use translate::{BYTES_MAX, is_at_hand, link, replace, translate, translate_hot};
+pub(crate) use translate::{is_at_hand, link, replace, translate, translate_hot};
 
 /// Why translated code was left: in RAX.
 mod reason {

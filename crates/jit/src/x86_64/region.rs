@@ -165,26 +165,7 @@ impl Explored {
 pub(super) fn find(ram: &Ram, page: usize, start: u16) -> Option<(Vec<Block>, Holding)> {
     let mut explored = Explored::from(ram, page, start);
     let mut blocks = explored.blocks();
-    let mut comes_back = vec![false; PAGE / 2];
-    loop {
-        let mut more = false;
-        for block in blocks.iter().rev() {
-            let here = usize::from(block.start / 2);
-            let back = |at: u16| {
-                at == start
-                    || comes_back
-                        .get(usize::from(at / 2))
-                        .is_some_and(|back| *back)
-            };
-            if !comes_back[here] && block.next().any(back) {
-                comes_back[here] = true;
-                more = true;
-            }
-        }
-        if !more {
-            break;
-        }
-    }
+    let comes_back = coming_back(&blocks, start);
     let is_loop = comes_back[usize::from(start / 2)];
     blocks.retain(|block| comes_back[usize::from(block.start / 2)]);
     let len: usize = blocks.iter().map(|block| block.insns.len()).sum();
@@ -196,6 +177,26 @@ pub(super) fn find(ram: &Ram, page: usize, start: u16) -> Option<(Vec<Block>, Ho
     }
     let block = explored.block(start)?;
     (block.insns.len() >= ALONE_MIN).then(|| (vec![block], Holding::default()))
+}
+
+/// By half-words: the blocks from which code may come to `start`. Each is looked at once, however the guest's jumps lie.
+fn coming_back(blocks: &[Block], start: u16) -> Vec<bool> {
+    let mut jumps: Vec<(u16, u16)> = blocks
+        .iter()
+        .flat_map(|block| block.next().map(|to| (to, block.start)))
+        .collect();
+    jumps.sort_unstable();
+    let mut comes_back = vec![false; PAGE / 2];
+    let mut open = vec![start];
+    while let Some(to) = open.pop() {
+        let first = jumps.partition_point(|(other, _)| *other < to);
+        for (_, from) in jumps[first..].iter().take_while(|(other, _)| *other == to) {
+            if !std::mem::replace(&mut comes_back[usize::from(from / 2)], true) {
+                open.push(*from);
+            }
+        }
+    }
+    comes_back
 }
 
 /// What is best held between the blocks of a loop.

@@ -61,12 +61,14 @@ pub(crate) struct Thunks {
     pub(super) rounds: bool,
 }
 
+/// Room for them: several times of what they take, which no guest can change.
+const ROOM: usize = 16 << 10;
 const SAVED: [Reg; 6] = [RBX, RBP, R12, R13, R14, R15];
 
 impl Thunks {
     /// Makes them at offset 0, where an empty entry leads.
     pub(crate) fn make() -> (Thunks, Vec<u8>) {
-        let mut asm = Asm::new(0, Vec::new());
+        let mut asm = Asm::new(0, Vec::new(), ROOM);
         let mut thunks = Thunks {
             fused: std::arch::is_x86_feature_detected!("fma"),
             rounds: std::arch::is_x86_feature_detected!("sse4.1"),
@@ -153,14 +155,13 @@ impl Thunks {
         map.reload(&mut asm);
         asm.jump_reg(RAX);
 
-        while !asm.here().is_multiple_of(16) {
-            asm.byte(0xcc);
-        }
+        asm.align(16);
         thunks.masks = asm.here();
         for mask in MASKS {
             asm.bytes(&mask.to_le_bytes());
         }
 
+        assert!(!asm.is_full(), "there is ample room for the thunks");
         (thunks, asm.into_bytes())
     }
 }

@@ -19,8 +19,6 @@ pub(super) const PAGE: usize = machine::ram::PAGE_BYTES;
 const BLOCK_MAX: usize = 64;
 /// Instructions after which no new block is begun.
 const TRACE_MAX: usize = 192;
-/// No translation is longer: an instruction takes some 200 bytes at most.
-pub(crate) const BYTES_MAX: usize = 256 * (TRACE_MAX + BLOCK_MAX);
 
 /// Code for the arena.
 pub(crate) struct Translation {
@@ -55,65 +53,87 @@ pub(crate) fn link(arena: &mut Arena, site: u32, code: u32) {
     arena.write(site, &displacement(Site(site), code));
 }
 
-/// Translates what is at `offset` in memory, and what follows it, to code for the arena from `start` on.
+/// Translates what is at `offset` in memory, and what follows it, to code for the arena from `start` on: as much of it
+/// as fits into `room` bytes. What does not fit is tried again with half the instructions, down to one; if that
+/// does not fit, there is code that leaves it to the interpreter.
 pub(crate) fn translate(
     core: &mut Core,
     entries: &mut Entries,
     thunks: &Thunks,
     offset: usize,
-    start: u32,
+    (start, room): (u32, usize),
     buffer: Vec<u8>,
 ) -> Translation {
     let page = offset / PAGE * PAGE;
-    let mut emitter = Emitter::new(Asm::new(start, buffer), thunks, page as u64);
-    let mut block = Vec::with_capacity(BLOCK_MAX);
-    let mut made = 0;
-    let mut depends_on = None;
-    let mut at = offset % PAGE;
-    loop {
-        let end = decode_block(&core.bus.ram, page, at, &mut block);
-        let here = emitter.asm.here();
-        if block.is_empty() {
-            depends_on = emit_straddling(core, &mut emitter, page);
-            if depends_on.is_some() {
-                entries.set(page + at, here);
-            } else {
-                emitter.jump_to_offset(at as i64);
-            }
+    let mut emitter = Emitter::new(Asm::new(start, buffer, room), thunks, page as u64);
+    let mut limit = TRACE_MAX;
+    let mut trace = emitter.emit_trace(core, entries, offset, limit);
+    while emitter.asm.is_full() {
+        let mut buffer = emitter.asm.into_bytes();
+        buffer.clear();
+        emitter = Emitter::new(Asm::new(start, buffer, room), thunks, page as u64);
+        limit /= 2;
+        if limit == 0 {
+            trace = Trace::from((offset % PAGE) as u16, start);
+            emitter.leave_to_interpreter((offset % PAGE) as u16);
             break;
         }
-        entries.set(page + at, here);
-        if core.bus.ram.note_code(page + at, end - at) {
-            core.tlb.slow_stores_to(page);
-        }
-        emitter.emit_block(at as u16, &block);
-        made += block.len();
-        let last = block[block.len() - 1];
-        let falls_through = !ends(last.op);
-        // Behind a call, the return is likely to come.
-        let returns = matches!(last.op, Op::Jal | Op::Jalr) && !last.discards_result();
-        if end == PAGE {
-            if falls_through {
-                emitter.jump_to_offset(PAGE as i64);
-            }
-            break;
-        }
-        let known = entries.get(page + end) != 0;
-        if falls_through && (known || made >= TRACE_MAX) {
-            emitter.jump_to_offset(end as i64);
-        }
-        if known || made >= TRACE_MAX || !(falls_through || returns) {
-            break;
-        }
-        at = end;
+        trace = emitter.emit_trace(core, entries, offset, limit);
     }
-    emitter.emit_cold();
-    emitter.emit_links(|target| entries.get(page + usize::from(target)));
+    trace.note(core, entries, page);
     Translation {
         start,
         records: std::mem::take(&mut emitter.records),
         code: emitter.asm.into_bytes(),
-        depends_on,
+        depends_on: trace.depends_on,
+    }
+}
+
+/// What a trace was made of.
+struct Trace {
+    /// Offsets in the page of its blocks, ascending, and the code of each.
+    blocks: Vec<(u16, u32)>,
+    /// Where it ends in the page.
+    end: usize,
+    /// The offset in memory of another page that it depends on.
+    depends_on: Option<usize>,
+}
+
+impl Trace {
+    /// One whose first block is at an offset in the page.
+    fn from(at: u16, code: u32) -> Trace {
+        Trace {
+            blocks: vec![(at, code)],
+            end: usize::from(at) + 2,
+            depends_on: None,
+        }
+    }
+
+    /// The code of the block at an offset in the page, or 0.
+    fn code_at(&self, at: u16) -> u32 {
+        let found = self.blocks.binary_search_by_key(&at, |(at, _)| *at);
+        found.map_or(0, |index| self.blocks[index].1)
+    }
+
+    /// Makes it what is executed, in the page at an offset in memory.
+    fn note(&self, core: &mut Core, entries: &mut Entries, page: usize) {
+        for (at, code) in &self.blocks {
+            entries.set(page + usize::from(*at), *code);
+        }
+        if let Some((first, _)) = self.blocks.first() {
+            let first = usize::from(*first);
+            note_code(core, page + first, self.end - first);
+        }
+        if let Some(other) = self.depends_on {
+            note_code(core, other, 2);
+        }
+    }
+}
+
+/// Tells memory that there is code of `len` bytes at `offset`, all in one page.
+fn note_code(core: &mut Core, offset: usize, len: usize) {
+    if core.bus.ram.note_code(offset, len) {
+        core.tlb.slow_stores_to(offset / PAGE * PAGE);
     }
 }
 
@@ -135,27 +155,6 @@ pub(crate) fn is_at_hand(core: &Core, offset: usize) -> bool {
         || next_page(core).is_some()
 }
 
-/// An instruction that straddles the end of the hart's page, executed as long as the other half is in the page where it
-/// is now, which is returned. There is no code if it is not at hand.
-fn emit_straddling(core: &mut Core, emitter: &mut Emitter<'_>, page: usize) -> Option<usize> {
-    let other = next_page(core)?;
-    let ram = &mut core.bus.ram;
-    let halves = [ram.load(page + STRADDLING)?, ram.load(other)?];
-    let [low, high] = halves.map(|half| u32::from(u16::from_le_bytes(half)));
-    for (at, start) in [(page + STRADDLING, page), (other, other)] {
-        if ram.note_code(at, 2) {
-            core.tlb.slow_stores_to(start);
-        }
-    }
-    emitter.expect_next_page(STRADDLING as u16, other as u64);
-    let insn = decode(low | high << 16).with_sink();
-    emitter.emit_block(STRADDLING as u16, &[insn]);
-    if !ends(insn.op) {
-        emitter.jump_to_offset(PAGE as i64 + 2);
-    }
-    Some(other)
-}
-
 /// A region of hot code.
 pub(crate) struct Hot {
     pub(crate) translation: Translation,
@@ -163,25 +162,25 @@ pub(crate) struct Hot {
     pub(crate) entries: Vec<(usize, u32)>,
 }
 
-/// Translates the region that the instruction at `offset` in memory is in, if it is worth it.
+/// Translates the region that the instruction at `offset` in memory is in, if it is worth it and fits into `room` bytes.
 pub(crate) fn translate_hot(
     core: &mut Core,
     entries: &Entries,
     thunks: &Thunks,
     offset: usize,
-    start: u32,
+    (start, room): (u32, usize),
 ) -> Option<Hot> {
     let page = offset / PAGE * PAGE;
     let (blocks, between) = region::find(&core.bus.ram, page, (offset % PAGE) as u16)?;
-    for block in &blocks {
-        let (at, len) = (page + usize::from(block.start), block.len());
-        if core.bus.ram.note_code(at, len) {
-            core.tlb.slow_stores_to(page);
-        }
-    }
-    let mut emitter = Emitter::new(Asm::new(start, Vec::new()), thunks, page as u64);
+    let mut emitter = Emitter::new(Asm::new(start, Vec::new(), room), thunks, page as u64);
     let outer = emitter.emit_region(&blocks, between);
     emitter.emit_links(|target| entries.get(page + usize::from(target)));
+    if emitter.asm.is_full() {
+        return None;
+    }
+    for block in &blocks {
+        note_code(core, page + usize::from(block.start), block.len());
+    }
     let translation = Translation {
         start,
         records: std::mem::take(&mut emitter.records),
@@ -189,16 +188,18 @@ pub(crate) fn translate_hot(
         depends_on: None,
     };
     let place = |(offset, code)| (page + usize::from(offset), code);
-    let hot = Hot {
+    Some(Hot {
         translation,
         entries: outer.into_iter().map(place).collect(),
-    };
-    (hot.translation.len() <= BYTES_MAX).then_some(hot)
+    })
 }
+
+/// Bytes of a jump: no code is shorter.
+const JUMP_BYTES: usize = 5;
 
 /// Makes code in the arena go on at other code for the same.
 pub(crate) fn replace(arena: &mut Arena, code: u32, by: u32) {
-    let mut asm = Asm::new(code, Vec::new());
+    let mut asm = Asm::new(code, Vec::new(), JUMP_BYTES);
     asm.jump_to(by);
     arena.write(code, &asm.into_bytes());
 }
@@ -220,12 +221,12 @@ pub(super) fn ends_block(op: Op) -> bool {
         )
 }
 
-/// Decodes a block that starts at `at` in a page; returns where it ends. It is empty if its first instruction
+/// Decodes a block of at most `max` instructions that starts at `at` in a page; returns where it ends. It is empty if its first instruction
 /// straddles the end of the page.
-fn decode_block(ram: &Ram, page: usize, at: usize, block: &mut Vec<Insn>) -> usize {
+fn decode_block(ram: &Ram, page: usize, at: usize, max: usize, block: &mut Vec<Insn>) -> usize {
     block.clear();
     let mut at = at;
-    while block.len() < BLOCK_MAX && at < PAGE {
+    while block.len() < max && at < PAGE {
         let Some(insn) = decode_at(ram, page + at, page + PAGE) else {
             break;
         };
@@ -251,6 +252,75 @@ pub(super) fn decode_at(ram: &Ram, at: usize, end: usize) -> Option<Insn> {
 }
 
 impl Emitter<'_> {
+    /// The trace from what is at `offset` in memory on, where the hart is: after `limit` instructions no block is begun,
+    /// and none is longer.
+    fn emit_trace(&mut self, core: &Core, entries: &Entries, offset: usize, limit: usize) -> Trace {
+        let page = offset / PAGE * PAGE;
+        let mut trace = Trace::from((offset % PAGE) as u16, self.asm.here());
+        trace.blocks.clear();
+        let mut block = Vec::with_capacity(BLOCK_MAX);
+        let mut made = 0;
+        let mut at = offset % PAGE;
+        loop {
+            let end = decode_block(&core.bus.ram, page, at, limit.min(BLOCK_MAX), &mut block);
+            let here = self.asm.here();
+            if block.is_empty() {
+                trace.depends_on = self.emit_straddling(core, page);
+                if trace.depends_on.is_some() {
+                    trace.blocks.push((at as u16, here));
+                    trace.end = PAGE;
+                } else {
+                    self.jump_to_offset(at as i64);
+                }
+                break;
+            }
+            trace.blocks.push((at as u16, here));
+            trace.end = end;
+            self.emit_block(at as u16, &block);
+            made += block.len();
+            let last = block[block.len() - 1];
+            let falls_through = !ends(last.op);
+            // Behind a call, the return is likely to come.
+            let returns = matches!(last.op, Op::Jal | Op::Jalr) && !last.discards_result();
+            if end == PAGE {
+                if falls_through {
+                    self.jump_to_offset(PAGE as i64);
+                }
+                break;
+            }
+            let over = made >= limit || entries.get(page + end) != 0;
+            if falls_through && over {
+                self.jump_to_offset(end as i64);
+            }
+            if over || self.asm.is_full() || !(falls_through || returns) {
+                break;
+            }
+            at = end;
+        }
+        self.emit_cold();
+        self.emit_links(|target| match trace.code_at(target) {
+            0 => entries.get(page + usize::from(target)),
+            code => code,
+        });
+        trace
+    }
+
+    /// An instruction that straddles the end of the hart's page, executed as long as the other half is in the page where
+    /// it is now, which is returned. There is no code if it is not at hand.
+    fn emit_straddling(&mut self, core: &Core, page: usize) -> Option<usize> {
+        let other = next_page(core)?;
+        let ram = &core.bus.ram;
+        let halves = [ram.load(page + STRADDLING)?, ram.load(other)?];
+        let [low, high] = halves.map(|half| u32::from(u16::from_le_bytes(half)));
+        self.expect_next_page(STRADDLING as u16, other as u64);
+        let insn = decode(low | high << 16).with_sink();
+        self.emit_block(STRADDLING as u16, &[insn]);
+        if !ends(insn.op) {
+            self.jump_to_offset(PAGE as i64 + 2);
+        }
+        Some(other)
+    }
+
     /// Leaves the instruction at `offset` to the interpreter unless the next page is at the offset `other` in memory.
     fn expect_next_page(&mut self, offset: u16, other: u64) {
         self.page_address(RAX, PAGE as i64);

@@ -113,6 +113,7 @@ pub(crate) fn translator() -> Box<dyn Engine> {
     let options = Options {
         cache_bytes: 16 << 20,
         glance: 1,
+        ..Options::default()
     };
     Box::new(Translator::new(options).expect("this host can be translated for"))
 }

@@ -5,7 +5,7 @@ use machine::board::MEMORY_BYTES_MIN;
 use machine::hostile::lockstep::{Guest, Lockstep, Origin, Pace, Stride, Way, reference};
 use machine::{Board, Boot, Clock, Firmware, GuestAddr, Input, Position};
 
-use crate::engines::{small, usual};
+use crate::engines::{bounded, small, usual};
 
 pub(crate) const START: u64 = 0x8000_0000;
 const POSITIONS: u64 = 20_000;
@@ -60,6 +60,7 @@ impl Image {
             Way::new("reference", &reference, Stride::Whole),
             Way::new("translator", &usual, Stride::Whole),
             Way::new("translator that looks often", &small, Stride::Whole),
+            Way::new("translator with little room", &bounded, Stride::Whole),
         ];
         let pace = Pace {
             registers: 997,

@@ -6,3 +6,4 @@ mod generated;
 mod image;
 mod pressure;
 mod straddling;
+mod swelling;

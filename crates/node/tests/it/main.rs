@@ -3,6 +3,7 @@
 
 mod agreement;
 mod arbiter;
+mod cases;
 mod guest_station;
 mod pair;
 mod switch;

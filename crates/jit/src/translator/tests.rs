@@ -1,0 +1,117 @@
+//! Guests that drive what is kept for them to its bounds.
+
+use std::sync::mpsc::{Sender, channel};
+
+use isa::{Insn, Op};
+use machine::{Board, Boot, Core, Engine, Firmware, Machine, Position};
+
+use super::*;
+
+/// A translator that tells after each run how many pages have code, and how many of them an instruction that straddles.
+struct Watched(Translator, Sender<(usize, usize)>);
+
+impl Engine for Watched {
+    fn run(&mut self, core: &mut Core, limit: Position) {
+        self.0.run(core, limit);
+        let taken = self.0.entries.as_ref().map_or(0, Entries::taken);
+        self.1.send((taken, self.0.straddled.len())).unwrap();
+    }
+}
+
+const PAGES: usize = 200;
+
+/// Adds 1 once in each of [`PAGES`] pages, by an instruction that ends in the next page, over and over.
+fn image() -> Vec<u8> {
+    let mut image = vec![0; (PAGES + 2) * PAGE_BYTES];
+    let mut put = |at: usize, op, rd, rs1, imm: i32| {
+        let insn = Insn {
+            rd,
+            rs1,
+            imm,
+            ..Insn::new(op)
+        };
+        image[at..at + 4].copy_from_slice(&insn.encode().to_le_bytes());
+    };
+    let end = PAGE_BYTES - 2;
+    put(0, Op::Jal, 0, 0, end as i32);
+    for page in 0..PAGES {
+        let start = page * PAGE_BYTES;
+        put(start + end, Op::Addi, 10, 10, 1);
+        put(start + PAGE_BYTES + 2, Op::Jal, 0, 0, end as i32 - 2);
+    }
+    let last = PAGES * PAGE_BYTES;
+    put(last + 2, Op::Jal, 0, 0, end as i32 - 2 - last as i32);
+    image
+}
+
+#[test]
+fn a_guest_that_executes_everywhere_takes_no_more_than_it_may() {
+    let bounds = Bounds {
+        translation_bytes: 1024,
+        pages: 7,
+        straddled: 5,
+    };
+    let options = Options {
+        bounds,
+        ..Options::default()
+    };
+    let (sender, counts) = channel();
+    let board = Board {
+        memory_bytes: 16 << 20,
+        ..Board::default()
+    };
+    let boot = Boot {
+        firmware: Firmware::Image(image()),
+        ..Boot::default()
+    };
+    let engine = Box::new(Watched(Translator::new(options).unwrap(), sender));
+    let mut machine = Machine::boot(&board, &boot, engine).unwrap();
+    let mut most = (0, 0);
+    for position in (0..10_000).step_by(11) {
+        machine.run(Position(position));
+    }
+    for (taken, straddled) in counts.try_iter() {
+        assert!(taken <= bounds.pages && straddled <= bounds.straddled);
+        most = (most.0.max(taken), most.1.max(straddled));
+    }
+    assert_eq!(
+        most,
+        (bounds.pages, bounds.straddled),
+        "the bounds were met"
+    );
+    let position = machine.position().0;
+    assert!(machine.hart().x[10].abs_diff(position / 2) <= 1);
+}
+
+#[test]
+fn impossible_bounds_are_refused() {
+    let usual = Bounds::default();
+    for bounds in [
+        Bounds {
+            translation_bytes: 48,
+            ..usual
+        },
+        Bounds {
+            translation_bytes: TRANSLATION_BYTES_MAX + 16,
+            ..usual
+        },
+        Bounds {
+            translation_bytes: 100,
+            ..usual
+        },
+        Bounds { pages: 0, ..usual },
+        Bounds {
+            straddled: 0,
+            ..usual
+        },
+    ] {
+        let options = Options {
+            bounds,
+            ..Options::default()
+        };
+        assert!(matches!(
+            Translator::new(options),
+            Err(Unsupported::Bounds(refused)) if refused == bounds
+        ));
+    }
+}
