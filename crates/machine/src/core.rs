@@ -91,7 +91,7 @@ impl Core {
     }
 
     /// Completes an instruction that returned [`Trapped`]: enters the handler, or answers the call. Counts
-    /// the instruction. `bits` are those of the instruction, if it was fetched.
+    /// the attempt, which does not retire. `bits` are those of the instruction, if it was fetched.
     #[cold]
     pub fn take_exception(&mut self, bits: u32) {
         if self.hart.exception.cause == Cause::IllegalInstruction {
@@ -105,6 +105,7 @@ impl Core {
             self.mode_changed();
         }
         self.hart.position.0 += 1;
+        self.hart.csr.note_not_retired();
     }
 
     /// Enters the handler of an interrupt.

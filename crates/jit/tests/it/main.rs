@@ -1,9 +1,11 @@
 //! The translator beside the interpreter.
 
 mod boot;
+mod counters;
 mod engines;
 mod generated;
 mod image;
 mod pressure;
 mod straddling;
 mod swelling;
+mod tables;

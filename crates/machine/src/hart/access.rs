@@ -191,8 +191,8 @@ impl Hart {
             0x3b0..=0x3bf => csr.pmpaddr[usize::from(number - 0x3b0)],
             // Triggers: none.
             0x7a0..=0x7a4 => 0,
-            0xb00 => self.counter(csr.cycle, 1),
-            0xb02 => self.counter(csr.instret, 4),
+            0xb00 => self.counter(csr.cycle, csr::CYCLE_INHIBIT),
+            0xb02 => self.counter(csr.instret, csr::INSTRET_INHIBIT),
             0xb03..=0xb1f => 0,
 
             0xc00..=0xc1f => {
@@ -200,9 +200,9 @@ impl Hart {
                     return None;
                 }
                 match number {
-                    0xc00 => self.counter(csr.cycle, 1),
+                    0xc00 => self.counter(csr.cycle, csr::CYCLE_INHIBIT),
                     0xc01 => time,
-                    0xc02 => self.counter(csr.instret, 4),
+                    0xc02 => self.counter(csr.instret, csr::INSTRET_INHIBIT),
                     _ => 0,
                 }
             }
@@ -240,8 +240,10 @@ impl Hart {
             }
             0x180 => {
                 if matches!(value >> 60, 0 | 8 | 9) {
-                    csr.satp = value & csr::SATP_WRITABLE;
-                    return Effects::CONTEXT;
+                    let new = value & csr::SATP_WRITABLE;
+                    let changed = csr.satp ^ new;
+                    csr.satp = new;
+                    return effects_of_satp(changed);
                 }
             }
             0x300 => return write_mstatus(csr, value),
@@ -268,8 +270,8 @@ impl Hart {
             0x3a0 | 0x3a2 => return self.write_pmpcfg(usize::from(number - 0x3a0) * 4, value),
             0x3b0..=0x3bf => return self.write_pmpaddr(usize::from(number - 0x3b0), value),
             // The next instruction reads what was written: this one is not counted.
-            0xb00 => self.csr.cycle = self.uncounted(value, 1),
-            0xb02 => self.csr.instret = self.uncounted(value, 4),
+            0xb00 => self.csr.cycle = self.uncounted(value, csr::CYCLE_INHIBIT),
+            0xb02 => self.csr.instret = self.uncounted(value, csr::INSTRET_INHIBIT),
             // misa, counters that stay 0, triggers: nothing to write.
             _ => {}
         }
@@ -287,7 +289,10 @@ impl Hart {
     fn write_inhibit(&mut self, value: u64) {
         let next = self.position.0 + 1;
         let changed = self.csr.mcountinhibit ^ value;
-        for (bit, counter) in [(1, &mut self.csr.cycle), (4, &mut self.csr.instret)] {
+        for (bit, counter) in [
+            (csr::CYCLE_INHIBIT, &mut self.csr.cycle),
+            (csr::INSTRET_INHIBIT, &mut self.csr.instret),
+        ] {
             if changed & bit != 0 {
                 *counter = if value & bit != 0 {
                     counter.wrapping_add(next)
@@ -365,6 +370,16 @@ fn effects_of(changed: u64, new: u64) -> Effects {
         effects = effects.and(Effects::FLUSH_LOADS);
     }
     effects
+}
+
+/// What follows when these bits of `satp` change. Who has one address space number for all page tables relies on QEMU, which
+/// forgets all translations with each change; who has several, and changes them with the table, does not want it.
+fn effects_of_satp(changed: u64) -> Effects {
+    let same_space = changed & csr::SATP_SPACE == 0;
+    if changed & csr::SATP_MODE != 0 || changed & csr::SATP_TABLE != 0 && same_space {
+        return Effects::CONTEXT.and(Effects::FLUSH);
+    }
+    Effects::CONTEXT
 }
 
 /// What a register that shows `old` is to hold.
@@ -462,6 +477,33 @@ mod tests {
         hart.csr.scounteren = 2;
         assert_eq!(read(hart, 0xc01), Ok(77));
         assert!(read(hart, 0xc00).is_err());
+    }
+
+    #[test]
+    fn what_does_not_retire_is_not_counted() {
+        let hart = &mut hart(Mode::Machine);
+        write(hart, 0xb02, u64::MAX);
+        hart.position = Position(3);
+        hart.csr.note_not_retired();
+        assert_eq!(read(hart, 0xc02), Ok(0), "of three attempts, one trapped");
+        write(hart, 0x320, 4);
+        hart.csr.note_not_retired();
+        assert_eq!(read(hart, 0xc02), Ok(1), "it stands still");
+        assert_eq!(read(hart, 0xc00), Ok(3), "cycles are attempts");
+    }
+
+    #[test]
+    fn which_changes_of_the_page_table_flush() {
+        let hart = &mut hart(Mode::Machine);
+        let mut flushes = |mode: u64, space: u64, table: u64| {
+            let value = mode << 60 | space << 44 | table;
+            let (_, effects) = hart.access_csr(0x180, CsrAccess::Write, value, 0).unwrap();
+            effects.has(Effects::FLUSH)
+        };
+        assert!(flushes(8, 0, 5), "another mode");
+        assert!(!flushes(8, 0, 5) && flushes(8, 0, 6), "the same space");
+        assert!(!flushes(8, 1, 7) && !flushes(8, 2, 8), "each its own");
+        assert!(flushes(9, 2, 8) && flushes(0, 0, 0));
     }
 
     #[test]

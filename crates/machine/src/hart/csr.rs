@@ -73,10 +73,17 @@ pub const STCE: u64 = 1 << 63;
 pub(super) const MENVCFG_WRITABLE: u64 = STCE | 1;
 /// What exists of `senvcfg`: FIOM.
 pub(super) const SENVCFG_WRITABLE: u64 = 1;
-/// What exists of `satp`: a 9-bit ASID.
-pub(super) const SATP_WRITABLE: u64 = 0xf << 60 | 0x1ff << 44 | ((1 << 44) - 1);
-/// What exists of `mcountinhibit`: cycles and instructions.
-pub(super) const INHIBIT_WRITABLE: u64 = 0b101;
+/// Parts of `satp`: how addresses are translated, the address space number, and where the page table is.
+pub(super) const SATP_MODE: u64 = 0xf << 60;
+pub(super) const SATP_SPACE: u64 = 0x1ff << 44;
+pub(super) const SATP_TABLE: u64 = (1 << 44) - 1;
+/// What exists of it.
+pub(super) const SATP_WRITABLE: u64 = SATP_MODE | SATP_SPACE | SATP_TABLE;
+/// Bits of `mcountinhibit`: cycles and instructions.
+pub(super) const CYCLE_INHIBIT: u64 = 1;
+pub(super) const INSTRET_INHIBIT: u64 = 4;
+/// What exists of it.
+pub(super) const INHIBIT_WRITABLE: u64 = CYCLE_INHIBIT | INSTRET_INHIBIT;
 /// Number of protection entries.
 pub const PMP_ENTRIES: usize = 16;
 
@@ -111,7 +118,8 @@ pub struct Csrs {
     pub menvcfg: u64,
     /// `mcycle` minus the position, or `mcycle` itself while it stands still.
     pub cycle: u64,
-    /// `minstret` minus the position, or `minstret` itself while it stands still.
+    /// `minstret` minus the position, or `minstret` itself while it stands still. Each attempt that does not retire takes
+    /// 1 from it, so that what retires costs nothing.
     pub instret: u64,
     /// Where traps into S-mode go.
     pub stvec: u64,
@@ -142,6 +150,14 @@ pub struct Csrs {
 }
 
 impl Csrs {
+    /// An attempt counts as a position, but the instruction did not retire: it trapped (manual, volume I, "Zicntr";
+    /// ECALL and EBREAK are among these).
+    pub(crate) fn note_not_retired(&mut self) {
+        if self.mcountinhibit & INSTRET_INHIBIT == 0 {
+            self.instret = self.instret.wrapping_sub(1);
+        }
+    }
+
     /// Whether the supervisor timer exists for S-mode (Sstc).
     #[inline(always)]
     pub fn supervisor_timer(&self) -> bool {

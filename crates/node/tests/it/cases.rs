@@ -47,3 +47,8 @@ fn check(name: &str) {
 fn code_that_swells() {
     check("code-that-swells");
 }
+
+#[test]
+fn what_retired() {
+    check("retired");
+}

@@ -1,0 +1,53 @@
+//! What `minstret` counts.
+
+use isa::Op;
+
+use crate::image::{Image, Plain, address};
+
+const MINSTRET: i32 = 0xb02;
+const HANDLER: i32 = 0x400;
+
+/// Each way to trap, and WFI, which retires (a timer interrupt is pending, and not enabled).
+#[test]
+fn what_traps_does_not_retire() {
+    let mut image = Image(vec![0; 0x2000]);
+    let mut at = image.code(0, &address(5, 0));
+    let timer: [Plain; 1] = [(Op::Csrrwi, 0, 0, 0, 0x304)];
+    at = image.code(at, &timer);
+    at = image.code(
+        at,
+        &[(Op::Addi, 6, 5, 0, HANDLER), (Op::Csrrw, 0, 6, 0, 0x305)],
+    );
+    let start = at;
+    at = image.code(
+        at,
+        &[
+            (Op::Csrrs, 10, 0, 0, MINSTRET),
+            (Op::Ecall, 0, 0, 0, 0),
+            (Op::Ebreak, 0, 0, 0, 0),
+            // Nothing is there.
+            (Op::Ld, 11, 0, 0, 0),
+            (Op::Sd, 0, 0, 11, 0),
+            // Misaligned.
+            (Op::LrW, 11, 9, 0, 0),
+            // No such register.
+            (Op::Csrrs, 11, 0, 0, 0x5a8),
+            (Op::Csrrs, 12, 0, 0, MINSTRET),
+            (Op::Sub, 12, 12, 10, 0),
+            (Op::Addi, 9, 0, 0, 1),
+            (Op::Sd, 0, 5, 12, 0x700),
+        ],
+    );
+    image.code(at, &[(Op::Jal, 0, 0, 0, start as i32 - at as i32)]);
+    image.code(
+        HANDLER as usize,
+        &[
+            (Op::Csrrs, 7, 0, 0, 0x341),
+            (Op::Addi, 7, 7, 0, 4),
+            (Op::Csrrw, 0, 7, 0, 0x341),
+            (Op::Mret, 0, 0, 0, 0),
+        ],
+    );
+    // The first of the two reads, and six times the handler.
+    assert_eq!(image.run(0x700), 1 + 6 * 4);
+}
