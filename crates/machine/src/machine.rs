@@ -210,6 +210,11 @@ impl Machine {
         &self.board
     }
 
+    /// Bytes of the pages of memory that the guest has ever written: no snapshot's memory is larger.
+    pub fn touched_bytes(&self) -> u64 {
+        self.core.bus.ram.touched_bytes()
+    }
+
     /// Hashes registers, devices and the pages written since the last digest, and starts a new interval.
     pub fn digest(&mut self) -> Digest {
         let core = &mut self.core;

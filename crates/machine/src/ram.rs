@@ -20,6 +20,8 @@ pub struct Ram {
     dirty: Vec<u64>,
     /// One bit a page: written ever. The others are zero, and a snapshot need not look at them.
     touched: Vec<u64>,
+    /// How many they are.
+    touched_pages: usize,
     /// One word a page: bit `n` says that an engine decoded code from line `n`.
     code: Vec<u64>,
     /// Pages whose decoded code was overwritten, in the order of the stores, each once.
@@ -49,6 +51,7 @@ impl Ram {
             bytes: bytemuck::allocation::try_zeroed_vec(len).ok()?,
             dirty: vec![0; pages.div_ceil(64)],
             touched: vec![0; pages.div_ceil(64)],
+            touched_pages: 0,
             code: vec![0; pages],
             stale: Vec::new(),
         })
@@ -150,7 +153,7 @@ impl Ram {
         let last = offset + len - 1;
         for page in offset / PAGE_BYTES..=last / PAGE_BYTES {
             self.dirty[page / 64] |= 1 << (page % 64);
-            self.touched[page / 64] |= 1 << (page % 64);
+            self.touch(page);
             if self.code[page] != 0 {
                 let start = offset.max(page * PAGE_BYTES) % PAGE_BYTES;
                 let end = last.min(page * PAGE_BYTES + PAGE_BYTES - 1) % PAGE_BYTES;
@@ -192,9 +195,20 @@ impl Ram {
         self.touched[first / 64]
     }
 
+    /// Bytes of the pages that may hold anything but zeros: no snapshot's memory is larger.
+    pub(crate) fn touched_bytes(&self) -> u64 {
+        (self.touched_pages * PAGE_BYTES) as u64
+    }
+
+    fn touch(&mut self, page: usize) {
+        let (word, bit) = (&mut self.touched[page / 64], 1 << (page % 64));
+        self.touched_pages += usize::from(*word & bit == 0);
+        *word |= bit;
+    }
+
     /// Fills in a page of a snapshot: it is no more dirty than before.
     pub(crate) fn page_mut(&mut self, page: usize) -> &mut [u8] {
-        self.touched[page / 64] |= 1 << (page % 64);
+        self.touch(page);
         &mut self.bytes[page * PAGE_BYTES..(page + 1) * PAGE_BYTES]
     }
 
@@ -233,6 +247,12 @@ impl Ram {
             return false;
         }
         self.dirty.copy_from_slice(words);
+        // A dirty page is stored to without notice, also one that is all zeros and hence in no snapshot.
+        for (touched, dirty) in self.touched.iter_mut().zip(words) {
+            *touched |= dirty;
+        }
+        let touched = self.touched.iter().map(|word| word.count_ones() as usize);
+        self.touched_pages = touched.sum();
         true
     }
 }
@@ -284,5 +304,7 @@ mod tests {
         assert!(!ram.set_dirty_words(&words) && !ram.set_dirty_words(&words[..2]));
         assert!(ram.set_dirty_words(&[1, 0, 2]));
         assert_eq!(ram.dirty_pages().collect::<Vec<_>>(), [0, 129]);
+        assert_eq!(ram.touched(128), 2, "a snapshot sees plain stores to it");
+        assert_eq!(ram.touched_bytes(), 4 * PAGE_BYTES as u64);
     }
 }
