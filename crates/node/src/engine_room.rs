@@ -10,8 +10,9 @@ use crate::console::Console;
 use crate::control::ControlEvent;
 use crate::engine::EngineKind;
 use crate::hart_thread::{HartEvent, HartThread};
-use crate::names::short;
+use crate::names::{host_id, short};
 use crate::node::ExitReason;
+use crate::room::Room;
 use crate::switch::SwitchEvent;
 use crate::transport::{TransferProgress, Transport, TransportEvent};
 use bytes::Bytes;
@@ -89,6 +90,7 @@ pub(crate) struct EngineRoom {
     incoming: Incoming,
     sending: Option<Arc<TransferProgress>>,
     gauges: Gauges,
+    room: Room,
     origin: std::time::Instant,
     housekeeping_at: std::time::Instant,
     arbiter_answers: bool,
@@ -139,6 +141,7 @@ impl EngineRoom {
             incoming: Incoming::default(),
             sending: None,
             gauges: Gauges::new(now),
+            room: Room::open(),
             origin: now,
             housekeeping_at: now,
             arbiter_answers: true,
@@ -161,6 +164,7 @@ impl EngineRoom {
         } else {
             Local::Join
         };
+        self.tell_room();
         self.tell(begin);
         loop {
             self.perform()?;
@@ -246,6 +250,22 @@ impl EngineRoom {
         self.gauges
             .sample(now, self.transport.counters().bytes_sent);
         self.network.reconnect();
+        self.tell_room();
+    }
+
+    /// Says what this node could take in, and what another would need for this one's state, while that matters.
+    fn tell_room(&mut self) {
+        match self.core.status().role {
+            RoleStatus::Primary => {
+                let bytes = self.config.machine.memory.0 + self.hart.status().touched_bytes;
+                self.tell(Local::Needs { bytes });
+            }
+            RoleStatus::Backup | RoleStatus::TakingOver | RoleStatus::Halted(_) => {}
+            RoleStatus::Out | RoleStatus::Starting | RoleStatus::Joining => {
+                let bytes = self.room.free_bytes();
+                self.tell(Local::Room { bytes });
+            }
+        }
     }
 
     fn on_report(&mut self, report: HartReport) {
@@ -296,8 +316,9 @@ impl EngineRoom {
                 address,
             } => {
                 info!(peer = %short(peer.0), name, %address, "a peer is connected");
-                self.gauges.connected(peer);
-                self.tell(Local::Connected { peer });
+                self.gauges.connected(peer, &name);
+                let host = host_id(&name);
+                self.tell(Local::Connected { peer, host });
             }
             TransportEvent::Disconnected { peer, cause } => {
                 warn!(peer = %short(peer.0), "the connection to a peer is gone: {cause}");
@@ -424,6 +445,7 @@ impl EngineRoom {
                 Action::Run { epoch } => {
                     info!(epoch = epoch.0, "this node starts the machine");
                     self.network.speak_as(*epoch);
+                    self.tell_room();
                 }
                 Action::GoLive { epoch, next } => {
                     info!(
@@ -432,6 +454,7 @@ impl EngineRoom {
                         "this node is the machine now: it goes live"
                     );
                     self.network.speak_as(*epoch);
+                    self.tell_room();
                 }
                 Action::TakeSnapshot { .. } => self.gauges.snapshot_asked(),
                 Action::Replay { first, entries } => self.gauges.given(*first, entries),
@@ -499,6 +522,10 @@ impl EngineRoom {
             Action::Explain { why } => {
                 self.explained = why;
                 info!("{why}");
+            }
+            Action::Refuse { peer, why } => {
+                let name = self.gauges.name(peer);
+                warn!(peer = %short(peer.0), name, "a node that asks to join must wait: {why}");
             }
             Action::Send { to, message } => self.transport.send(to, message),
             Action::Arbiter { request, operation } => {

@@ -17,6 +17,7 @@ pub mod keyboard;
 pub mod keys;
 pub mod names;
 mod node;
+mod room;
 pub mod signals;
 pub mod status;
 pub mod switch;

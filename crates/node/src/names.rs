@@ -1,6 +1,6 @@
 //! How identities are written (32 hexadecimal digits) and where fresh random ones come from.
 
-use replication::{MachineId, NodeId};
+use replication::{HostId, MachineId, NodeId};
 use std::io;
 
 /// 16 bytes from the operating system's random source.
@@ -63,6 +63,13 @@ pub fn machine_id(name: &str) -> MachineId {
         id.copy_from_slice(&hash[..16]);
         u128::from_le_bytes(id)
     }))
+}
+
+/// The identity behind a node's name: the same for all of its processes.
+pub fn host_id(name: &str) -> HostId {
+    let hash = blake3::derive_key("futago 2026 node name", name.as_bytes());
+    let (id, _) = hash.split_first_chunk().expect("a hash has 32 bytes");
+    HostId(u128::from_le_bytes(*id))
 }
 
 /// The first eight digits of an identity: enough for a person to tell nodes apart.

@@ -60,6 +60,9 @@ pub struct NodeStatus {
     pub transfer_bytes_total: u64,
     /// How long the guest stood still for the last snapshot, in milliseconds.
     pub snapshot_pause_ms: f64,
+    /// Who asked to join and must wait, why, and for how long; on the joiner, by whom it is told so.
+    #[serde(default)]
+    pub join_refused: Option<String>,
     /// Peers turned away since the start.
     pub refused_peers: u64,
     /// How hard the hart brakes, in thousandths.
@@ -138,6 +141,9 @@ impl fmt::Display for NodeStatus {
             self.transfer_bytes_total >> 20,
             self.snapshot_pause_ms
         )?;
+        if let Some(refused) = &self.join_refused {
+            writeln!(f, "join refused {refused}")?;
+        }
         writeln!(
             f,
             "digests     {} compared, all equal",

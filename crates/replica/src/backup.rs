@@ -54,6 +54,7 @@ impl Backup {
             position: self.machine().position(),
             horizon: self.replayer.horizon(),
             queued: self.replayer.queued(),
+            touched_bytes: self.machine().touched_bytes(),
             inputs_dropped: 0,
         }
     }

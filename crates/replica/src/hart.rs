@@ -70,6 +70,8 @@ pub struct HartStatus {
     pub horizon: Position,
     /// Entries given to a backup and not yet applied.
     pub queued: usize,
+    /// Bytes of memory that the guest has ever written.
+    pub touched_bytes: u64,
     /// Inputs dropped for want of room, since this hart began.
     pub inputs_dropped: u64,
 }

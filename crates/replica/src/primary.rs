@@ -109,6 +109,7 @@ impl Primary {
             position,
             horizon: position,
             queued: 0,
+            touched_bytes: self.machine().touched_bytes(),
             inputs_dropped: self.inputs_dropped,
         }
     }

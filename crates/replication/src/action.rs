@@ -1,7 +1,8 @@
 //! What the core is told by its own node (`Local`), and what it asks its node to do (`Action`).
 
 use crate::message::Message;
-use crate::types::{Epoch, LogIndex, NodeId, Record, TransferId};
+use crate::pacing::Refusal;
+use crate::types::{Epoch, HostId, LogIndex, NodeId, Record, TransferId};
 use bytes::Bytes;
 
 /// Names one request to the arbiter.
@@ -40,12 +41,26 @@ pub enum Local {
     Start,
     /// This node has no state and offers itself as a backup to every node it is connected to.
     Join,
+    /// How much memory this node has for a state that comes in. Said anew when it has changed; before the first
+    /// time, any state fits.
+    Room {
+        /// In bytes.
+        bytes: u64,
+    },
+    /// How much memory a node needs to take in this node's state, and to become its replica. Said anew when it has
+    /// changed; before the first time, none.
+    Needs {
+        /// In bytes.
+        bytes: u64,
+    },
     /// The operator takes this backup, or this joining node, out. A primary ignores it.
     Leave,
     /// A channel to `peer` is open. What was sent on an earlier one may be lost.
     Connected {
         /// The other node.
         peer: NodeId,
+        /// Its host, as the channel proves it.
+        host: HostId,
     },
     /// The channel to `peer` is gone. A hint: it may be suspected at once, but suspicion proves nothing.
     Disconnected {
@@ -118,6 +133,13 @@ pub enum Action {
     Explain {
         /// The row taken.
         why: &'static str,
+    },
+    /// For the node's log only: a node that asks to join is refused, for another reason than before.
+    Refuse {
+        /// The node.
+        peer: NodeId,
+        /// Why.
+        why: Refusal,
     },
     /// Send a message.
     Send {

@@ -188,7 +188,7 @@ impl Backup {
                 shared.send(self.primary, Message::Diverged { transfer });
                 return Next::Halt(HaltReason::Diverged);
             }
-            Local::Connected { peer } if peer == self.primary => {
+            Local::Connected { peer, .. } if peer == self.primary => {
                 self.disconnected = None;
                 self.acknowledge(shared, self.announced > self.held);
             }

@@ -47,6 +47,15 @@ pub struct Times {
     pub resend_us: u64,
     /// A node that wants to join asks so often.
     pub join_us: u64,
+    /// After a state transfer to a host that came to nothing, the next one waits for so long; doubled each time.
+    pub rejoin_us_min: u64,
+    /// Longest wait before the next transfer to a host.
+    pub rejoin_us_max: u64,
+    /// Snapshots may make the guest stand still for so long in each `pauses_window_us`, whoever asks for them. One that
+    /// takes longer by itself is the only one in that time.
+    pub pauses_us_max: u64,
+    /// The time over which the guest's pauses are added up.
+    pub pauses_window_us: u64,
     /// A request to the arbiter that is not answered for so long counts as unavailable.
     pub arbiter_us: u64,
     /// First pause before the arbiter is asked again; doubled each time, with jitter.
@@ -71,6 +80,10 @@ impl Times {
             Some("the primary must suspect its backup no later than the backup the primary")
         } else if self.acknowledge_us.max(self.acknowledge_pause_us) > self.heartbeat_us {
             Some("an acknowledgement may be delayed by at most a heartbeat")
+        } else if self.rejoin_us_min == 0 || self.rejoin_us_min > self.rejoin_us_max {
+            Some(
+                "the first wait before another transfer must be above zero, and no longer than the longest",
+            )
         } else if self.lag_target_us >= self.lag_us_max {
             Some("the lag aimed at must be below the largest lag")
         } else {
@@ -131,6 +144,10 @@ impl Default for Times {
             acknowledge_pause_us: 5_000,
             resend_us: 50_000,
             join_us: 100_000,
+            rejoin_us_min: 500_000,
+            rejoin_us_max: 60_000_000,
+            pauses_us_max: 3_000_000,
+            pauses_window_us: 60_000_000,
             arbiter_us: 2_000_000,
             backoff_us_min: 20_000,
             backoff_us_max: 1_000_000,
@@ -189,6 +206,8 @@ pub enum Mutation {
     IgnoreLostSwap,
     /// I9: a primary that lost lets out what it holds before it halts.
     ReleaseOnLoss,
+    /// A joiner that fails is tried again at once, however long the guest stood still for it (pauses).
+    JoinWithoutPacing,
     /// A lost reply to a swap counts as a lost swap: the winner kills itself (liveness).
     LostReplyIsLoss,
 }
@@ -196,7 +215,7 @@ pub enum Mutation {
 impl Mutation {
     /// All of them, in the order of the invariants that they break.
     #[cfg_attr(not(feature = "mutations"), allow(unreachable_pub, dead_code))]
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::ReuseEpoch,
         Self::ReleaseWithoutAcknowledge,
         Self::AcceptOlderEpochAcknowledge,
@@ -211,6 +230,7 @@ impl Mutation {
         Self::IgnoreArbiterUnreachable,
         Self::IgnoreLostSwap,
         Self::ReleaseOnLoss,
+        Self::JoinWithoutPacing,
         Self::LostReplyIsLoss,
     ];
 }

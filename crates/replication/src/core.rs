@@ -81,12 +81,14 @@ impl Core {
     pub fn handle_local(&mut self, now: Instant, local: Local) {
         self.advance_clock(now);
         match local {
-            Local::Connected { peer } => {
-                self.shared.connected.insert(peer);
+            Local::Connected { peer, host } => {
+                self.shared.connected.insert(peer, host);
             }
             Local::Disconnected { peer } => {
                 self.shared.connected.remove(&peer);
             }
+            Local::Room { bytes } => self.shared.room_bytes = bytes,
+            Local::Needs { bytes } => self.shared.needs_bytes = bytes,
             _ => {}
         }
         let shared = &mut self.shared;

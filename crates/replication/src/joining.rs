@@ -7,6 +7,7 @@ use crate::core::{Next, Role};
 use crate::message::{LeaveReason, Message};
 use crate::primary::Primary;
 use crate::shared::Shared;
+use crate::status::Refused;
 use crate::types::{Instant, Mode, NodeId, Record};
 
 /// A node that has the machine's initial state, and asks the arbiter whether it may start it.
@@ -156,6 +157,8 @@ impl Starting {
 pub(crate) struct Joining {
     attempt: u64,
     ask_at: Instant,
+    /// What the primary said last, instead of sending its state.
+    pub(crate) refused: Option<Refused>,
 }
 
 impl Joining {
@@ -163,6 +166,7 @@ impl Joining {
         let mut joining = Self {
             attempt: 1,
             ask_at: shared.now,
+            refused: None,
         };
         joining.ask(shared);
         joining
@@ -173,12 +177,13 @@ impl Joining {
         Self {
             attempt: attempt + 1,
             ask_at: shared.now.after(shared.config.times.join_us),
+            refused: None,
         }
     }
 
     fn ask(&mut self, shared: &mut Shared) {
         self.ask_at = shared.now.after(shared.config.times.join_us);
-        let peers: Vec<_> = shared.connected.iter().copied().collect();
+        let peers: Vec<_> = shared.connected.keys().copied().collect();
         for peer in peers {
             self.ask_one(shared, peer);
         }
@@ -188,6 +193,7 @@ impl Joining {
         let message = Message::Join {
             machine: shared.config.machine,
             attempt: self.attempt,
+            room_bytes: shared.room_bytes,
         };
         shared.send(peer, message);
     }
@@ -212,6 +218,18 @@ impl Joining {
                 let backup = Backup::begin(shared, from, transfer, epoch, attempt, first);
                 Next::become_role(Role::Backup(backup))
             }
+            Message::Later {
+                attempt,
+                why,
+                wait_us,
+            } if attempt == self.attempt => {
+                self.refused = Some(Refused {
+                    peer: from,
+                    why,
+                    until: shared.now.after(wait_us),
+                });
+                Next::Stay
+            }
             Message::Leave {
                 transfer: None,
                 reason: LeaveReason::OtherMachine,
@@ -222,7 +240,7 @@ impl Joining {
 
     pub(crate) fn on_local(&mut self, shared: &mut Shared, local: &Local) -> Next {
         match *local {
-            Local::Connected { peer } => self.ask_one(shared, peer),
+            Local::Connected { peer, .. } => self.ask_one(shared, peer),
             Local::Leave => return Next::Halt(HaltReason::Dismissed),
             _ => {}
         }

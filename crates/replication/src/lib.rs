@@ -14,6 +14,7 @@ mod fence;
 mod joining;
 mod message;
 mod output;
+mod pacing;
 mod pairing;
 mod primary;
 mod protection;
@@ -33,5 +34,8 @@ pub use config::{Bounds, Config, Times};
 pub use core::Core;
 pub use fence::Fence;
 pub use message::{LeaveReason, Message};
-pub use status::{Flag, RoleStatus, Status, TransferStatus};
-pub use types::{Epoch, Instant, LogIndex, MachineId, Mode, NodeId, Nonce, Record, TransferId};
+pub use pacing::Refusal;
+pub use status::{Flag, Refused, RoleStatus, Status, TransferStatus};
+pub use types::{
+    Epoch, HostId, Instant, LogIndex, MachineId, Mode, NodeId, Nonce, Record, TransferId,
+};

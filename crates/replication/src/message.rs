@@ -4,6 +4,7 @@
 //! what is said again (`Join`, `Heartbeat`, `Acknowledge`) or asked for again (`Acknowledge::resend`). An ordered,
 //! reliable channel is what makes the pair fast.
 
+use crate::pacing::Refusal;
 use crate::types::{Epoch, LogIndex, MachineId, TransferId};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,17 @@ pub enum Message {
         machine: MachineId,
         /// Raised each time that the node starts over with asking, so that an old answer is told from a new one.
         attempt: u64,
+        /// Memory that it has for the machine's state, in bytes.
+        room_bytes: u64,
+    },
+    /// The primary's answer to a `Join` that cannot be met now. The guest was not stopped for it.
+    Later {
+        /// The `Join` that this answers.
+        attempt: u64,
+        /// Why.
+        why: Refusal,
+        /// When to expect something else, in microseconds from now.
+        wait_us: u64,
     },
     /// The primary starts a state transfer; the log from `from` on follows as `Append`.
     TransferStart {

@@ -8,8 +8,10 @@ use crate::config::Mutation;
 use crate::core::Next;
 use crate::message::{LeaveReason, Message};
 use crate::output::{Outputs, Rule};
+use crate::pacing::{Pacing, Refusal};
 use crate::protection::Protection;
 use crate::shared::Shared;
+use crate::status::Refused;
 use crate::transfer::{Acknowledgement, Owner};
 use crate::types::{Epoch, Instant, LogIndex, Mode, NodeId, Record, TransferId};
 use bytes::Bytes;
@@ -27,8 +29,11 @@ pub(crate) struct Primary {
     pub(crate) last: LogIndex,
     pub(crate) outputs: Outputs,
     pub(crate) protection: Protection,
-    /// Nodes that asked to join, and their attempts.
+    /// Nodes that asked to join and may, and their attempts.
     pub(crate) candidates: VecDeque<(NodeId, u64)>,
+    pub(crate) pacing: Pacing,
+    /// Who was refused last, and is no backup since.
+    pub(crate) refused: Option<Refused>,
     /// The guest switched itself off.
     pub(crate) powered_off: bool,
     pub(crate) brake: u16,
@@ -69,6 +74,8 @@ impl Primary {
             outputs: Outputs::new(last),
             protection: Protection::Alone,
             candidates: VecDeque::new(),
+            pacing: Pacing::default(),
+            refused: None,
             powered_off: false,
             brake: 0,
         }
@@ -94,7 +101,11 @@ impl Primary {
                 let transfer = None;
                 shared.send(from, Message::Leave { transfer, reason });
             }
-            Message::Join { attempt, .. } => self.join(shared, from, attempt),
+            Message::Join {
+                attempt,
+                room_bytes,
+                ..
+            } => self.join(shared, from, attempt, room_bytes),
             Message::Acknowledge {
                 epoch,
                 transfer,
@@ -112,13 +123,14 @@ impl Primary {
                 };
                 self.acknowledge(shared, from, transfer, said);
             }
-            Message::Diverged { transfer } => self.finish(from, transfer),
+            Message::Diverged { transfer } => self.finish(from, transfer, Refusal::Diverged),
             Message::Leave {
                 transfer: Some(transfer),
                 reason,
             } => match reason {
                 LeaveReason::Superseded { epoch } if epoch <= self.record.epoch => {}
-                _ => self.finish(from, transfer),
+                LeaveReason::StateDamaged => self.finish(from, transfer, Refusal::StateUnusable),
+                _ => self.finish(from, transfer, Refusal::Vanished),
             },
             Message::Append {
                 epoch, transfer, ..
@@ -131,7 +143,7 @@ impl Primary {
             } => {
                 self.other_primary(shared, from, epoch, transfer);
             }
-            Message::Leave { transfer: None, .. } => {}
+            Message::Leave { transfer: None, .. } | Message::Later { .. } => {}
         }
         self.advance(shared)
     }
@@ -146,7 +158,7 @@ impl Primary {
                 );
                 self.snapshot_taken(shared, transfer);
             }
-            Local::Connected { peer } => {
+            Local::Connected { peer, .. } => {
                 let owner = self.owner();
                 if let Some(stream) = self.protection.stream_mut().filter(|s| s.peer == peer) {
                     stream.connected(shared, owner);
@@ -164,6 +176,8 @@ impl Primary {
             Local::Start
             | Local::Join
             | Local::Leave
+            | Local::Room { .. }
+            | Local::Needs { .. }
             | Local::StateRestored { .. }
             | Local::Replayed { .. }
             | Local::Diverged => {}
@@ -265,11 +279,11 @@ impl Primary {
         shared.send(from, Message::Leave { transfer, reason });
     }
 
-    fn finish(&mut self, from: NodeId, transfer: TransferId) {
+    fn finish(&mut self, from: NodeId, transfer: TransferId, why: Refusal) {
         if let Some(stream) = self.protection.stream_mut()
             && stream.is_from(from, transfer)
         {
-            stream.finish();
+            stream.finish(why);
         }
     }
 
@@ -290,7 +304,7 @@ impl Primary {
             };
             shared.send(from, message);
         } else if let Some(stream) = self.protection.stream_mut() {
-            stream.finish();
+            stream.finish(Refusal::Vanished);
         }
     }
 
@@ -301,10 +315,13 @@ impl Primary {
                 shared.act(Action::AbandonTransfer {
                     transfer: snapshotting.transfer,
                 });
+                let (now, host) = (shared.now, snapshotting.host);
+                let times = &shared.config.times;
+                self.pacing.failed(now, times, host, Refusal::Vanished);
                 self.protection = Protection::Alone;
             }
             // The bulk of the state travelled on that channel.
-            Protection::Copying(stream) if stream.peer == peer => stream.finish(),
+            Protection::Copying(stream) if stream.peer == peer => stream.finish(Refusal::Vanished),
             protection => {
                 if let Some(stream) = protection.stream_mut().filter(|s| s.peer == peer) {
                     stream.disconnected(shared);

@@ -16,7 +16,7 @@ use crate::arbitration::{Answer, Change, Inquiry, Outcome, Won};
 use crate::shared::Shared;
 use crate::suspicion::{self, Verdict};
 use crate::transfer::Stream;
-use crate::types::{Instant, LogIndex, NodeId, Record, TransferId};
+use crate::types::{HostId, Instant, LogIndex, NodeId, Record, TransferId};
 
 /// Where the owner is on the way.
 #[derive(Debug)]
@@ -49,6 +49,7 @@ pub(crate) enum Protection {
 #[derive(Debug)]
 pub(crate) struct Snapshotting {
     pub(crate) peer: NodeId,
+    pub(crate) host: HostId,
     pub(crate) attempt: u64,
     pub(crate) transfer: TransferId,
 }

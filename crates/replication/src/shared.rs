@@ -4,8 +4,8 @@
 use crate::action::{Action, ArbiterOperation, HaltReason, RequestId};
 use crate::config::{Config, Mutation};
 use crate::message::Message;
-use crate::types::{Epoch, Instant, Mode, NodeId, Nonce, Record, TransferId};
-use std::collections::{BTreeSet, VecDeque};
+use crate::types::{Epoch, HostId, Instant, Mode, NodeId, Nonce, Record, TransferId};
+use std::collections::{BTreeMap, VecDeque};
 
 /// The part of a core that outlives its roles.
 #[derive(Debug)]
@@ -13,7 +13,10 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) now: Instant,
     /// Nodes to which a channel is open.
-    pub(crate) connected: BTreeSet<NodeId>,
+    pub(crate) connected: BTreeMap<NodeId, HostId>,
+    /// Memory that this node has for a state, and that another needs for this node's.
+    pub(crate) room_bytes: u64,
+    pub(crate) needs_bytes: u64,
     /// Whether the last request to the arbiter was answered; true before the first.
     pub(crate) arbiter_reachable: bool,
     actions: VecDeque<Action>,
@@ -31,7 +34,9 @@ impl Shared {
             random: config.seed ^ folded.rotate_left(32),
             config,
             now,
-            connected: BTreeSet::new(),
+            connected: BTreeMap::new(),
+            room_bytes: u64::MAX,
+            needs_bytes: 0,
             arbiter_reachable: true,
             actions: VecDeque::new(),
             requests: 0,

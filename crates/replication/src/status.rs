@@ -4,9 +4,10 @@ use crate::action::HaltReason;
 use crate::backup::Backup;
 use crate::core::{Core, Role};
 use crate::output::Rule;
+use crate::pacing::Refusal;
 use crate::primary::Primary;
 use crate::protection::Protection;
-use crate::types::{Epoch, LogIndex, NodeId, Record, TransferId};
+use crate::types::{Epoch, Instant, LogIndex, NodeId, Record, TransferId};
 
 /// A node's view of itself at one instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,10 +42,23 @@ pub struct Status {
     pub brake: u16,
     /// Where a state transfer stands.
     pub transfer: TransferStatus,
+    /// Who was refused last, for as long as it has not become the backup.
+    pub join_refused: Option<Refused>,
     /// Whether the arbiter answered the last request.
     pub arbiter_reachable: bool,
     /// Whether the peer is suspected.
     pub suspects: bool,
+}
+
+/// A node that asked to join and was told to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The node; where this is the joiner's own status, the primary that said so.
+    pub peer: NodeId,
+    /// Why.
+    pub why: Refusal,
+    /// When it may expect something else.
+    pub until: Instant,
 }
 
 /// What a node is.
@@ -113,13 +127,17 @@ impl Core {
             lag_us: 0,
             brake: 0,
             transfer: TransferStatus::Idle,
+            join_refused: None,
             arbiter_reachable: self.shared.arbiter_reachable,
             suspects: false,
         };
         match &self.role {
             Role::Out => {}
             Role::Starting(_) => status.role = RoleStatus::Starting,
-            Role::Joining(_) => status.role = RoleStatus::Joining,
+            Role::Joining(joining) => {
+                status.role = RoleStatus::Joining;
+                status.join_refused = joining.refused;
+            }
             Role::Backup(backup) => of_backup(&mut status, backup),
             Role::TakingOver(takeover) => {
                 status.role = RoleStatus::TakingOver;
@@ -170,6 +188,7 @@ fn of_primary(status: &mut Status, primary: &Primary, core: &Core) {
     status.outputs_held = primary.outputs.held();
     status.outputs_gated = matches!(primary.outputs.rule(), Rule::Acknowledged { .. });
     status.brake = primary.brake;
+    status.join_refused = primary.refused;
     let paired = primary.owner().paired;
     status.flag = match (&primary.protection, paired) {
         (protection, _) if protection.in_doubt() => Flag::Unknown,

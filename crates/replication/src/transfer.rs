@@ -1,9 +1,10 @@
 //! The primary's side of a backup: one stream, from the snapshot that it starts from to the day it ends.
 
 use crate::message::Message;
+use crate::pacing::Refusal;
 use crate::pairing::{Progress, Stage};
 use crate::shared::Shared;
-use crate::types::{Epoch, Instant, LogIndex, NodeId, TransferId};
+use crate::types::{Epoch, HostId, Instant, LogIndex, NodeId, TransferId};
 use crate::window::Window;
 use bytes::Bytes;
 
@@ -11,6 +12,7 @@ use bytes::Bytes;
 #[derive(Debug)]
 pub(crate) struct Stream {
     pub(crate) peer: NodeId,
+    pub(crate) host: HostId,
     pub(crate) transfer: TransferId,
     /// The `Join` that this answers.
     pub(crate) attempt: u64,
@@ -25,7 +27,7 @@ pub(crate) struct Stream {
     sent: Instant,
     answered: bool,
     disconnected: Option<Instant>,
-    finished: bool,
+    finished: Option<Refusal>,
 }
 
 /// What an owner says of itself in each message of a stream.
@@ -49,14 +51,13 @@ impl Stream {
     /// Begins the stream of a snapshot that was just taken.
     pub(crate) fn begin(
         shared: &mut Shared,
-        peer: NodeId,
-        transfer: TransferId,
-        attempt: u64,
+        (peer, host, transfer, attempt): (NodeId, HostId, TransferId, u64),
         epoch: Epoch,
         first: LogIndex,
     ) -> Self {
         let stream = Self {
             peer,
+            host,
             transfer,
             attempt,
             window: Window::new(first),
@@ -68,7 +69,7 @@ impl Stream {
             sent: shared.now,
             answered: false,
             disconnected: None,
-            finished: false,
+            finished: None,
         };
         stream.send_start(shared);
         stream
@@ -164,8 +165,8 @@ impl Stream {
     }
 
     /// The backup said that it is no use any more.
-    pub(crate) fn finish(&mut self) {
-        self.finished = true;
+    pub(crate) fn finish(&mut self, why: Refusal) {
+        self.finished.get_or_insert(why);
     }
 
     pub(crate) fn disconnected(&mut self, shared: &Shared) {
@@ -204,13 +205,19 @@ impl Stream {
     }
 
     pub(crate) fn cause(&self, shared: &Shared) -> Option<Cause> {
-        if self.finished || self.window.overflowed() {
+        if self.failure().is_some() {
             Some(Cause::Certain)
         } else if self.suspect_at(shared) <= shared.now {
             Some(Cause::Silent)
         } else {
             None
         }
+    }
+
+    /// Why this backup is certainly of no use any more, if it is so.
+    pub(crate) fn failure(&self) -> Option<Refusal> {
+        let too_slow = self.window.overflowed().then_some(Refusal::TooSlow);
+        self.finished.or(too_slow)
     }
 
     pub(crate) fn heartbeat_at(&self, shared: &Shared) -> Instant {

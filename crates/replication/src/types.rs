@@ -21,6 +21,12 @@ pub struct NodeId(pub u128);
 )]
 pub struct MachineId(pub u128);
 
+/// Names a host by what stays the same when its process restarts: the name that its channel proves.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct HostId(pub u128);
+
 /// The generation of the arbiter's record; each change raises it by one.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,

@@ -14,7 +14,7 @@ use std::fmt;
 /// A broken invariant: which, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// `I1` to `I9`; `outside` for what a client saw; `liveness`; `determinism`; `assertion` for a panic.
+    /// `I1` to `I9`; `outside` for what a client saw; `liveness`; `determinism`; `pauses`; `assertion` for a panic.
     pub invariant: &'static str,
     /// What happened.
     pub what: String,

@@ -6,14 +6,17 @@ use crate::checker::{Broken, Checker};
 use crate::faults::Faults;
 use crate::links::Channel;
 use crate::network::{Network, ProcessIndex};
-use crate::process::{Arrival, Effect, Life, Process};
+use crate::pauses::Pauses;
+use crate::process::{Arrival, Effect, Life, Process, Unfit};
 use crate::queue::Queue;
 use crate::random::Random;
 use crate::toy::{Reply, Request};
 use crate::world::{Clients, Switch};
 use crate::{Counts, Kind};
 use machine::Output;
-use replication::{Action, ArbiterOperation, Config, Epoch, Instant, Local, NodeId, RequestId};
+use replication::{
+    Action, ArbiterOperation, Config, Epoch, Instant, Local, Message, NodeId, RequestId,
+};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -88,6 +91,11 @@ pub(crate) struct Cluster {
     pub(crate) switch: Switch,
     pub(crate) clients: Clients,
     pub(crate) checker: Checker,
+    pub(crate) pauses: Pauses,
+    /// In which way one host cannot hold a backup.
+    pub(crate) unfit: Option<Unfit>,
+    /// How long a guest stands still for a snapshot, at most.
+    pub(crate) snapshot_us_max: u64,
     pub(crate) faults: Faults,
     pub(crate) channels: BTreeMap<(ProcessIndex, ProcessIndex), Channel>,
     pub(crate) generations: u64,
@@ -120,6 +128,9 @@ impl Cluster {
             switch: Switch::default(),
             clients: Clients::new(CLIENTS),
             checker: Checker::default(),
+            pauses: Pauses::default(),
+            unfit: None,
+            snapshot_us_max: 0,
             faults,
             channels: BTreeMap::new(),
             generations: 0,
@@ -163,6 +174,15 @@ impl Cluster {
             bounds.pair_unreplayed_max = *random.choose(&[2_000, bounds.pair_unreplayed_max]);
             bounds.candidates_max = *random.choose(&[1, bounds.candidates_max]);
         }
+        // A wait that outlasted the simulation would only show that nothing happened.
+        times.rejoin_us_min = *random.choose(&[20_000, 200_000]);
+        times.rejoin_us_max = *random.choose(&[200_000, 2_000_000]);
+        if random.chance(200) {
+            self.unfit = Some(*random.choose(&[Unfit::NoRoom, Unfit::Damages, Unfit::Dies]));
+            self.snapshot_us_max = *random.choose(&[1_000, 30_000]);
+            times.pauses_window_us = *random.choose(&[1_000_000, 5_000_000]);
+            times.pauses_us_max = times.pauses_window_us / 20;
+        }
         if random.chance(150) {
             self.power_off_at = Some(random.between(1_000_000, 8_000_000));
         }
@@ -187,6 +207,7 @@ impl Cluster {
             takeovers: self.checker.takeovers(),
             divergences: self.checker.divergences(),
             states_compared: self.checker.states_compared(),
+            snapshots: self.pauses.count(),
             power_offs: u64::from(self.is_off()),
             machines_lost: u64::from(!self.is_off() && !self.has_survivor()),
             ..self.counts
@@ -373,6 +394,7 @@ impl Cluster {
         match effect {
             Effect::Action(action) => {
                 self.checker.acts(from, &action, self.arbiter.history())?;
+                self.judge_stop(&action)?;
                 self.carry_action(from, action);
             }
             Effect::Appended { fingerprint } => self.checker.appended(from, fingerprint),
@@ -385,6 +407,12 @@ impl Cluster {
                 self.note(|| format!("process {from} diverges"));
                 self.checker.diverges(from, corrupted)?;
             }
+            Effect::Snapshot { transfer } => {
+                let now = self.queue.now();
+                let times = &self.config.times;
+                self.pauses.end(now, from, transfer, times)?;
+            }
+            Effect::Dies => self.crash(from),
             Effect::GoesLive { next, fingerprint } => {
                 self.note(|| format!("process {from} goes live at log index {}", next.0));
                 let corrupted = self.processes[from].corrupted;
@@ -439,6 +467,25 @@ impl Cluster {
         Ok(())
     }
 
+    /// A guest was stopped to begin a transfer: not for a joiner that said that it has no room.
+    fn judge_stop(&self, action: &Action) -> Result<(), Broken> {
+        let Action::Send {
+            to,
+            message: Message::TransferStart { .. },
+        } = action
+        else {
+            return Ok(());
+        };
+        let to = self.process_called(*to);
+        match to.filter(|to| self.processes[*to].unfit == Some(Unfit::NoRoom)) {
+            None => Ok(()),
+            Some(to) => Err(Broken {
+                invariant: "pauses",
+                what: format!("process {to} has no room for the state, and is sent it"),
+            }),
+        }
+    }
+
     fn carry_action(&mut self, from: ProcessIndex, action: Action) {
         match action {
             Action::Send { to, message } => {
@@ -460,6 +507,13 @@ impl Cluster {
                         operation,
                     },
                 );
+            }
+            Action::TakeSnapshot { transfer } => {
+                self.pauses.begin(self.queue.now(), from, transfer);
+            }
+            Action::Refuse { peer, why } => {
+                self.counts.refusals += 1;
+                self.note(|| format!("process {from} refuses {peer:?}: {why}"));
             }
             Action::Halt { reason } => self.note(|| format!("process {from} halts: {reason:?}")),
             Action::Throttle { brake } => self.note(|| format!("process {from} brakes by {brake}")),

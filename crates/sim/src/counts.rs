@@ -28,6 +28,10 @@ pub struct Counts {
     pub dismissals: u64,
     /// State transfers that arrived damaged.
     pub states_damaged: u64,
+    /// Snapshots taken.
+    pub snapshots: u64,
+    /// Times that a joiner was refused, for another reason than before.
+    pub refusals: u64,
     /// Machines that ended switched off.
     pub power_offs: u64,
     /// Swaps that the arbiter refused, answered in vain or carried out late.
@@ -49,6 +53,8 @@ impl AddAssign for Counts {
         self.states_compared += other.states_compared;
         self.dismissals += other.dismissals;
         self.states_damaged += other.states_damaged;
+        self.snapshots += other.snapshots;
+        self.refusals += other.refusals;
         self.power_offs += other.power_offs;
         self.arbiter_troubles += other.arbiter_troubles;
         self.machines_lost += other.machines_lost;
@@ -69,6 +75,8 @@ impl fmt::Display for Counts {
             (self.divergences, "divergences"),
             (self.states_compared, "states compared"),
             (self.states_damaged, "states damaged"),
+            (self.snapshots, "snapshots"),
+            (self.refusals, "refusals"),
             (self.arbiter_troubles, "arbiter troubles"),
             (self.power_offs, "power-offs"),
             (self.machines_lost, "machines lost"),

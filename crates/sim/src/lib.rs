@@ -12,6 +12,7 @@ mod life;
 mod links;
 mod network;
 mod outside;
+mod pauses;
 mod process;
 mod queue;
 mod random;

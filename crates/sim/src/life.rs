@@ -3,11 +3,13 @@
 use crate::cluster::{Cluster, Happening};
 use crate::computer::Computer;
 use crate::network::ProcessIndex;
-use crate::process::{Build, Life, Process, node_id};
+use crate::process::{Build, Life, Process, Unfit, node_id};
 use replication::{Core, Instant, Local, Mode, Record};
 
 /// How long a host takes to notice that its process is gone and to start another, in microseconds.
 const RESTART_AFTER: u64 = 150_000;
+/// The host that cannot hold a backup, in some simulations.
+const UNFIT_HOST: usize = 2;
 
 impl Cluster {
     /// Starts a process. One with the machine's initial state tries to start it, others ask to join.
@@ -21,6 +23,8 @@ impl Cluster {
         let build = Build {
             gate_bytes_max: *self.random.choose(&[1_000, 1 << 20]),
             lagging: self.random.chance(500),
+            unfit: self.unfit.filter(|_| host == UNFIT_HOST),
+            snapshot_us_max: self.snapshot_us_max,
         };
         let slow = self.random.chance(150);
         let computer = Computer::new(&self.kind, initial, slow);
@@ -28,6 +32,13 @@ impl Cluster {
             .push(Process::new(host, node, core, computer, build));
         self.checker.born(index, node);
         self.note(|| format!("process {index} starts on host {host}"));
+        let room = match build.unfit {
+            Some(Unfit::NoRoom) => 0,
+            _ => 1,
+        };
+        for local in [Local::Room { bytes: room }, Local::Needs { bytes: 1 }] {
+            self.schedule_local(index, self.queue.now() + 5, local);
+        }
         let local = if initial { Local::Start } else { Local::Join };
         self.schedule_local(index, self.queue.now() + 10, local);
         self.wake_hart(index, self.queue.now() + 20);

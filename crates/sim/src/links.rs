@@ -3,7 +3,7 @@
 use crate::cluster::{CHANNEL_TICK, Cluster, Happening};
 use crate::network::ProcessIndex;
 use crate::process::{Arrival, Life};
-use replication::{Local, Message, NodeId};
+use replication::{HostId, Local, Message, NodeId};
 use std::collections::VecDeque;
 
 /// One channel between two processes.
@@ -124,7 +124,14 @@ impl Cluster {
             up: true,
             ..Channel::default()
         };
-        self.tell_both(lower, higher, |peer| Local::Connected { peer });
+        let hosts = [lower, higher].map(|index| {
+            let process = &self.processes[index];
+            (process.node, HostId(process.host as u128))
+        });
+        self.tell_both(lower, higher, |peer| {
+            let (_, host) = hosts[usize::from(peer == hosts[1].0)];
+            Local::Connected { peer, host }
+        });
     }
 
     /// Tears a channel down at once: what was on its way is lost.

@@ -13,6 +13,17 @@ use std::collections::{BTreeMap, VecDeque};
 /// A hart that is a thread of its own takes at most so long to restore a state, in microseconds.
 const RESTORE_US_MAX: u64 = 400_000;
 
+/// In which way a host cannot hold a backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    /// It says so when it asks.
+    NoRoom,
+    /// Each state that it restores turns out damaged.
+    Damages,
+    /// Its process is killed when it restores a state, as for want of memory.
+    Dies,
+}
+
 /// Whether a process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Life {
@@ -57,6 +68,10 @@ pub(crate) enum Effect {
     Announces { epoch: Epoch },
     /// Its machine found that it differs from the owner's.
     Diverges,
+    /// Its hart took a snapshot for this transfer.
+    Snapshot { transfer: TransferId },
+    /// Its host kills it.
+    Dies,
     /// It goes live after having been a backup, its next entry being `next`.
     GoesLive {
         next: LogIndex,
@@ -100,9 +115,13 @@ pub(crate) struct Process {
     bridge: Bridge,
     /// The hart's thread takes its commands only when its turn comes.
     lagging: bool,
+    pub(crate) unfit: Option<Unfit>,
+    snapshot_us_max: u64,
     commands: VecDeque<HartCommand>,
     /// Until when its thread is busy with the command that is first in line.
-    restoring_until: Option<u64>,
+    busy_until: Option<u64>,
+    /// Its host is about to kill it.
+    dies: bool,
     /// What the hart reported, and the machine's state after that where nothing came in between.
     reports: VecDeque<(HartReport, Option<Fingerprint>)>,
     /// Outputs by mark as the hart reported them, less those that left or that the core had forgotten.
@@ -122,6 +141,10 @@ pub(crate) struct Build {
     pub(crate) gate_bytes_max: usize,
     /// Whether its hart is a thread of its own, which takes commands later.
     pub(crate) lagging: bool,
+    /// In which way it cannot become a backup.
+    pub(crate) unfit: Option<Unfit>,
+    /// How long its guest stands still for a snapshot, at most.
+    pub(crate) snapshot_us_max: u64,
 }
 
 impl Process {
@@ -146,8 +169,11 @@ impl Process {
             hart_at: None,
             bridge: Bridge::new(build.gate_bytes_max),
             lagging: build.lagging,
+            unfit: build.unfit,
+            snapshot_us_max: build.snapshot_us_max,
             commands: VecDeque::new(),
-            restoring_until: None,
+            busy_until: None,
+            dies: false,
             reports: VecDeque::new(),
             produced: VecDeque::new(),
             last: LogIndex(0),
@@ -191,15 +217,20 @@ impl Process {
         effects: &mut Vec<Effect>,
     ) -> Option<u64> {
         while let Some(command) = self.commands.pop_front() {
-            if matches!(command, HartCommand::Restore { .. }) && self.restoring_until.is_none() {
-                self.restoring_until = Some(now.0 + chance % RESTORE_US_MAX);
+            let busy_us_max = match command {
+                HartCommand::Restore { .. } if self.lagging => RESTORE_US_MAX,
+                HartCommand::TakeSnapshot { .. } => self.snapshot_us_max,
+                _ => 0,
+            };
+            if busy_us_max > 0 && self.busy_until.is_none() {
+                self.busy_until = Some(now.0 + chance % busy_us_max);
             }
-            if let Some(until) = self.restoring_until.filter(|until| *until > now.0) {
+            if let Some(until) = self.busy_until.filter(|until| *until > now.0) {
                 self.commands.push_front(command);
                 self.settle(now, effects);
                 return Some(until);
             }
-            self.restoring_until = None;
+            self.busy_until = None;
             self.command_now(now, command);
         }
         let again = self.computer.step(now, chance);
@@ -210,19 +241,26 @@ impl Process {
 
     /// Whether commands wait for the hart.
     pub(crate) fn wants_hart(&self) -> bool {
-        let idle = self.restoring_until.is_none();
+        let idle = self.busy_until.is_none();
         idle && (!self.commands.is_empty() || self.computer.wants_step())
     }
 
     fn command(&mut self, now: Instant, command: HartCommand) {
-        if self.lagging {
+        let waits = matches!(command, HartCommand::TakeSnapshot { .. }) && self.snapshot_us_max > 0;
+        if self.lagging || waits {
             self.commands.push_back(command);
         } else {
             self.command_now(now, command);
         }
     }
 
-    fn command_now(&mut self, now: Instant, command: HartCommand) {
+    fn command_now(&mut self, now: Instant, mut command: HartCommand) {
+        if let HartCommand::Restore { state, .. } = &mut command {
+            self.dies |= self.unfit == Some(Unfit::Dies);
+            if self.unfit.is_some() {
+                state.truncate(state.len().saturating_sub(1));
+            }
+        }
         self.computer.command(now, command);
         self.collect_reports();
     }
@@ -296,6 +334,11 @@ impl Process {
                 effects.extend(fingerprint.map(|fingerprint| Effect::Replayed { fingerprint }));
             }
             HartReport::Diverged(_) => effects.push(Effect::Diverges),
+            HartReport::SnapshotTaken { transfer, .. } => {
+                let transfer = *transfer;
+                effects.push(Effect::Snapshot { transfer });
+            }
+            HartReport::Restored { .. } if self.dies => effects.push(Effect::Dies),
             _ => {}
         }
     }

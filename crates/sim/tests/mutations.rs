@@ -22,6 +22,7 @@ fn expected(mutation: Mutation) -> &'static [&'static str] {
         Mutation::IgnoreArbiterUnreachable => &["I8"],
         Mutation::IgnoreLostSwap => &["I8", "I9"],
         Mutation::ReleaseOnLoss => &["I9"],
+        Mutation::JoinWithoutPacing => &["pauses"],
         Mutation::LostReplyIsLoss => &["liveness"],
     }
 }

@@ -5,8 +5,8 @@ use crate::names::{hex, short};
 use crate::status::NodeStatus;
 use bytes::Bytes;
 use eventlog::{Entry, Event};
-use replication::{Flag, LogIndex, NodeId, RoleStatus, TransferStatus};
-use std::collections::{BTreeSet, VecDeque};
+use replication::{Flag, LogIndex, NodeId, Refused, RoleStatus, TransferStatus};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// Rates are taken over about this long.
@@ -15,7 +15,8 @@ const RATE_OVER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Gauges {
     started: Instant,
-    connected: BTreeSet<NodeId>,
+    /// Who is connected, and their names.
+    connected: BTreeMap<NodeId, String>,
     /// Looks at the bytes sent so far, oldest first.
     samples: VecDeque<(Instant, u64)>,
     snapshot_asked: Option<Instant>,
@@ -29,7 +30,7 @@ impl Gauges {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             started: now,
-            connected: BTreeSet::new(),
+            connected: BTreeMap::new(),
             samples: VecDeque::from([(now, 0)]),
             snapshot_asked: None,
             snapshot_pause: Duration::ZERO,
@@ -38,8 +39,13 @@ impl Gauges {
         }
     }
 
-    pub(super) fn connected(&mut self, peer: NodeId) {
-        self.connected.insert(peer);
+    pub(super) fn connected(&mut self, peer: NodeId, name: &str) {
+        self.connected.insert(peer, name.to_owned());
+    }
+
+    /// The name of a peer that is connected.
+    pub(super) fn name(&self, peer: NodeId) -> &str {
+        self.connected.get(&peer).map_or("", String::as_str)
     }
 
     pub(super) fn disconnected(&mut self, peer: NodeId) {
@@ -139,7 +145,7 @@ impl EngineRoom {
             peer: core.peer.map(|peer| short(peer.0)),
             peer_connected: core
                 .peer
-                .is_some_and(|peer| self.gauges.connected.contains(&peer)),
+                .is_some_and(|peer| self.gauges.connected.contains_key(&peer)),
             peer_round_trip_us: core
                 .peer
                 .and_then(|peer| self.transport.round_trip(peer))
@@ -169,6 +175,7 @@ impl EngineRoom {
                 .as_ref()
                 .map_or(0, |progress| progress.bytes_total()),
             snapshot_pause_ms: self.gauges.snapshot_pause.as_secs_f64() * 1000.0,
+            join_refused: core.join_refused.map(|refused| self.describe(refused)),
             refused_peers: counters.refused,
             throttle: core.brake,
             arbiter_reachable: core.arbiter_reachable && self.arbiter_answers,
@@ -177,6 +184,15 @@ impl EngineRoom {
             inputs_dropped: hart.inputs_dropped,
             uptime_s: self.gauges.started.elapsed().as_secs_f64(),
         }
+    }
+}
+
+impl EngineRoom {
+    /// Who must wait to join (on that node itself: for whom), why, and for how long.
+    fn describe(&self, refused: Refused) -> String {
+        let name = self.gauges.name(refused.peer);
+        let wait_s = refused.until.since(self.now()) as f64 / 1e6;
+        format!("{name}: {}; next try in {wait_s:.1} s", refused.why)
     }
 }
 

@@ -51,10 +51,14 @@ mod tests {
                     urgent: epoch % 2 == 0,
                 },
             );
-        let join = (any::<u128>(), any::<u64>()).prop_map(|(machine, attempt)| Message::Join {
-            machine: MachineId(machine),
-            attempt,
-        });
+        let join =
+            (any::<u128>(), any::<[u64; 2]>()).prop_map(|(machine, [attempt, room_bytes])| {
+                Message::Join {
+                    room_bytes,
+                    machine: MachineId(machine),
+                    attempt,
+                }
+            });
         prop_oneof![append, join]
     }
 

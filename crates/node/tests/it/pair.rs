@@ -52,8 +52,8 @@ fn node_process() {
 pub(crate) struct Node {
     name: &'static str,
     pub(crate) control: PathBuf,
-    log: PathBuf,
-    child: Child,
+    pub(crate) log: PathBuf,
+    pub(crate) child: Child,
 }
 
 impl Drop for Node {

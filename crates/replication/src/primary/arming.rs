@@ -7,20 +7,28 @@ use crate::config::Mutation;
 use crate::core::Next;
 use crate::message::{LeaveReason, Message};
 use crate::output::Rule;
+use crate::pacing::Refusal;
 use crate::pairing::{Pairing, pairing};
 use crate::protection::{Judged, Protection, Snapshotting};
 use crate::shared::Shared;
+use crate::status::Refused;
 use crate::suspicion::Verdict;
 use crate::transfer::Stream;
-use crate::types::{LogIndex, Mode, NodeId, TransferId};
+use crate::types::{HostId, LogIndex, Mode, NodeId, TransferId};
 
 impl Primary {
     /// A node asks to become the backup.
-    pub(crate) fn join(&mut self, shared: &mut Shared, from: NodeId, attempt: u64) {
-        if !shared.connected.contains(&from) {
+    pub(crate) fn join(
+        &mut self,
+        shared: &mut Shared,
+        from: NodeId,
+        attempt: u64,
+        room_bytes: u64,
+    ) {
+        let Some(&host) = shared.connected.get(&from) else {
             // Said on a channel that is gone: state could not be sent there, and the node asks again on the next one.
             return;
-        }
+        };
         match &mut self.protection {
             Protection::Snapshotting(snapshotting) if snapshotting.peer == from => {
                 snapshotting.attempt = snapshotting.attempt.max(attempt);
@@ -32,28 +40,73 @@ impl Primary {
                     return;
                 }
                 // It started over: what was sent is lost.
-                stream.finish();
+                stream.finish(Refusal::Vanished);
             }
             // One that has been ready is told that it is dismissed, and does not come back as the same node.
             protection if protection.stream().is_some_and(|s| s.peer == from) => return,
             _ => {}
         }
         self.candidates.retain(|(node, _)| *node != from);
+        if !self.admits(shared, from, host, attempt, room_bytes) {
+            return;
+        }
         if self.candidates.len() < shared.config.bounds.candidates_max {
             self.candidates.push_back((from, attempt));
         }
     }
 
+    /// Whether the guest may be stopped for this joiner now; it is told why not.
+    fn admits(
+        &mut self,
+        shared: &mut Shared,
+        peer: NodeId,
+        host: HostId,
+        attempt: u64,
+        room_bytes: u64,
+    ) -> bool {
+        let (now, times) = (shared.now, &shared.config.times);
+        let room = (shared.needs_bytes, room_bytes);
+        let judged = self.pacing.judge(now, times, host, room);
+        let Err((why, wait_us)) = judged else {
+            return true;
+        };
+        if shared.mutated(Mutation::JoinWithoutPacing) {
+            return true;
+        }
+        let until = now.after(wait_us);
+        self.refused = Some(Refused { peer, why, until });
+        if self.pacing.is_news(now, host, why) {
+            shared.act(Action::Refuse { peer, why });
+        }
+        let later = Message::Later {
+            attempt,
+            why,
+            wait_us,
+        };
+        shared.send(peer, later);
+        false
+    }
+
+    /// A transfer to this host came to nothing, or its backup was no use.
+    fn note_failure(&mut self, shared: &Shared, stream: &Stream, why: Refusal) {
+        let times = &shared.config.times;
+        self.pacing.failed(shared.now, times, stream.host, why);
+    }
+
     pub(crate) fn snapshot_taken(&mut self, shared: &mut Shared, taken: TransferId) {
+        let times = &shared.config.times;
+        self.pacing.taken(shared.now, times, taken);
         match self.protection.take() {
             Protection::Snapshotting(Snapshotting {
                 peer,
+                host,
                 attempt,
                 transfer,
             }) if transfer == taken => {
                 let epoch = self.record.epoch;
                 let first = self.last.next();
-                let stream = Stream::begin(shared, peer, transfer, attempt, epoch, first);
+                let names = (peer, host, transfer, attempt);
+                let stream = Stream::begin(shared, names, epoch, first);
                 shared.act(Action::SendState { to: peer, transfer });
                 self.protection = Protection::Copying(stream);
             }
@@ -80,15 +133,7 @@ impl Primary {
         match self.protection.take() {
             Protection::Alone if self.powered_off => self.stop(shared, None),
             Protection::Alone => match self.candidates.pop_front() {
-                Some((peer, attempt)) => {
-                    let transfer = shared.new_transfer(self.record.epoch);
-                    shared.act(Action::TakeSnapshot { transfer });
-                    self.protection = Protection::Snapshotting(Snapshotting {
-                        peer,
-                        attempt,
-                        transfer,
-                    });
-                }
+                Some((peer, attempt)) => self.take_snapshot(shared, peer, attempt),
                 None => return false,
             },
             Protection::Snapshotting(snapshotting) if self.powered_off => {
@@ -117,6 +162,25 @@ impl Primary {
         true
     }
 
+    /// Begins with a candidate, unless what has happened since it asked speaks against it: then it asks again.
+    fn take_snapshot(&mut self, shared: &mut Shared, peer: NodeId, attempt: u64) {
+        let Some(&host) = shared.connected.get(&peer) else {
+            return;
+        };
+        if !self.admits(shared, peer, host, attempt, u64::MAX) {
+            return;
+        }
+        let transfer = shared.new_transfer(self.record.epoch);
+        self.pacing.asked(shared.now, transfer);
+        shared.act(Action::TakeSnapshot { transfer });
+        self.protection = Protection::Snapshotting(Snapshotting {
+            peer,
+            host,
+            attempt,
+            transfer,
+        });
+    }
+
     /// On the way from a lone primary to a pair, by the table.
     fn pair(&mut self, shared: &mut Shared, mut stream: Stream, sync: Option<LogIndex>) -> bool {
         let (decision, why) = pairing(stream.progress(shared, sync));
@@ -135,6 +199,8 @@ impl Primary {
             (Pairing::Drop, _) => {
                 // The record says SOLO and nobody was asked to change it: what was held is free.
                 self.outputs.set_rule(Rule::Free);
+                let why = stream.failure().unwrap_or(Refusal::Vanished);
+                self.note_failure(shared, &stream, why);
                 self.part(shared, &stream, LeaveReason::Dismissed);
             }
             (Pairing::Close, _) => {
@@ -215,12 +281,18 @@ impl Primary {
                     self.outputs.set_rule(Rule::Acknowledged { sync });
                 }
                 stream.heartbeat(shared, self.owner());
+                self.pacing.paired(shared.now, stream.host);
+                self.refused.take_if(|refused| refused.peer == stream.peer);
                 let suspicion = None;
                 self.protection = Protection::Paired { stream, suspicion };
             }
             (Judged::Disarmed(won), Protection::Disarming { stream, .. }) => {
                 self.adopt(shared, &won);
                 self.outputs.set_rule(Rule::Free);
+                // One that only fell silent may come back at once.
+                if let Some(why) = stream.failure().filter(|why| *why != Refusal::Vanished) {
+                    self.note_failure(shared, &stream, why);
+                }
                 self.part(shared, &stream, LeaveReason::Dismissed);
             }
             (Judged::Stopped, Protection::Stopping { stream, .. }) => {

@@ -1,8 +1,9 @@
 //! Whole clusters under random faults, then healed: nothing told is ever lost, and the machine is whole again. A
 //! small forerunner of the simulator, to keep this crate honest by itself.
 
+use crate::observer::{PAUSES_US_MAX, PAUSES_WINDOW_US};
 use crate::random::Random;
-use crate::world::{Fault, World};
+use crate::world::{Fault, World, connected};
 use replication::{Config, Flag, Local, MachineId, Mode, NodeId, RoleStatus};
 
 const SEEDS: u64 = 400;
@@ -37,6 +38,9 @@ impl<'a> Cluster<'a> {
         let id = NodeId(u128::from(self.nodes));
         let mut config = Config::new(MachineId(1), id, self.random.below(u64::MAX));
         config.bounds.window_entries_max = 64;
+        config.times.rejoin_us_max = 1_000_000;
+        config.times.pauses_us_max = PAUSES_US_MAX;
+        config.times.pauses_window_us = PAUSES_WINDOW_US;
         (self.adjust)(&mut config);
         let peers = self.world.living();
         self.world.add_configured(config);
@@ -52,8 +56,8 @@ impl<'a> Cluster<'a> {
     }
 
     fn connect(&mut self, a: NodeId, b: NodeId) {
-        self.world.local(a, Local::Connected { peer: b });
-        self.world.local(b, Local::Connected { peer: a });
+        self.world.local(a, connected(b));
+        self.world.local(b, connected(a));
     }
 
     fn is_running(&self, id: NodeId) -> bool {

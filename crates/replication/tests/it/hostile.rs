@@ -2,10 +2,11 @@
 //! crash a node, nor make it hold more than its bounds.
 
 use crate::random::Random;
-use crate::world::World;
+use crate::world::{World, connected};
 use bytes::Bytes;
 use replication::{
-    Epoch, LeaveReason, Local, LogIndex, MachineId, Message, NodeId, RoleStatus, TransferId,
+    Epoch, LeaveReason, Local, LogIndex, MachineId, Message, NodeId, Refusal, RoleStatus,
+    TransferId,
 };
 
 fn index(random: &mut Random) -> LogIndex {
@@ -22,10 +23,11 @@ fn lie(random: &mut Random) -> Message {
         _ => random.below(5),
     });
     let transfer = TransferId(random.below(3));
-    match random.below(7) {
+    match random.below(8) {
         0 => Message::Join {
             machine: MachineId(u128::from(random.below(3))),
             attempt: random.below(3),
+            room_bytes: index(random).0,
         },
         1 => Message::TransferStart {
             epoch,
@@ -56,7 +58,12 @@ fn lie(random: &mut Random) -> Message {
             released: index(random),
             paired: random.below(2) == 0,
         },
-        5 => Message::Diverged { transfer },
+        5 => Message::Later {
+            attempt: random.below(3),
+            why: Refusal::PausesSpent,
+            wait_us: index(random).0,
+        },
+        6 => Message::Diverged { transfer },
         _ => Message::Leave {
             transfer: Some(transfer).filter(|_| random.below(2) == 0),
             reason: random
@@ -83,8 +90,8 @@ fn lies_crash_nobody() {
         for id in nodes {
             world.add(id);
             for peer in nodes.into_iter().filter(|peer| *peer < id) {
-                world.local(id, Local::Connected { peer });
-                world.local(peer, Local::Connected { peer: id });
+                world.local(id, connected(peer));
+                world.local(peer, connected(id));
             }
         }
         world.local(nodes[0], Local::Start);

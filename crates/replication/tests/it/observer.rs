@@ -5,6 +5,10 @@ use replication::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What a chaotic cluster allows joiners: so long may guests stand still in so much time, in microseconds.
+pub(crate) const PAUSES_US_MAX: u64 = 8_000;
+pub(crate) const PAUSES_WINDOW_US: u64 = 1_000_000;
+
 /// What the world has seen so far.
 #[derive(Debug, Default)]
 pub(crate) struct Observer {
@@ -17,6 +21,8 @@ pub(crate) struct Observer {
     attempted: BTreeSet<NodeId>,
     /// Backups whose hart found that it differs.
     diverged: BTreeSet<NodeId>,
+    /// When each guest was stopped for a snapshot.
+    pauses: BTreeMap<NodeId, Vec<u64>>,
     pub(crate) releases: u64,
     pub(crate) takeovers: u64,
 }
@@ -27,6 +33,18 @@ impl Observer {
         let newest = self.records.last_key_value().map_or(0, |(e, _)| e.0);
         assert_eq!(record.epoch.0, newest + 1, "I1: epochs rise by one");
         self.records.insert(record.epoch, record);
+    }
+
+    /// A guest is stopped for a snapshot.
+    pub(crate) fn pause(&mut self, id: NodeId, now: u64, us: u64) {
+        let pauses = self.pauses.entry(id).or_default();
+        pauses.push(now);
+        let recent = pauses.iter().filter(|at| now - **at < PAUSES_WINDOW_US);
+        let sum_us = recent.count() as u64 * us;
+        assert!(
+            sum_us <= PAUSES_US_MAX + us,
+            "pauses: {id:?} stood still for {sum_us} us"
+        );
     }
 
     /// A node acts; `history` is what its hart has applied, `held` what the backup in the record holds.

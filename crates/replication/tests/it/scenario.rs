@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! node A            a new node              start A, join A, leave A
+//! room B 100        bytes of memory         needs A 100
 //! connect A B       a channel, both ways    disconnect A B
 //! append A 3 0 2    three entries; numbers 0 and 2 are output marks
 //! run 10ms          time passes             status A, record
@@ -13,7 +14,7 @@
 //! ```
 
 use crate::words;
-use crate::world::{Fault, World};
+use crate::world::{Fault, World, connected};
 use replication::{Local, NodeId};
 use std::path::Path;
 
@@ -88,10 +89,18 @@ fn obey(world: &mut World, command: &str) {
         ["node", a] => world.add(id(a)),
         ["start", a] => world.local(id(a), Local::Start),
         ["join", a] => world.local(id(a), Local::Join),
+        ["room", a, bytes] => {
+            let bytes = bytes.parse().unwrap();
+            world.local(id(a), Local::Room { bytes });
+        }
+        ["needs", a, bytes] => {
+            let bytes = bytes.parse().unwrap();
+            world.local(id(a), Local::Needs { bytes });
+        }
         ["leave", a] => world.local(id(a), Local::Leave),
         ["connect", a, b] => {
-            world.local(id(a), Local::Connected { peer: id(b) });
-            world.local(id(b), Local::Connected { peer: id(a) });
+            world.local(id(a), connected(id(b)));
+            world.local(id(b), connected(id(a)));
         }
         ["disconnect", a, b] => {
             world.local(id(a), Local::Disconnected { peer: id(b) });
@@ -103,8 +112,8 @@ fn obey(world: &mut World, command: &str) {
             }
             world.local(id(a), Local::Start);
             world.run(10_000);
-            world.local(id(a), Local::Connected { peer: id(b) });
-            world.local(id(b), Local::Connected { peer: id(a) });
+            world.local(id(a), connected(id(b)));
+            world.local(id(b), connected(id(a)));
             world.local(id(b), Local::Join);
             world.run(90_000);
             world.take_transcript();

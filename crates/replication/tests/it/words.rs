@@ -34,6 +34,7 @@ pub(crate) fn action(id: NodeId, action: &Action) -> Option<String> {
     let me = node(id);
     Some(match action {
         Action::Explain { why } => format!("{me}: ({why})"),
+        Action::Refuse { peer, why } => format!("{me}: refuses {}: {why}", node(*peer)),
         Action::Send { to, message } => format!("{me} -> {}: {}", node(*to), said(message)?),
         Action::Arbiter { operation, .. } => match operation {
             ArbiterOperation::Read => format!("{me}: reads the record"),
@@ -86,6 +87,7 @@ fn halted(reason: &HaltReason) -> String {
 fn said(message: &Message) -> Option<String> {
     Some(match message {
         Message::Join { attempt, .. } => format!("may I join? ({attempt})"),
+        Message::Later { why, wait_us, .. } => format!("not for {wait_us} us: {why}"),
         Message::TransferStart { epoch, from, .. } => {
             format!(
                 "my state follows, the log from {} (epoch {})",

@@ -7,8 +7,8 @@ use crate::random::Random;
 use crate::words;
 use bytes::Bytes;
 use replication::{
-    Action, ArbiterOperation, ArbiterReply, Config, Core, Instant, Local, LogIndex, MachineId,
-    Message, NodeId, Record, RequestId, TransferId,
+    Action, ArbiterOperation, ArbiterReply, Config, Core, HostId, Instant, Local, LogIndex,
+    MachineId, Message, NodeId, Record, RequestId, TransferId,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -82,6 +82,12 @@ pub(crate) struct World {
     appended: u64,
     /// The entry with which the guest switched itself off.
     powered_off: Option<u64>,
+}
+
+/// A channel to `peer` is open, whose host is called as it is.
+pub(crate) fn connected(peer: NodeId) -> Local {
+    let host = HostId(peer.0);
+    Local::Connected { peer, host }
 }
 
 impl World {
@@ -414,6 +420,9 @@ impl World {
             }
             Action::Arbiter { request, operation } => self.arbitrate(id, request, operation),
             Action::TakeSnapshot { transfer } => {
+                if self.chaos.is_some() && self.judged {
+                    self.observer.pause(id, self.now, SNAPSHOT_US);
+                }
                 self.post(SNAPSHOT_US, id, Event::Snapshot(transfer));
             }
             Action::SendState { to, transfer } => {
