@@ -23,7 +23,7 @@ pub const CONSOLE_BYTES_MAX: usize = 65_536;
 pub const DIGEST_BYTES_MAX: usize = 16 << 10;
 
 /// Version of the encoding, in the upper three bits of an entry's first byte.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const CHECKSUM_BYTES: usize = 4;
 
 /// Something that the log says, and where.

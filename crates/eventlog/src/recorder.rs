@@ -78,6 +78,8 @@ pub struct Recorder {
     digested: Option<u64>,
     digest_at: u64,
     digest_from: u64,
+    /// The newest digest left written pages for the next.
+    partial: bool,
     /// Set once the machine has stopped for good.
     stopped: Option<RecorderState>,
 }
@@ -102,6 +104,7 @@ impl Recorder {
             digested: None,
             digest_at,
             digest_from: 0,
+            partial: false,
             stopped: None,
         }
     }
@@ -158,8 +161,8 @@ impl Recorder {
         (step, Some(self.machine.snapshot()))
     }
 
-    /// Writes a digest of the state as it is, as at the end of a record.
-    pub fn final_digest(&mut self, host: u64) -> Step {
+    /// Writes a digest of the state as it is: behind a snapshot, and at the end of a record.
+    pub fn digest_now(&mut self, host: u64) -> Step {
         let mut step = self.begin();
         self.mark_outputs(host, &mut step);
         self.digest(host, &mut step);
@@ -278,7 +281,7 @@ impl Recorder {
     /// The age of the last digest counts for a guest that is awake.
     fn digest_if_due(&mut self, host: u64, awake: bool, step: &mut Step) {
         let age = host.saturating_sub(self.digested.unwrap_or(host));
-        let is_old = awake && age >= self.config.digest_ticks;
+        let is_old = awake && (self.partial || age >= self.config.digest_ticks);
         if (is_old || self.machine.position().0 >= self.digest_at) && host >= self.digest_from {
             self.digest(host, step);
         }
@@ -286,7 +289,8 @@ impl Recorder {
 
     fn digest(&mut self, host: u64, step: &mut Step) {
         let digest = Box::new(self.machine.digest());
-        let pause = digest.pages_written() * self.config.digest_page_ticks;
+        let pause = digest.pages_hashed() * self.config.digest_page_ticks;
+        self.partial = digest.is_partial();
         self.digest_from = host.saturating_add(pause);
         self.write(host, Event::Digest(digest), step);
         self.digested = Some(host);

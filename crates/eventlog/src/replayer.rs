@@ -47,6 +47,8 @@ pub struct Replayer {
     said: Vec<Output>,
     /// The last position at which a digest agreed, or where the replay began.
     agreed: Position,
+    /// Digests that agreed.
+    digests: u64,
     /// Guest time less host time, as clock entries showed when they came in.
     lead: Option<i64>,
     /// Set once nothing more can be replayed.
@@ -63,6 +65,7 @@ impl Replayer {
             applied: 0,
             said: Vec::new(),
             agreed,
+            digests: 0,
             lead: None,
             ended: None,
         }
@@ -91,6 +94,11 @@ impl Replayer {
     /// The last position at which a digest agreed, or where the replay began.
     pub fn agreed(&self) -> Position {
         self.agreed
+    }
+
+    /// Digests that agreed since the replayer began.
+    pub fn digests(&self) -> u64 {
+        self.digests
     }
 
     /// Position of the newest entry given: as far as the log allows to run.
@@ -244,6 +252,7 @@ impl Replayer {
                     return Err(differences);
                 }
                 self.agreed = self.machine.position();
+                self.digests += 1;
             }
             Event::Stopped { reset } => return self.meet_stop(reset),
         }

@@ -7,10 +7,14 @@ use crate::ram::{PAGE_BYTES, RAM_BASE, Ram};
 
 /// Number of buckets that the pages of memory are sorted into, by address.
 const BUCKETS: usize = 64;
+/// Pages of memory that one digest hashes, at most: about a millisecond's work, since the guest stands still for it.
+/// Those that were written and have no room wait for the next.
+pub const DIGEST_PAGES_MAX: usize = 1_024;
 /// Bytes of a hash that are kept for a part of the state.
 const PART: usize = 3;
 
-/// Hashes of the whole state at one position, of memory only the pages written since the digest before.
+/// Hashes of the state at one position: of memory only pages written since a digest last looked at them, and of those only
+/// [`DIGEST_PAGES_MAX`], in turn.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digest {
     /// Where it was taken.
@@ -25,9 +29,9 @@ pub struct Digest {
     devices: Vec<(String, [u8; PART])>,
     /// The translation caches.
     tlb: [u8; PART],
-    /// Number of pages written.
+    /// Number of pages written since a digest last looked at them.
     written: u64,
-    /// Which buckets have written pages.
+    /// Which buckets have pages that were hashed.
     buckets: u64,
     /// Some bytes of a hash for each such bucket.
     bucket_hashes: Vec<u8>,
@@ -40,6 +44,9 @@ pub(crate) struct Parts<'a> {
     pub(crate) devices: &'a [(String, Vec<u8>)],
     pub(crate) tlb: blake3::Hash,
     pub(crate) ram: &'a Ram,
+    /// Number of pages written since a digest last looked at them, and those of them to hash.
+    pub(crate) written: u64,
+    pub(crate) chosen: &'a [usize],
 }
 
 fn truncate<const N: usize>(hash: &blake3::Hash) -> [u8; N] {
@@ -73,12 +80,10 @@ impl Digest {
 
         let pages = parts.ram.pages();
         let mut hashers: [Option<blake3::Hasher>; BUCKETS] = [const { None }; BUCKETS];
-        let mut written = 0;
-        for page in parts.ram.dirty_pages() {
+        for &page in parts.chosen {
             let hasher = hashers[page * BUCKETS / pages].get_or_insert_default();
             hasher.update(&(page as u64).to_le_bytes());
             hasher.update(parts.ram.page(page));
-            written += 1;
         }
         let mut buckets = 0;
         let mut bucket_hashes = Vec::new();
@@ -97,15 +102,20 @@ impl Digest {
             registers,
             devices,
             tlb: truncate(&parts.tlb),
-            written,
+            written: parts.written,
             buckets,
             bucket_hashes,
         }
     }
 
-    /// Number of pages written since the digest before: what it cost to make.
-    pub fn pages_written(&self) -> u64 {
-        self.written
+    /// Number of pages that were hashed: what it cost to make.
+    pub fn pages_hashed(&self) -> u64 {
+        self.written.min(DIGEST_PAGES_MAX as u64)
+    }
+
+    /// Whether pages that were written wait for the next digest.
+    pub fn is_partial(&self) -> bool {
+        self.written > DIGEST_PAGES_MAX as u64
     }
 
     fn bucket(&self, bucket: usize) -> Option<&[u8]> {
@@ -191,12 +201,15 @@ mod tests {
             ram.write(GuestAddr(RAM_BASE + page * 4096), &[1]).unwrap();
         }
         change(&mut registers, &mut devices, &mut ram);
+        let (written, chosen) = (ram.dirty_count(), ram.take_dirty(DIGEST_PAGES_MAX));
         Digest::new(&Parts {
             position: Position(u64::MAX),
             registers: &registers,
             devices: &devices,
             tlb: blake3::hash(b""),
             ram: &ram,
+            written,
+            chosen: &chosen,
         })
     }
 
@@ -218,7 +231,7 @@ mod tests {
                 "a page among 0x80004000..0x80006000"
             ]
         );
-        let fewer = digest(|_, _, ram| ram.clear_dirty());
+        let fewer = digest(|_, _, ram| drop(ram.take_dirty(PAGES)));
         assert_eq!(
             all.compare(&fewer)[0],
             "the number of written pages (128 and 0)"

@@ -28,7 +28,7 @@ pub use boot::BootError;
 pub use bus::{AccessFault, Bus, InputError, Lines};
 pub use clock::GuestClock;
 pub use device::test::StopRequest;
-pub use digest::Digest;
+pub use digest::{DIGEST_PAGES_MAX, Digest};
 pub use engine::{Engine, Interpreter, InterpreterOptions};
 pub use event::{Clock, Input, Output, Stop, TICKS_PER_SECOND};
 pub use isa::Width;

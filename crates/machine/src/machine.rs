@@ -4,7 +4,7 @@ use crate::boot::{self, BootError};
 use crate::bus::InputError;
 use crate::clock::GuestClock;
 use crate::core::Core;
-use crate::digest::{Digest, Parts};
+use crate::digest::{DIGEST_PAGES_MAX, Digest, Parts};
 use crate::engine::Engine;
 use crate::hart::csr::{self, STCE, SUPERVISOR_INTERRUPTS};
 use crate::hart::{Hart, Mode, NO_RESERVATION};
@@ -79,6 +79,7 @@ impl Machine {
             registers: self.core.hart.registers(),
             bus: self.core.bus.save(now),
             dirty: self.core.bus.ram.dirty_words().to_vec(),
+            digest_next: self.core.bus.ram.digest_next() as u64,
             built_in_firmware: self.core.built_in_firmware,
         };
         Snapshot::new(&state, &self.core.bus.ram)
@@ -215,18 +216,22 @@ impl Machine {
         self.core.bus.ram.touched_bytes()
     }
 
-    /// Hashes registers, devices and the pages written since the last digest, and starts a new interval.
+    /// Hashes registers, devices and pages written since a digest last looked at them: at most [`DIGEST_PAGES_MAX`], which
+    /// are chosen by what was written and by where the digest before ended, and nothing else.
     pub fn digest(&mut self) -> Digest {
         let core = &mut self.core;
         let now = core.now();
+        let written = core.bus.ram.dirty_count();
+        let chosen = core.bus.ram.take_dirty(DIGEST_PAGES_MAX);
         let digest = Digest::new(&Parts {
             position: core.hart.position,
             registers: &core.hart.registers(),
             devices: &core.bus.device_states(now),
             tlb: core.tlb.hash(),
             ram: &core.bus.ram,
+            written,
+            chosen: &chosen,
         });
-        core.bus.ram.clear_dirty();
         core.tlb.slow_stores();
         digest
     }

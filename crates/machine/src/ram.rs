@@ -1,5 +1,5 @@
 //! Guest memory: bytes from [`RAM_BASE`] on, with what must be known of each page: whether it was written
-//! since the last digest, and where an engine holds decoded code of it.
+//! since a digest last looked at it, and where an engine holds decoded code of it.
 
 use crate::board::{Board, BoardError};
 use crate::{AccessFault, GuestAddr, Width};
@@ -16,8 +16,10 @@ const LINE_BYTES: usize = PAGE_BYTES / 64;
 #[derive(Clone)]
 pub struct Ram {
     bytes: Vec<u8>,
-    /// One bit a page: written since the last digest.
+    /// One bit a page: written since a digest last looked at it.
     dirty: Vec<u64>,
+    /// The page at which the next digest begins to look.
+    digest_next: usize,
     /// One bit a page: written ever. The others are zero, and a snapshot need not look at them.
     touched: Vec<u64>,
     /// How many they are.
@@ -50,6 +52,7 @@ impl Ram {
         Some(Ram {
             bytes: bytemuck::allocation::try_zeroed_vec(len).ok()?,
             dirty: vec![0; pages.div_ceil(64)],
+            digest_next: 0,
             touched: vec![0; pages.div_ceil(64)],
             touched_pages: 0,
             code: vec![0; pages],
@@ -212,23 +215,46 @@ impl Ram {
         &mut self.bytes[page * PAGE_BYTES..(page + 1) * PAGE_BYTES]
     }
 
-    /// Pages written since [`Ram::clear_dirty`], ascending.
-    pub fn dirty_pages(&self) -> impl Iterator<Item = usize> + '_ {
-        self.dirty.iter().enumerate().flat_map(|(index, &word)| {
-            let mut word = word;
-            std::iter::from_fn(move || {
-                let bit = word.trailing_zeros() as usize;
-                (word != 0).then(|| {
-                    word &= word - 1;
-                    index * 64 + bit
-                })
-            })
-        })
+    /// Number of dirty pages.
+    pub(crate) fn dirty_count(&self) -> u64 {
+        self.dirty
+            .iter()
+            .map(|word| u64::from(word.count_ones()))
+            .sum()
     }
 
-    /// Calls no page dirty.
-    pub fn clear_dirty(&mut self) {
-        self.dirty.fill(0);
+    /// Takes up to `most` dirty pages, which are dirty no more: from the one behind the last taken on, and around, so
+    /// that each has its turn however often others are written.
+    pub(crate) fn take_dirty(&mut self, most: usize) -> Vec<usize> {
+        let mut taken = Vec::new();
+        let words = self.dirty.len();
+        let (first, upper) = (self.digest_next / 64, u64::MAX << (self.digest_next % 64));
+        for round in 0..=words {
+            // The first word comes twice: its upper pages first, its lower ones last.
+            let mask = match round {
+                0 => upper,
+                _ if round == words => !upper,
+                _ => u64::MAX,
+            };
+            let index = (first + round) % words;
+            let word = &mut self.dirty[index];
+            while *word & mask != 0 {
+                if taken.len() >= most {
+                    return taken;
+                }
+                let bit = (*word & mask).trailing_zeros() as usize;
+                *word &= !(1 << bit);
+                let page = index * 64 + bit;
+                taken.push(page);
+                self.digest_next = (page + 1) % self.code.len();
+            }
+        }
+        taken
+    }
+
+    /// The page at which the next digest begins to look.
+    pub(crate) fn digest_next(&self) -> usize {
+        self.digest_next
     }
 
     /// The dirty marks, 64 pages a word.
@@ -236,8 +262,9 @@ impl Ram {
         &self.dirty
     }
 
-    /// Restores the dirty marks; `false` if there are more or fewer of them than pages.
-    pub(crate) fn set_dirty_words(&mut self, words: &[u64]) -> bool {
+    /// Restores the dirty marks and where a digest begins to look; `false` if there are more or fewer marks than
+    /// pages, or no such page.
+    pub(crate) fn set_dirty_words(&mut self, words: &[u64], next: u64) -> bool {
         let spare = self.dirty.len() * 64 - self.pages();
         if words.len() != self.dirty.len()
             || words
@@ -246,6 +273,13 @@ impl Ram {
         {
             return false;
         }
+        let Some(next) = usize::try_from(next)
+            .ok()
+            .filter(|next| *next < self.pages())
+        else {
+            return false;
+        };
+        self.digest_next = next;
         self.dirty.copy_from_slice(words);
         // A dirty page is stored to without notice, also one that is all zeros and hence in no snapshot.
         for (touched, dirty) in self.touched.iter_mut().zip(words) {
@@ -292,19 +326,40 @@ mod tests {
         assert!(!ram.note_code(70 * PAGE_BYTES + 4095, 1));
         ram.note_store(69 * PAGE_BYTES + 4000, 160);
         assert!(!ram.has_stale(), "the store ends where the code starts");
-        assert_eq!(ram.dirty_pages().collect::<Vec<_>>(), [69, 70]);
+        assert_eq!(ram.dirty_words(), [0, 3 << 5, 0]);
         assert!(ram.is_plain(69) && !ram.is_plain(70));
         ram.note_store(70 * PAGE_BYTES + 71, 1);
         assert_eq!(ram.take_stale(), [70]);
         ram.note_store(70 * PAGE_BYTES + 71, 1);
         assert!(!ram.has_stale() && ram.is_plain(70));
-        ram.clear_dirty();
-        assert_eq!(ram.dirty_pages().count(), 0);
+        assert_eq!(ram.take_dirty(9), [69, 70]);
+        assert_eq!(ram.dirty_count(), 0);
         let words = [0, 0, 4];
-        assert!(!ram.set_dirty_words(&words) && !ram.set_dirty_words(&words[..2]));
-        assert!(ram.set_dirty_words(&[1, 0, 2]));
-        assert_eq!(ram.dirty_pages().collect::<Vec<_>>(), [0, 129]);
+        assert!(!ram.set_dirty_words(&words, 0) && !ram.set_dirty_words(&words[..2], 0));
+        assert!(!ram.set_dirty_words(&[1, 0, 2], 130));
+        assert!(ram.set_dirty_words(&[1, 0, 2], 7));
+        assert_eq!((ram.dirty_count(), ram.digest_next()), (2, 7));
         assert_eq!(ram.touched(128), 2, "a snapshot sees plain stores to it");
         assert_eq!(ram.touched_bytes(), 4 * PAGE_BYTES as u64);
+    }
+
+    #[test]
+    fn every_dirty_page_has_its_turn() {
+        let mut ram = Ram::new(130 * PAGE_BYTES);
+        assert!(ram.set_dirty_words(&[u64::MAX, u64::MAX, 3], 60));
+        assert_eq!(ram.take_dirty(5), [60, 61, 62, 63, 64]);
+        ram.note_store(60 * PAGE_BYTES, 1);
+        let rest: Vec<_> = (65..130).chain(0..61).collect();
+        assert_eq!(
+            ram.take_dirty(1_000),
+            rest,
+            "what is written again waits for its turn"
+        );
+        assert_eq!(ram.take_dirty(1), []);
+        ram.note_store(5 * PAGE_BYTES, 1);
+        ram.note_store(128 * PAGE_BYTES, 1);
+        assert_eq!(ram.take_dirty(1), [128]);
+        assert_eq!(ram.take_dirty(1), [5]);
+        assert_eq!(ram.take_dirty(0), []);
     }
 }

@@ -16,7 +16,7 @@ use crate::ram::PAGE_BYTES;
 use crate::{Board, Position, Ram};
 
 const MAGIC: [u8; 8] = *b"futasnap";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const CHUNK_PAGES: usize = 64;
 const HASH_BYTES: usize = 32;
 /// Largest state without memory: each of eight slots may keep 16 MiB of frames, and the dirty marks are a bit a page.
@@ -29,7 +29,7 @@ pub enum SnapshotError {
     #[error("this is not a snapshot")]
     Magic,
     /// From another version.
-    #[error("the snapshot has version {0}, and this program understands version 1")]
+    #[error("the snapshot has version {0}, and this program understands version {known}", known = VERSION)]
     Version(u16),
     /// Ends too early, or is too long.
     #[error("the snapshot is cut off or has bytes too many")]
@@ -66,6 +66,7 @@ pub(crate) struct State {
     pub(crate) registers: Vec<u64>,
     pub(crate) bus: BusState,
     pub(crate) dirty: Vec<u64>,
+    pub(crate) digest_next: u64,
     pub(crate) built_in_firmware: bool,
 }
 
@@ -134,7 +135,7 @@ impl Snapshot {
                 ram.page_mut(first + page).copy_from_slice(bytes);
             }
         }
-        if !ram.set_dirty_words(&state.dirty) {
+        if !ram.set_dirty_words(&state.dirty, state.digest_next) {
             return Err(SnapshotError::Memory);
         }
         Ok((state, ram))

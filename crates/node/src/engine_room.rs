@@ -279,12 +279,13 @@ impl EngineRoom {
                 );
             }
             HartReport::Restored { result: Ok(()), .. } => {
-                info!("the state was restored and agrees with its digest");
+                info!("the state was restored");
             }
             HartReport::Restored {
                 result: Err(error), ..
             } => warn!("the state that came in cannot be used: {error}"),
             HartReport::Replayed { index, .. } => self.gauges.replayed(*index),
+            HartReport::Verified => info!("the restored state agrees with the primary's digest"),
             HartReport::Diverged(divergence) => error!(
                 after = divergence.after.0,
                 at = divergence.at.0,

@@ -22,6 +22,8 @@ pub(crate) struct Backup {
     /// The last entry that was applied, and outputs that it produced, since the last report.
     applied: Option<LogIndex>,
     outputs: Vec<(LogIndex, Vec<Output>)>,
+    /// A digest has agreed.
+    verified: bool,
     /// Host time of the last report.
     reported: u64,
     /// Told to go live.
@@ -38,6 +40,7 @@ impl Backup {
             next,
             applied: None,
             outputs: Vec::new(),
+            verified: false,
             reported: 0,
             live: false,
             diverged: None,
@@ -121,6 +124,11 @@ impl Backup {
         let is_due = host.saturating_sub(self.reported) >= REPORT_TICKS;
         if is_due || step.state != ReplayState::Running {
             self.report(host, reports);
+        }
+        if !self.verified && self.replayer.digests() > 0 {
+            self.verified = true;
+            self.report(host, reports);
+            reports.push_back(HartReport::Verified);
         }
         let stopped = match step.state {
             ReplayState::Running => return Advice::Again,

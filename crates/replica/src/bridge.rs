@@ -143,6 +143,7 @@ impl Bridge {
                 transfer,
                 intact: result.is_ok(),
             },
+            HartReport::Verified => Local::Verified,
             HartReport::Diverged(_) => Local::Diverged,
             HartReport::PoweredOff | HartReport::ResetAsked => Local::PoweredOff,
         })

@@ -84,6 +84,8 @@ pub enum HartReport {
         /// What is wrong with it, as a sentence.
         result: Result<(), String>,
     },
+    /// For the first time since the restore, a digest agreed with the primary's.
+    Verified,
     /// The backup differs from the primary, or was given an entry that cannot be applied.
     Diverged(Divergence),
     /// The guest switched itself off; the entry that says so has been appended (on a backup: replayed).

@@ -143,6 +143,10 @@ impl Primary {
             from: self.next,
             state: Bytes::from(snapshot.to_bytes()),
         });
+        // What the new backup checks first, whether or not the guest may go on now.
+        let step = self.recorder.digest_now(host);
+        self.append(step);
+        self.held.report(host, reports);
     }
 
     pub(crate) fn step(

@@ -82,14 +82,16 @@ pub enum Local {
         /// First log index after the snapshot.
         from: LogIndex,
     },
-    /// The state of a transfer has come in whole, was restored and its digest agreed (`intact`), or not: also when
-    /// the bulk channel broke.
+    /// The state of a transfer has come in whole and was restored (`intact`), or not: also when the bulk channel
+    /// broke.
     StateRestored {
         /// The transfer.
         transfer: TransferId,
         /// Whether it can be used.
         intact: bool,
     },
+    /// For the first time since the state was restored, a digest in the log agreed with it.
+    Verified,
     /// The backup's hart has applied every entry up to here.
     Replayed {
         /// Last entry applied.

@@ -51,7 +51,9 @@ pub(crate) struct Backup {
 enum State {
     /// On its way; the log that follows it waits here.
     Receiving { waiting: Vec<Bytes> },
-    /// Restored, and its digest agreed.
+    /// Restored; the hart replays, and no digest was compared yet.
+    Verifying,
+    /// A digest agreed.
     Following,
 }
 
@@ -100,6 +102,10 @@ impl Backup {
 
     pub(crate) fn is_ready(&self) -> bool {
         matches!(self.state, State::Following)
+    }
+
+    fn is_restored(&self) -> bool {
+        !matches!(self.state, State::Receiving { .. })
     }
 
     pub(crate) fn is_suspicious(&self) -> bool {
@@ -179,6 +185,7 @@ impl Backup {
                 }
                 self.restored(shared);
             }
+            Local::Verified => self.verified(shared),
             Local::Replayed { index } => {
                 self.replay(shared, index);
                 return self.suspect_sooner(shared);
@@ -294,7 +301,9 @@ impl Backup {
         self.miss(shared);
         match &mut self.state {
             State::Receiving { waiting } => waiting.extend(entries),
-            State::Following => shared.act(Action::Replay { first, entries }),
+            State::Verifying | State::Following => {
+                shared.act(Action::Replay { first, entries });
+            }
         }
         if urgent {
             self.acknowledge(shared, false);
@@ -355,7 +364,10 @@ impl Backup {
     fn restored(&mut self, shared: &mut Shared) {
         if let State::Receiving { waiting } = &mut self.state {
             let entries = std::mem::take(waiting);
-            self.state = State::Following;
+            self.state = State::Verifying;
+            if shared.mutated(Mutation::ReadyBeforeDigest) {
+                self.state = State::Following;
+            }
             if !entries.is_empty() {
                 let first = self.replayed.next();
                 shared.act(Action::Replay { first, entries });
@@ -364,9 +376,17 @@ impl Backup {
         }
     }
 
+    /// From here on it may take over, should it have to.
+    fn verified(&mut self, shared: &mut Shared) {
+        if let State::Verifying = self.state {
+            self.state = State::Following;
+            self.acknowledge(shared, false);
+        }
+    }
+
     fn replay(&mut self, shared: &mut Shared, index: LogIndex) {
         shared.invariant(
-            index <= self.replayed || index <= self.held && self.is_ready(),
+            index <= self.replayed || index <= self.held && self.is_restored(),
             "the hart replays only what it was given",
         );
         while self.replayed < index.min(self.held) {

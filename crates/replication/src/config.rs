@@ -196,6 +196,8 @@ pub enum Mutation {
     StampOlderEpoch,
     /// I6: the record says `Pair` before the primary holds outputs back.
     PairBeforeHolding,
+    /// I7: a backup counts as ready before any digest of its state was compared.
+    ReadyBeforeDigest,
     /// I7: a backup whose state is not restored takes over.
     TakeOverIncomplete,
     /// I7: a backup that diverged goes on, and takes over.
@@ -215,7 +217,7 @@ pub enum Mutation {
 impl Mutation {
     /// All of them, in the order of the invariants that they break.
     #[cfg_attr(not(feature = "mutations"), allow(unreachable_pub, dead_code))]
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::ReuseEpoch,
         Self::ReleaseWithoutAcknowledge,
         Self::AcceptOlderEpochAcknowledge,
@@ -225,6 +227,7 @@ impl Mutation {
         Self::AcknowledgeAhead,
         Self::StampOlderEpoch,
         Self::PairBeforeHolding,
+        Self::ReadyBeforeDigest,
         Self::TakeOverIncomplete,
         Self::TakeOverDiverged,
         Self::IgnoreArbiterUnreachable,

@@ -179,6 +179,7 @@ impl Primary {
             | Local::Room { .. }
             | Local::Needs { .. }
             | Local::StateRestored { .. }
+            | Local::Verified
             | Local::Replayed { .. }
             | Local::Diverged => {}
         }

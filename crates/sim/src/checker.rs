@@ -77,6 +77,8 @@ struct Witness {
     released: LogIndex,
     /// Process whose state it received, by which transfer.
     copied_from: Option<(ProcessIndex, TransferId)>,
+    /// Its machine agreed with a digest in its present life as a backup.
+    verified: bool,
     /// Its machine reported that it differs.
     diverged: bool,
     /// Its state after each log index, while it was the owner: position and digest.
@@ -189,6 +191,11 @@ impl Checker {
         Ok(())
     }
 
+    /// The machine of a backup agrees with a digest of its owner's.
+    pub(crate) fn verified(&mut self, process: ProcessIndex) {
+        self.witnesses[process].verified = true;
+    }
+
     /// The machine of a process reports that it differs from the owner's.
     pub(crate) fn diverges(
         &mut self,
@@ -247,6 +254,13 @@ impl Checker {
         }
         if let Mode::Pair { backup } = new.mode {
             self.pairings += 1;
+            let verified = |process: ProcessIndex| self.witnesses[process].verified;
+            if !self.process_of(backup).is_some_and(verified) {
+                return broken(
+                    "I7",
+                    format!("paired with {backup:?}, whose state was compared with no digest yet"),
+                );
+            }
             let owner = self
                 .process_of(new.owner)
                 .expect("only processes own the machine");
@@ -348,6 +362,7 @@ impl Checker {
                 witness.acknowledged = LogIndex(0);
                 witness.delivered = LogIndex(next.0 - 1);
                 witness.diverged = false;
+                witness.verified = false;
             }
             Action::Run { epoch } | Action::GoLive { epoch, .. } => {
                 let owned = history

@@ -407,6 +407,7 @@ impl Cluster {
                 self.note(|| format!("process {from} diverges"));
                 self.checker.diverges(from, corrupted)?;
             }
+            Effect::Verified => self.checker.verified(from),
             Effect::Snapshot { transfer } => {
                 let now = self.queue.now();
                 let times = &self.config.times;

@@ -66,6 +66,8 @@ pub(crate) enum Effect {
     },
     /// It tells the switch that it is the machine now.
     Announces { epoch: Epoch },
+    /// Its machine agreed with a digest for the first time since it was restored.
+    Verified,
     /// Its machine found that it differs from the owner's.
     Diverges,
     /// Its hart took a snapshot for this transfer.
@@ -333,6 +335,7 @@ impl Process {
                 let fingerprint = fingerprint.map(|state| Fingerprint { last, ..state });
                 effects.extend(fingerprint.map(|fingerprint| Effect::Replayed { fingerprint }));
             }
+            HartReport::Verified => effects.push(Effect::Verified),
             HartReport::Diverged(_) => effects.push(Effect::Diverges),
             HartReport::SnapshotTaken { transfer, .. } => {
                 let transfer = *transfer;

@@ -214,6 +214,8 @@ pub(crate) struct Toy {
     reports: VecDeque<HartReport>,
     /// What waits while it brakes.
     inputs: VecDeque<Vec<u8>>,
+    /// A digest has agreed since it was restored.
+    verified: bool,
     /// Replays slowly.
     slow: bool,
     /// In thousandths.
@@ -227,6 +229,7 @@ impl Toy {
     /// A machine in its initial state that waits to be run or restored.
     pub(crate) fn new(slow: bool) -> Self {
         Self {
+            verified: false,
             slow,
             brake: 0,
             inputs: VecDeque::new(),
@@ -275,6 +278,10 @@ impl Toy {
                     state: self.state.to_bytes(),
                 };
                 self.reports.push_back(report);
+                let digest = entry(ENTRY_DIGEST, &self.state.digest().to_le_bytes());
+                if self.is_recording() {
+                    self.append(vec![digest], Vec::new());
+                }
             }
             HartCommand::Restore {
                 transfer,
@@ -288,6 +295,7 @@ impl Toy {
                     .ok_or_else(|| "the state is cut short".to_owned());
                 if let Some(restored) = restored {
                     self.state = restored;
+                    self.verified = false;
                     self.role = Role::Replaying {
                         next,
                         pending: VecDeque::new(),
@@ -380,6 +388,7 @@ impl Toy {
         let mut produced = Vec::new();
         let mut diverged = false;
         let mut off = false;
+        let mut agreed = false;
         let before = *next;
         for entry in pending.drain(..budget.min(pending.len())) {
             match entry.split_first() {
@@ -393,6 +402,7 @@ impl Toy {
                 Some((&ENTRY_MARK, _)) => outputs.push((*next, std::mem::take(&mut produced))),
                 Some((&ENTRY_DIGEST, digest)) => {
                     diverged |= digest != self.state.digest().to_le_bytes();
+                    agreed |= !diverged;
                 }
                 Some((&ENTRY_PROGRESS, _)) => {}
                 Some((&ENTRY_OFF, _)) => off = true,
@@ -418,6 +428,9 @@ impl Toy {
                 index: applied,
                 outputs,
             });
+        }
+        if agreed && !std::mem::replace(&mut self.verified, true) {
+            self.reports.push_back(HartReport::Verified);
         }
         if off {
             self.role = Role::Stopped;

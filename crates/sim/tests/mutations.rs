@@ -18,7 +18,7 @@ fn expected(mutation: Mutation) -> &'static [&'static str] {
         Mutation::AcknowledgeAfterTakeover | Mutation::AcknowledgeAhead => &["I4"],
         Mutation::StampOlderEpoch => &["I5"],
         Mutation::TakeOverIncomplete => &["I6", "I7"],
-        Mutation::TakeOverDiverged => &["I7"],
+        Mutation::ReadyBeforeDigest | Mutation::TakeOverDiverged => &["I7"],
         Mutation::IgnoreArbiterUnreachable => &["I8"],
         Mutation::IgnoreLostSwap => &["I8", "I9"],
         Mutation::ReleaseOnLoss => &["I9"],

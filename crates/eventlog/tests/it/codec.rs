@@ -72,7 +72,7 @@ proptest! {
 
     #[test]
     fn sealed_noise_is_harmless(kind in 0u8..32, noise in vec(any::<u8>(), 0..64)) {
-        let mut body = vec![1 << 5 | kind];
+        let mut body = vec![2 << 5 | kind];
         body.extend(noise);
         let _ = check(&seal(body));
     }
@@ -99,18 +99,18 @@ fn the_entries_of_a_busy_guest_are_small() {
 #[test]
 fn errors_say_what_is_wrong() {
     let progress = |first: u8| seal(vec![first, 7]);
-    assert!(check(&progress(1 << 5)).is_ok());
-    assert_eq!(check(&progress(2 << 5)), Err(EntryError::Version(2)));
-    assert_eq!(check(&progress(1 << 5 | 31)), Err(EntryError::Kind(31)));
+    assert!(check(&progress(2 << 5)).is_ok());
+    assert_eq!(check(&progress(3 << 5)), Err(EntryError::Version(3)));
+    assert_eq!(check(&progress(2 << 5 | 31)), Err(EntryError::Kind(31)));
     assert_eq!(check(&[1, 2]), Err(EntryError::Length(2)));
     assert_eq!(
         check(&vec![0; eventlog::ENTRY_BYTES_MAX + 1]),
         Err(EntryError::Length(eventlog::ENTRY_BYTES_MAX + 1))
     );
-    let trailing = seal(vec![1 << 5, 7, 0]);
+    let trailing = seal(vec![2 << 5, 7, 0]);
     assert_eq!(check(&trailing), Err(EntryError::Malformed("length")));
     // A rate of 2 written as 2 << 0 rather than 1 << 1.
-    let padded = seal(vec![1 << 5 | 1, 7, 5, 0, 2]);
+    let padded = seal(vec![2 << 5 | 1, 7, 5, 0, 2]);
     assert_eq!(check(&padded), Err(EntryError::Malformed("clock")));
     let long = Entry {
         position: Position(0),

@@ -106,7 +106,7 @@ fn a_backup_goes_live_where_the_log_ends_and_catches_up_with_the_time() {
         assert!(matches!(first.event, Event::Input(Input::Clock(clock)) if clock.time >= guest));
         assert_on_time(&next, &[400, 450]);
         assert!(next.log.console().contains("def "));
-        let step = next.recorder.final_digest(next.now);
+        let step = next.recorder.digest_now(next.now);
         next.log.take(step);
         // All of it, before and after, is one log.
         let whole = [host.log.entries, next.log.entries].concat();

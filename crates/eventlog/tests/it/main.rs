@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // also in helpers, which clippy does not take for tests
 
 mod codec;
+mod digests;
 mod guest;
 mod live;
 mod record;

@@ -55,7 +55,7 @@ fn restore(state: &[u8]) -> Machine {
 fn recorded() -> Host {
     let mut host = Host::new(boot());
     host.run(200, &SCRIPT);
-    let step = host.recorder.final_digest(host.now);
+    let step = host.recorder.digest_now(host.now);
     host.log.take(step);
     assert_eq!(host.log.refused, 0);
     host
@@ -95,7 +95,7 @@ fn a_replay_may_start_from_a_snapshot_taken_midway() {
     host.log.take(step);
     let (first, said_before) = (host.log.entries.len(), host.log.console());
     host.run(120, &[(20, "s"), (50, "i"), (70, "ts")]);
-    let step = host.recorder.final_digest(host.now);
+    let step = host.recorder.digest_now(host.now);
     host.log.take(step);
     let machine = restore(&snapshot.unwrap().to_bytes());
     let (replayer, said) = replay(machine, &host.log.entries[first..], 50_000);

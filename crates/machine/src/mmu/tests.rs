@@ -207,7 +207,7 @@ fn machine_mode_acts_as_another() {
 #[test]
 fn stores_are_fast_once_the_page_is_dirty_and_free_of_code() {
     let mut core = core();
-    core.bus.ram.clear_dirty();
+    core.bus.ram.take_dirty(usize::MAX);
     assert_eq!(store(&mut core, KERNEL_PAGE, 1), Ok(()));
     assert_eq!(core.tlb.store_hit(KERNEL_PAGE, 8), None);
     assert_eq!(store(&mut core, KERNEL_PAGE, 1), Ok(()));

@@ -33,10 +33,10 @@ fn damage_is_an_error() {
         Some(SnapshotError::Checksum)
     );
     let mut newer = bytes;
-    newer[8] = 2;
+    newer[8] = 3;
     assert_eq!(
         Snapshot::from_bytes(&seal(newer)).err(),
-        Some(SnapshotError::Version(2))
+        Some(SnapshotError::Version(3))
     );
     assert_eq!(
         Snapshot::from_bytes(b"something else").err(),

@@ -83,7 +83,7 @@ pub fn record(options: &RecordOptions) -> anyhow::Result<RecordSummary> {
     let ending = drive(&mut recorder, &host, sink, |_| None)?;
     // A machine that has stopped has said so in its last entry; any other says where it was left.
     if !matches!(ending, Ending::PoweredOff | Ending::ResetAsked) {
-        file.entries(&recorder.final_digest(host.ticks()))?;
+        file.entries(&recorder.digest_now(host.ticks()))?;
     }
     file.end(recorder.into_machine(), ending)
 }

@@ -1,28 +1,23 @@
 //! What a node that wants to join costs the machine when it cannot.
 
-use crate::pair::{Node, Site, protected};
+use crate::pair::{Site, protected};
 use std::fs;
 use std::process::Command;
 
-/// Bounds the addresses that a node's process may use.
-fn limit(node: &Node, bytes: u64) {
-    let (pid, limit) = (node.child.id(), format!("--as={bytes}:unlimited"));
-    let status = Command::new("prlimit")
-        .args(["--pid", &pid.to_string(), &limit])
-        .status();
-    assert!(status.unwrap().success());
-}
-
 #[test]
 fn a_joiner_without_memory_is_refused_before_the_guest_is_stopped() {
-    let site = Site::new(14);
+    let site = Site::new(24);
     let large = |text: &str| text.replace("\"16M\"", "\"768M\"");
-    let b = site.start_with("b", |text| {
-        large(text).replace("control =", "may_start = false, control =")
-    });
-    b.wait("joining", |status| status.role == "joining");
     // Enough for the process, and not for the guest.
-    limit(&b, 768 << 20);
+    let mut limited = Command::new("prlimit");
+    limited
+        .arg("--as=805306368:unlimited")
+        .arg(std::env::current_exe().unwrap());
+    let b = site.start_by(
+        "b",
+        |text| large(text).replace("control =", "may_start = false, control ="),
+        limited,
+    );
     let a = site.start_with("a", large);
     let refused = |status: &node::status::NodeStatus| {
         let told = status.join_refused.as_deref();
@@ -40,7 +35,11 @@ fn a_joiner_without_memory_is_refused_before_the_guest_is_stopped() {
             .is_some_and(|told| told.starts_with("b: "))
     );
     assert_eq!(here.snapshot_pause_ms, 0.0, "the guest was never stopped");
-    limit(&b, 8 << 30);
+    let pid = b.child.id().to_string();
+    let raised = Command::new("prlimit")
+        .args(["--pid", &pid, "--as=unlimited"])
+        .status();
+    assert!(raised.unwrap().success());
     protected(&a, &b);
     assert_eq!(a.status().unwrap().join_refused, None);
     let log = fs::read_to_string(&a.log).unwrap();

@@ -165,6 +165,16 @@ impl Site {
         name: &'static str,
         change: impl FnOnce(&str) -> String,
     ) -> Node {
+        self.start_by(name, change, Command::new(std::env::current_exe().unwrap()))
+    }
+
+    /// By a command that executes this program.
+    pub(crate) fn start_by(
+        &self,
+        name: &'static str,
+        change: impl FnOnce(&str) -> String,
+        mut command: Command,
+    ) -> Node {
         let root = self.directory.path();
         let own = usize::from(name == "b");
         // The two nodes are of different kinds, and neither their guest nor their digests may tell.
@@ -187,7 +197,7 @@ impl Site {
             .append(true)
             .open(&log)
             .unwrap();
-        let child = Command::new(std::env::current_exe().unwrap())
+        let child = command
             .args(["--exact", "pair::node_process", "--nocapture"])
             .env(NODE_CONFIG, &config)
             .stdout(Stdio::null())

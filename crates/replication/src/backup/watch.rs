@@ -14,7 +14,7 @@ impl Backup {
     pub(super) fn suspect_at(&self, shared: &Shared) -> Instant {
         let times = &shared.config.times;
         let silence_us = match self.state {
-            State::Receiving { .. } => times.suspect_in_transfer_us,
+            State::Receiving { .. } | State::Verifying => times.suspect_in_transfer_us,
             State::Following => times.suspect_primary_us,
         };
         let at = self.heard.after(silence_us);

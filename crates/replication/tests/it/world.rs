@@ -17,6 +17,7 @@ const ARBITER_US: u64 = 1_000;
 const SNAPSHOT_US: u64 = 2_000;
 const STATE_US: u64 = 5_000;
 const REPLAY_US: u64 = 50;
+const VERIFY_US: u64 = 150;
 
 /// What is on its way to a node.
 #[derive(Clone, Debug)]
@@ -80,6 +81,8 @@ pub(crate) struct World {
     pub(crate) judged: bool,
     snapshots: BTreeMap<(NodeId, TransferId), Vec<u64>>,
     appended: u64,
+    /// Backups in whose present state a digest agreed.
+    verified: BTreeSet<NodeId>,
     /// The entry with which the guest switched itself off.
     powered_off: Option<u64>,
 }
@@ -111,6 +114,7 @@ impl World {
             judged: true,
             snapshots: BTreeMap::new(),
             appended: 0,
+            verified: BTreeSet::new(),
             powered_off: None,
         }
     }
@@ -308,8 +312,16 @@ impl World {
                         node.history.push(entry);
                     }
                 }
+                if let Local::Verified = local {
+                    self.verified.insert(to);
+                }
+                let restored = matches!(local, Local::StateRestored { intact: true, .. });
                 let replayed = matches!(local, Local::Replayed { .. });
                 node.core.handle_local(now, local);
+                if restored && !self.stuck.contains(&to) {
+                    self.post(VERIFY_US, to, Event::Local(Local::Verified));
+                }
+                let node = self.nodes.get_mut(&to).expect("it was found above");
                 if replayed
                     && self
                         .powered_off
@@ -429,6 +441,7 @@ impl World {
                 self.post(STATE_US, to, Event::State(id, transfer));
             }
             Action::ReceiveState { from, transfer, .. } => {
+                self.verified.remove(&id);
                 self.nodes.get_mut(&id).expect("it acts").receiving = Some((from, transfer));
                 self.restore(id);
             }
@@ -456,6 +469,7 @@ impl World {
         let node = &self.nodes[&id];
         let index = LogIndex((node.history.len() + node.given.len()) as u64);
         self.local(id, Local::Replayed { index });
+        self.local(id, Local::Verified);
     }
 
     pub(crate) fn append(&mut self, id: NodeId, count: usize, marks: Vec<u32>) {
@@ -506,6 +520,11 @@ impl World {
                 if self.record != expected {
                     return ArbiterReply::Refused(self.record);
                 }
+                let verified = |backup| self.verified.contains(&backup) || !self.judged;
+                assert!(
+                    new.backup().is_none_or(verified),
+                    "I7: no digest of the backup's state was compared: {new:?}"
+                );
                 self.record = Some(new);
                 self.observer.record(new);
                 match fault {
