@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 use node::keyboard::Terminal;
-use node::switch::{SwitchConfig, Uplink, run_switch_process};
+use node::switch::{SwitchConfig, SwitchSecret, Uplink, run_switch_process};
 use node::{Config, control};
 
 #[derive(Args)]
@@ -27,6 +27,9 @@ pub(crate) struct Switch {
     /// The UNIX socket to listen on: QEMU's stream protocol.
     #[arg(long, value_name = "SOCKET")]
     socket: PathBuf,
+    /// Print the key of the machine NAME at this switch, for nodes that may not read its secret, and end.
+    #[arg(long, value_name = "NAME")]
+    machine_key: Option<String>,
     /// Connect only what connects to the socket, with no way out.
     #[arg(long)]
     no_uplink: bool,
@@ -94,6 +97,11 @@ pub(crate) fn node(arguments: &Node) -> Result<ExitCode> {
 
 /// Runs `futago switch`.
 pub(crate) fn switch(arguments: Switch) -> Result<ExitCode> {
+    if let Some(name) = &arguments.machine_key {
+        let key = SwitchSecret::load_or_create(&arguments.socket)?.machine_key_text(name);
+        std::io::stdout().write_all(key.as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let uplink = Uplink {
         guest: arguments.guest,
         gateway: arguments.gateway,

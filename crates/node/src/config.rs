@@ -93,6 +93,8 @@ pub struct KeysConfig {
     pub certificate: PathBuf,
     /// This node's private key.
     pub key: PathBuf,
+    /// The machine's key at its network's switch; where nothing is said, it follows from the file beside the socket.
+    pub network: Option<PathBuf>,
 }
 
 /// `[arbiter]`.
@@ -220,6 +222,7 @@ impl Config {
             &mut self.machine.bios,
             &mut self.machine.network,
             &mut self.node.console,
+            &mut self.keys.network,
         ];
         optional.into_iter().flatten().for_each(resolve);
         resolve(&mut self.node.control);

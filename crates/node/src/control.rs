@@ -8,17 +8,18 @@
 //! ← {"error":"…"}             whenever something is wrong
 //! ```
 
+use crate::listener::{Access, Listener};
 use crate::status::NodeStatus;
-use crate::switch::listen;
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tracing::warn;
 
 /// A request is one line of at most so many bytes.
@@ -69,17 +70,19 @@ pub(crate) enum ControlEvent {
     PowerOff,
 }
 
-/// Listens; a task serves until the node ends. The socket's file is removed by [`ControlSocket`]'s drop.
+/// Listens; a task serves until this is dropped, which also removes the socket's file.
 #[derive(Debug)]
 pub(crate) struct ControlSocket {
-    path: PathBuf,
+    task: JoinHandle<()>,
 }
 
 impl ControlSocket {
     pub(crate) fn open(path: &Path, events: mpsc::Sender<ControlEvent>) -> anyhow::Result<Self> {
-        let listener = listen(path).context("the control socket cannot be opened")?;
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
+        let mut listener =
+            Listener::bind(path, Access::User).context("the control socket cannot be opened")?;
+        let task = tokio::spawn(async move {
+            loop {
+                let stream = listener.accept().await;
                 let events = events.clone();
                 tokio::spawn(async move {
                     if let Err(error) = serve(stream, &events).await {
@@ -88,15 +91,13 @@ impl ControlSocket {
                 });
             }
         });
-        Ok(Self {
-            path: path.to_owned(),
-        })
+        Ok(Self { task })
     }
 }
 
 impl Drop for ControlSocket {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        self.task.abort();
     }
 }
 

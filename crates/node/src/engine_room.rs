@@ -13,7 +13,7 @@ use crate::hart_thread::{HartEvent, HartThread};
 use crate::names::{host_id, short};
 use crate::node::ExitReason;
 use crate::room::Room;
-use crate::switch::SwitchEvent;
+use crate::switch::{MachineKey, SwitchEvent};
 use crate::transport::{TransferProgress, Transport, TransportEvent};
 use bytes::Bytes;
 use eventlog::CONSOLE_BYTES_MAX;
@@ -47,6 +47,7 @@ pub(crate) struct Doors {
     pub(crate) from_transport: mpsc::Receiver<TransportEvent>,
     pub(crate) arbiter: ArbiterWorker,
     pub(crate) from_arbiter: mpsc::Receiver<ArbiterAnswer>,
+    pub(crate) switch_key: Option<MachineKey>,
     pub(crate) switch_events: mpsc::Sender<SwitchEvent>,
     pub(crate) from_switch: mpsc::Receiver<SwitchEvent>,
     pub(crate) control: mpsc::Receiver<ControlEvent>,
@@ -118,7 +119,7 @@ impl EngineRoom {
         protocol.times.suspect_primary_us = suspicion_us;
         protocol.times.suspect_backup_us = suspicion_us * 4 / 5;
         protocol.times.arbiter_us = u64::from(config.timeouts.arbiter_ms) * 1000;
-        let network = Network::new(&config, doors.switch_events);
+        let network = Network::new(&config, doors.switch_key, doors.switch_events);
         let now = std::time::Instant::now();
         let sources = Sources {
             hart: doors.from_hart,
@@ -225,6 +226,7 @@ impl EngineRoom {
                         .send(HartCommand::Input(Input::Frame { device: 0, frame }));
                 }
             }
+            Event::Switch(SwitchEvent::Admitted) => self.network.admitted(),
             Event::Switch(SwitchEvent::Closed(cause)) => self.network.closed(&cause),
             Event::Control(event) => self.on_control(event),
             Event::Signal => self.leave(),

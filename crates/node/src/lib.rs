@@ -15,6 +15,7 @@ mod engine_room;
 mod hart_thread;
 pub mod keyboard;
 pub mod keys;
+mod listener;
 pub mod names;
 mod node;
 mod room;

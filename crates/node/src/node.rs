@@ -9,6 +9,7 @@ use crate::engine::EngineChoice;
 use crate::engine_room::{Doors, EngineRoom};
 use crate::hart_thread::HartThread;
 use crate::names::{fresh_node_id, hex, random_u128, short};
+use crate::switch::MachineKey;
 use crate::tls::load_identity;
 use crate::transport::{Agreement, Hello, Transport, TransportConfig};
 use crate::vm::VmOptions;
@@ -121,6 +122,13 @@ async fn run(config: Config) -> anyhow::Result<ExitReason> {
         None
     };
     let agreement = agreement_of(&config)?;
+    let switch_key = match &config.machine.network {
+        Some(socket) => {
+            MachineKey::of_node(config.keys.network.as_deref(), socket, config.machine_id())
+                .context("the network cannot be used")?
+        }
+        None => None,
+    };
     let store = DirectoryArbiter::new(&config.arbiter.directory, config.machine_id());
     store.check()?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
@@ -154,6 +162,7 @@ async fn run(config: Config) -> anyhow::Result<ExitReason> {
         from_transport,
         arbiter,
         from_arbiter,
+        switch_key,
         switch_events,
         from_switch,
         control,

@@ -75,8 +75,23 @@ pub struct NodeStatus {
     pub network_connected: bool,
     /// Inputs from outside for which there was no room.
     pub inputs_dropped: u64,
+    /// What else went nowhere, by queue.
+    #[serde(default)]
+    pub dropped: Dropped,
     /// Seconds since the node started.
     pub uptime_s: f64,
+}
+
+/// What went nowhere since the start, because a queue was full or somebody had no right to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Dropped {
+    /// Frames by which a guest would speak to the switch, or others to the node.
+    pub frames_reserved: u64,
+    /// Frames of the guest that the network was too slow for.
+    pub frames_sent: u64,
+    /// Frames of the network that the node was too slow for.
+    pub frames_received: u64,
 }
 
 impl fmt::Display for NodeStatus {

@@ -30,6 +30,8 @@ code_cache = "256M"                 # translated code that is kept: 4M to 1G
 authority = "keys/authority.pem"
 certificate = "keys/a.pem"
 key = "keys/a.key"
+# network = "demo.key"      # the machine's key at its switch, as `futago switch --machine-key` prints it, where this
+                            # node may not read the secret beside the switch's socket
 
 # The record that says who is the machine: a directory on a filesystem that all nodes share.
 [arbiter]

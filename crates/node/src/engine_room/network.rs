@@ -1,18 +1,31 @@
 //! The machine's network: a port of a switch that is open only while this node is the machine.
 
 use crate::config::{Config, MacAddress};
-use crate::switch::{SwitchClient, SwitchEvent, SwitchHello, announcement};
+use crate::status::Dropped;
+use crate::switch::{MachineKey, PortCounters, Speaker, SwitchClient, SwitchEvent, announcement};
 use replication::{Epoch, Fence, MachineId};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
+
+/// A switch asks at once who speaks; what has not asked in this time is none.
+const ASK_MAX: Duration = Duration::from_secs(2);
 
 pub(super) struct Network {
     socket: Option<PathBuf>,
+    /// Proves to the switch whose port it is. None where the network is no switch of ours.
+    key: Option<MachineKey>,
     machine: MachineId,
     mac: MacAddress,
     events: mpsc::Sender<SwitchEvent>,
+    counters: Arc<PortCounters>,
     client: Option<SwitchClient>,
+    connected_at: Instant,
+    /// Whether frames leave through the client.
+    admitted: bool,
     /// The epoch in which this node speaks; none while it is not the machine.
     epoch: Option<Epoch>,
     /// This node is a sink, too: what is stamped with an older epoch does not leave.
@@ -23,13 +36,21 @@ pub(super) struct Network {
 }
 
 impl Network {
-    pub(super) fn new(config: &Config, events: mpsc::Sender<SwitchEvent>) -> Self {
+    pub(super) fn new(
+        config: &Config,
+        key: Option<MachineKey>,
+        events: mpsc::Sender<SwitchEvent>,
+    ) -> Self {
         Self {
             socket: config.machine.network.clone(),
+            key,
             machine: config.machine_id(),
             mac: config.machine.mac,
             events,
+            counters: Arc::default(),
             client: None,
+            connected_at: Instant::now(),
+            admitted: false,
             epoch: None,
             fence: Fence::default(),
             silent: false,
@@ -38,7 +59,19 @@ impl Network {
     }
 
     pub(super) fn is_connected(&self) -> bool {
-        self.client.is_some()
+        self.client.is_some() && self.admitted
+    }
+
+    /// Adds what went nowhere here.
+    pub(super) fn add_dropped(&self, dropped: &mut Dropped) {
+        let PortCounters {
+            reserved,
+            sent_overflowed,
+            received_overflowed,
+        } = &*self.counters;
+        dropped.frames_reserved += reserved.load(Ordering::Relaxed);
+        dropped.frames_sent += sent_overflowed.load(Ordering::Relaxed);
+        dropped.frames_received += received_overflowed.load(Ordering::Relaxed);
     }
 
     /// This node is the machine from now on: connects, fences older epochs, and shows every switch where the guest is.
@@ -55,18 +88,32 @@ impl Network {
         let (Some(socket), Some(epoch)) = (&self.socket, self.epoch) else {
             return;
         };
-        if self.client.is_some() || self.silent {
+        if self.silent {
             return;
         }
-        match SwitchClient::connect(socket, Some(self.hello(epoch)), self.events.clone()) {
+        if self.client.is_some() {
+            self.look_for_an_answer();
+            return;
+        }
+        let speaker = self.key.clone().map(|key| Speaker {
+            machine: self.machine,
+            key,
+            mac: self.mac,
+            epoch,
+        });
+        self.admitted = speaker.is_none();
+        let counters = Arc::clone(&self.counters);
+        match SwitchClient::connect(socket, speaker, counters, self.events.clone()) {
             Ok(client) => {
                 client.send(&announcement(self.mac));
-                info!(
-                    epoch = epoch.0,
-                    "the network is connected and the guest's address announced"
-                );
                 self.client = Some(client);
-                self.complained = false;
+                self.connected_at = Instant::now();
+                if self.admitted {
+                    self.complained = false;
+                    info!(
+                        "the network is connected, by a plain port: nothing there can fence an older epoch"
+                    );
+                }
             }
             Err(error) if !self.complained => {
                 self.complained = true;
@@ -76,9 +123,37 @@ impl Network {
         }
     }
 
+    fn look_for_an_answer(&mut self) {
+        if !self.admitted && !self.complained && self.connected_at.elapsed() > ASK_MAX {
+            self.complained = true;
+            warn!(
+                "the machine has no network: what listens on its socket does not ask who speaks; if it is no `futago switch`, remove the key file beside the socket and start the node again"
+            );
+        }
+    }
+
+    /// The switch lets this node speak.
+    pub(super) fn admitted(&mut self) {
+        if !self.admitted {
+            self.admitted = true;
+            self.complained = false;
+            info!(
+                epoch = self.epoch.map(|epoch| epoch.0),
+                "the network is connected and the guest's address announced"
+            );
+        }
+    }
+
     pub(super) fn closed(&mut self, cause: &str) {
-        warn!("the network is gone: {cause}");
+        // What is tried again and again is told once.
+        if self.complained {
+            debug!("the network is gone: {cause}");
+        } else {
+            self.complained = true;
+            warn!("the network is gone; this is tried again: {cause}");
+        }
         self.client = None;
+        self.admitted = false;
     }
 
     /// Lets a frame out that is stamped with `epoch`. A newer epoch of the same owner is told to the switch first.
@@ -90,7 +165,7 @@ impl Network {
         self.epoch = Some(epoch);
         if let Some(client) = &self.client {
             if newer {
-                client.send(&self.hello(epoch).to_frame());
+                client.speak_as(epoch);
             }
             client.send(frame);
         }
@@ -105,13 +180,6 @@ impl Network {
     pub(super) fn silence(&mut self) {
         self.silent = true;
         self.client = None;
-    }
-
-    fn hello(&self, epoch: Epoch) -> SwitchHello {
-        SwitchHello {
-            machine: self.machine,
-            epoch,
-            mac: self.mac,
-        }
+        self.admitted = false;
     }
 }

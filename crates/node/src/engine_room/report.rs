@@ -2,7 +2,7 @@
 
 use super::EngineRoom;
 use crate::names::{hex, short};
-use crate::status::NodeStatus;
+use crate::status::{Dropped, NodeStatus};
 use bytes::Bytes;
 use eventlog::{Entry, Event};
 use replication::{Flag, LogIndex, NodeId, Refused, RoleStatus, TransferStatus};
@@ -130,6 +130,8 @@ impl EngineRoom {
             (true, _) => self.sending.clone(),
             (false, _) => self.transport.receiving(),
         };
+        let mut dropped = Dropped::default();
+        self.network.add_dropped(&mut dropped);
         NodeStatus {
             node: self.config.node.name.clone(),
             node_id: hex(self.node.0),
@@ -182,6 +184,7 @@ impl EngineRoom {
             suspects: core.suspects,
             network_connected: self.network.is_connected(),
             inputs_dropped: hart.inputs_dropped,
+            dropped,
             uptime_s: self.gauges.started.elapsed().as_secs_f64(),
         }
     }

@@ -1,12 +1,15 @@
-//! A node's port: it says hello with its epoch, then sends and receives frames.
+//! A node's port: it proves whose it is, then sends and receives frames.
 
 use super::frame::take_frame;
-use super::hello::SwitchHello;
 use super::port::{OutQueue, read_some, write_forever};
+use super::secret::MachineKey;
+use super::word::{Nonce, Verdict, Word, is_reserved};
 use crate::config::MacAddress;
 use anyhow::Context;
 use bytes::{Bytes, BytesMut};
+use replication::{Epoch, MachineId};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, mpsc};
@@ -15,23 +18,90 @@ use tokio::task::JoinHandle;
 /// What a port tells its node.
 #[derive(Debug)]
 pub enum SwitchEvent {
+    /// The switch lets this node speak for its machine, in the epoch that was claimed last.
+    Admitted,
     /// A frame came in.
     Frame(Bytes),
     /// The connection is gone, and why.
     Closed(String),
 }
 
+/// For whom a port speaks, and what proves it.
+#[derive(Clone, Debug)]
+pub struct Speaker {
+    /// The machine.
+    pub machine: MachineId,
+    /// Its key at this switch.
+    pub key: MachineKey,
+    /// The guest's MAC address.
+    pub mac: MacAddress,
+    /// The epoch in which it speaks.
+    pub epoch: Epoch,
+}
+
+/// Frames that went nowhere, since whoever owns this began to count.
+#[derive(Debug, Default)]
+pub struct PortCounters {
+    /// Frames of the type that only nodes and switches may send, from the guest or for it.
+    pub reserved: AtomicU64,
+    /// Frames of the guest that the network was too slow for.
+    pub sent_overflowed: AtomicU64,
+    /// Frames of the network that the node was too slow for.
+    pub received_overflowed: AtomicU64,
+}
+
 #[derive(Debug)]
 struct Shared {
     stream: UnixStream,
-    queue: Mutex<OutQueue>,
+    sending: Mutex<Sending>,
     wake: Notify,
+    counters: Arc<PortCounters>,
+}
+
+#[derive(Debug, Default)]
+struct Sending {
+    queue: OutQueue,
+    /// Frames that wait until the switch has answered.
+    held: OutQueue,
+    speaker: Option<Speaker>,
+    /// What claims on this connection are made over.
+    nonce: Option<Nonce>,
+    /// Whether frames may go.
+    open: bool,
+}
+
+impl Sending {
+    /// The claim of what this port speaks for now. None before the switch asked.
+    fn claim(&self) -> Option<Word> {
+        let (speaker, nonce) = (self.speaker.as_ref()?, self.nonce.as_ref()?);
+        let Speaker {
+            machine,
+            epoch,
+            mac,
+            ..
+        } = *speaker;
+        Some(Word::Claim {
+            machine,
+            epoch,
+            mac,
+            proof: speaker.key.prove(nonce, machine, epoch, mac),
+        })
+    }
 }
 
 impl Shared {
-    fn queue(&self) -> MutexGuard<'_, OutQueue> {
+    fn sending(&self) -> MutexGuard<'_, Sending> {
         // Nothing within can panic half-way through a change.
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands to the kernel what may go; the task goes on with what it does not take now.
+    fn write(&self, sending: &mut Sending) {
+        // An error shows again to the task, which reports it.
+        let _ = sending.queue.write(&self.stream);
+        if !sending.queue.is_empty() {
+            self.wake.notify_one();
+        }
     }
 }
 
@@ -43,14 +113,15 @@ pub struct SwitchClient {
 }
 
 impl SwitchClient {
-    /// Connects, and says `hello` if there is one to say. Events go to `events`; frames that find no room there are
-    /// dropped, as on a wire.
+    /// Connects. With a `speaker`, frames are held until the switch has admitted it; without one, the port is a plain
+    /// one. Events go to `events`; frames that find no room there are dropped, as on a wire.
     ///
     /// # Errors
     /// Nobody listens there.
     pub fn connect(
         socket: &Path,
-        hello: Option<SwitchHello>,
+        speaker: Option<Speaker>,
+        counters: Arc<PortCounters>,
         events: mpsc::Sender<SwitchEvent>,
     ) -> anyhow::Result<Self> {
         let context = || {
@@ -66,28 +137,49 @@ impl SwitchClient {
         let stream = UnixStream::from_std(stream).with_context(context)?;
         let shared = Arc::new(Shared {
             stream,
-            queue: Mutex::default(),
+            sending: Mutex::new(Sending {
+                open: speaker.is_none(),
+                speaker,
+                ..Sending::default()
+            }),
             wake: Notify::new(),
+            counters,
         });
         let task = tokio::spawn(serve(Arc::clone(&shared), events));
-        let client = Self { shared, task };
-        if let Some(hello) = hello {
-            client.send(&hello.to_frame());
-        }
-        Ok(client)
+        Ok(Self { shared, task })
     }
 
     /// Sends a frame. When this returns, the frame is in the kernel and leaves even if this process dies, unless the
-    /// switch is slower than the guest: then it waits in a bounded queue, and is dropped when that is full (`false`).
-    pub fn send(&self, frame: &[u8]) -> bool {
-        let mut queue = self.shared.queue();
-        let taken = queue.push(frame);
-        // An error shows again to the task, which reports it.
-        let _ = queue.write(&self.shared.stream);
-        if !queue.is_empty() {
-            self.shared.wake.notify_one();
+    /// switch has not admitted this port yet or is slower than the guest: then it waits in a bounded queue, and is dropped
+    /// when that is full. A frame by which a guest would speak to the switch is dropped, too.
+    pub fn send(&self, frame: &[u8]) {
+        if is_reserved(frame) {
+            count(&self.shared.counters.reserved);
+            return;
         }
-        taken
+        let sending = &mut *self.shared.sending();
+        let queue = if sending.open {
+            &mut sending.queue
+        } else {
+            &mut sending.held
+        };
+        if !queue.push(frame) {
+            count(&self.shared.counters.sent_overflowed);
+        }
+        self.shared.write(sending);
+    }
+
+    /// Claims a newer epoch for what is sent from here on.
+    pub fn speak_as(&self, epoch: Epoch) {
+        let sending = &mut *self.shared.sending();
+        let Some(speaker) = &mut sending.speaker else {
+            return;
+        };
+        speaker.epoch = epoch;
+        if let Some(claim) = sending.claim() {
+            sending.queue.push(&claim.to_frame());
+            self.shared.write(sending);
+        }
     }
 }
 
@@ -95,6 +187,10 @@ impl Drop for SwitchClient {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
 }
 
 async fn serve(shared: Arc<Shared>, events: mpsc::Sender<SwitchEvent>) {
@@ -105,14 +201,26 @@ async fn serve(shared: Arc<Shared>, events: mpsc::Sender<SwitchEvent>) {
             .context("it broke")?
         {
             while let Some(frame) = take_frame(&mut received)? {
-                // Full: dropped. Closed: the node is ending.
-                let _ = events.try_send(SwitchEvent::Frame(frame));
+                let event = if is_reserved(&frame) {
+                    hear(&shared, &frame)?
+                } else {
+                    Some(SwitchEvent::Frame(frame))
+                };
+                // Closed: the node is ending.
+                if let Some(event) = event
+                    && let Err(mpsc::error::TrySendError::Full(event)) = events.try_send(event)
+                {
+                    match event {
+                        SwitchEvent::Frame(_) => count(&shared.counters.received_overflowed),
+                        event => drop(events.send(event).await),
+                    }
+                }
             }
         }
         anyhow::Ok(())
     };
     let write = write_forever(&shared.stream, &shared.wake, |stream| {
-        shared.queue().write(stream)
+        shared.sending().queue.write(stream)
     });
     let end = tokio::select! {
         end = read => end,
@@ -123,6 +231,42 @@ async fn serve(shared: Arc<Shared>, events: mpsc::Sender<SwitchEvent>) {
         |()| "the switch closed it".to_owned(),
     );
     let _ = events.send(SwitchEvent::Closed(cause)).await;
+}
+
+/// The switch asks, or answers. A plain port only counts it.
+fn hear(shared: &Shared, frame: &[u8]) -> anyhow::Result<Option<SwitchEvent>> {
+    let sending = &mut *shared.sending();
+    let Some(speaker) = &sending.speaker else {
+        count(&shared.counters.reserved);
+        return Ok(None);
+    };
+    match Word::from_frame(frame)
+        .context("the switch asks for the machine's proof in words that are none")?
+    {
+        Word::Challenge { nonce } if sending.nonce.is_none() => {
+            sending.nonce = Some(nonce);
+            if let Some(claim) = sending.claim() {
+                sending.queue.push(&claim.to_frame());
+                shared.write(sending);
+            }
+            Ok(None)
+        }
+        // What became of an older claim does not matter any more.
+        Word::Answer { epoch, verdict } if epoch == speaker.epoch => {
+            anyhow::ensure!(verdict == Verdict::Admitted, "{verdict}");
+            if !sending.open {
+                sending.open = true;
+                let Sending { queue, held, .. } = sending;
+                queue.append(held);
+                shared.write(sending);
+            }
+            Ok(Some(SwitchEvent::Admitted))
+        }
+        Word::Challenge { .. } | Word::Claim { .. } | Word::Answer { .. } => {
+            count(&shared.counters.reserved);
+            Ok(None)
+        }
+    }
 }
 
 /// A reverse ARP request (RFC 903) by which every switch on the way learns where `mac` is now.

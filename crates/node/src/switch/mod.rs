@@ -1,32 +1,43 @@
 //! An Ethernet switch for replicas on one machine, and a node's connection to it.
 //!
 //! Ports are UNIX stream sockets that speak QEMU's stream protocol: each frame behind its length, 4 bytes big-endian.
-//! Plain peers (QEMU, passt) need nothing more. A node of a protected machine says one frame first, the *hello*, of
-//! the local experimental EtherType 0x88B5, addressed to a group that no bridge forwards:
+//! Plain peers (QEMU, passt) need nothing more. A node of a protected machine proves whose port it is, by frames of the
+//! local experimental EtherType 0x88B5, addressed to a group that no bridge forwards:
 //!
 //! ```text
-//! 01:80:c2:00:00:0f | guest's MAC | 88 b5 | "futago\0" | version, 2 bytes | machine, 16 bytes | epoch, 8 bytes
+//! switch                                  node
+//!    │ challenge: nonce                     │   of each connection, a random one
+//!    │─────────────────────────────────────▶│
+//!    │ claim: machine, epoch, MAC, proof    │   proof: BLAKE3 of nonce, machine, epoch and MAC,
+//!    │◀─────────────────────────────────────│   keyed with the machine's key
+//!    │ answer: epoch, verdict               │
+//!    │─────────────────────────────────────▶│   from here on, the guest's frames
 //! ```
 //!
-//! with numbers little-endian. From then on, the port speaks for that machine in that epoch. Once a newer epoch of a
-//! machine has said hello on any port, ports of older ones are fenced: nothing from them is forwarded and nothing
-//! goes to them (I5). The hello also moves the guest's MAC address to the new port, where
-//! the last frames for the guest are said again, unless it has acknowledged them. The fence lives as long as the
-//! switch: a switch that restarts learns it anew from the hellos of those who reconnect.
+//! Machines' keys follow from the switch's secret (`secret.rs`), and nothing else gives rights: a guest can
+//! send any frame, but a node lets none of this type through, and the switch would want a proof. A claim for a newer epoch
+//! on the same connection is made in the same way, over the same nonce.
+//!
+//! From then on, the port speaks for that machine in that epoch, from that MAC address alone, and hears what is sent
+//! to it or to all. Once a newer epoch of a machine was admitted on any port, ports of older ones are fenced: nothing from
+//! them is forwarded and nothing goes to them (I5). The new port is told again the last frames for the guest, unless it has
+//! acknowledged them. The fence lives as long as the switch: a switch that restarts learns it anew from those who
+//! reconnect. A plain port has the addresses that it was heard with, as long as no machine and no other port has them.
 
 mod client;
 mod frame;
-mod hello;
 mod passt;
 mod port;
 mod recent;
+mod secret;
 mod server;
 mod table;
+mod word;
 
-pub use client::{SwitchClient, SwitchEvent, announcement};
+pub use client::{PortCounters, Speaker, SwitchClient, SwitchEvent, announcement};
 pub use frame::{FRAME_BYTES_MAX, FRAME_BYTES_MIN, FrameError, put_frame, take_frame};
-pub use hello::{HelloError, SwitchHello};
 pub use passt::Uplink;
-pub(crate) use server::listen;
+pub use secret::{MachineKey, SwitchSecret};
 pub use server::{SwitchConfig, run_switch, run_switch_process};
-pub use table::{PortId, SwitchCounters, Table};
+pub use table::SwitchCounters;
+pub use word::{Verdict, is_reserved};

@@ -30,6 +30,11 @@ impl OutQueue {
         true
     }
 
+    /// Takes over what waits in `other`, behind what waits here.
+    pub(super) fn append(&mut self, other: &mut Self) {
+        self.bytes.unsplit(other.bytes.split());
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }

@@ -7,7 +7,7 @@
 //! left before (the output rule), and a bare acknowledgement is overtaken by any later segment of its connection.
 
 use bytes::Bytes;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
@@ -27,78 +27,130 @@ const SYN: u8 = 1 << 1;
 const RST: u8 = 1 << 2;
 const ACK: u8 = 1 << 4;
 
-/// The last frames for one guest that are still open, oldest first.
+/// The last frames for one guest that are still open, oldest first. Whatever a frame says, the work for it does not grow
+/// with what is remembered: of a connection, only the oldest segments and the one bare acknowledgement are looked at.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    frames: VecDeque<Said>,
+    /// By when they came: the number counts frames.
+    frames: BTreeMap<u64, Said>,
+    flows: HashMap<Flow, Open>,
+    next: u64,
     bytes: usize,
 }
 
 #[derive(Debug)]
 struct Said {
     at: Instant,
-    segment: Option<Segment>,
+    flow: Option<Flow>,
     frame: Bytes,
 }
 
+/// What is remembered of one direction of a connection, by the frames' numbers.
+#[derive(Debug, Default)]
+struct Open {
+    /// Segments that occupy sequence numbers, in the order in which they came, with the number after each.
+    segments: VecDeque<(u64, u32)>,
+    /// The newest one that only acknowledges, if nothing came after it.
+    bare: Option<u64>,
+}
+
 impl Recent {
-    /// A frame for the guest came by.
-    pub(super) fn remember(&mut self, now: Instant, frame: &Bytes) {
+    /// A frame for the guest came by. It is copied: what it came in with is much larger.
+    pub(super) fn remember(&mut self, now: Instant, frame: &[u8]) {
         let segment = Segment::of_frame(frame);
+        let number = self.next;
+        self.next += 1;
         if let Some(new) = segment {
-            self.forget(|said| said.flow == new.flow && said.is_bare());
+            let open = self.flows.entry(new.flow).or_default();
+            let overtaken = open.bare.take();
+            if new.is_bare() {
+                open.bare = Some(number);
+            } else {
+                open.segments.push_back((number, new.end));
+            }
+            if let Some(overtaken) = overtaken {
+                self.forget(overtaken);
+            }
         }
         self.bytes += frame.len();
-        self.frames.push_back(Said {
+        let said = Said {
             at: now,
-            segment,
-            frame: frame.clone(),
-        });
+            flow: segment.map(|segment| segment.flow),
+            frame: Bytes::copy_from_slice(frame),
+        };
+        self.frames.insert(number, said);
         while self.frames.len() > FRAMES_MAX || self.bytes > BYTES_MAX || self.is_aged(now) {
-            let Some(oldest) = self.frames.pop_front() else {
-                break;
-            };
-            self.bytes -= oldest.frame.len();
+            self.forget_oldest();
         }
     }
 
     /// A frame of the guest came by.
     pub(super) fn answered(&mut self, frame: &[u8]) {
-        if let Some(answer) = Segment::of_frame(frame)
-            && let Some(acknowledged) = answer.acknowledged
+        let Some(answer) = Segment::of_frame(frame) else {
+            return;
+        };
+        let (flow, Some(acknowledged)) = (answer.flow.reversed(), answer.acknowledged) else {
+            return;
+        };
+        let Some(open) = self.flows.get_mut(&flow) else {
+            return;
+        };
+        // One that came out of order is said again once too often at worst.
+        let mut over = 0;
+        while let Some(&(number, end)) = open.segments.front()
+            && !is_after(end, acknowledged)
         {
-            let flow = answer.flow.reversed();
-            self.forget(|said| {
-                said.flow == flow && !said.is_bare() && !is_after(said.end, acknowledged)
-            });
+            open.segments.pop_front();
+            if let Some(said) = self.frames.remove(&number) {
+                over += said.frame.len();
+            }
+        }
+        self.bytes -= over;
+        if open.segments.is_empty() && open.bare.is_none() {
+            self.flows.remove(&flow);
         }
     }
 
     /// What is still open, oldest first. It stays open: whoever hears it may die, too.
     pub(super) fn open(&self, now: Instant) -> impl Iterator<Item = &Bytes> {
         let open = move |said: &&Said| now.duration_since(said.at) < AGE_MAX;
-        self.frames.iter().filter(open).map(|said| &said.frame)
+        self.frames.values().filter(open).map(|said| &said.frame)
     }
 
     fn is_aged(&self, now: Instant) -> bool {
-        let oldest = self.frames.front();
-        oldest.is_some_and(|said| now.duration_since(said.at) >= AGE_MAX)
+        let oldest = self.frames.first_key_value();
+        oldest.is_some_and(|(_, said)| now.duration_since(said.at) >= AGE_MAX)
     }
 
-    fn forget(&mut self, is_over: impl Fn(&Segment) -> bool) {
-        let bytes = &mut self.bytes;
-        self.frames.retain(|said| {
-            let over = said.segment.as_ref().is_some_and(&is_over);
-            if over {
-                *bytes -= said.frame.len();
+    fn forget(&mut self, number: u64) {
+        if let Some(said) = self.frames.remove(&number) {
+            self.bytes -= said.frame.len();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some((number, said)) = self.frames.pop_first() else {
+            return;
+        };
+        self.bytes -= said.frame.len();
+        let Some(flow) = said.flow else {
+            return;
+        };
+        // The oldest of all is the oldest of its flow, too.
+        if let Some(open) = self.flows.get_mut(&flow) {
+            if open.bare == Some(number) {
+                open.bare = None;
             }
-            !over
-        });
+            open.segments.pop_front_if(|(oldest, _)| *oldest == number);
+            if open.segments.is_empty() && open.bare.is_none() {
+                self.flows.remove(&flow);
+            }
+        }
     }
 }
 
 /// One direction of a TCP connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Flow {
     from: (IpAddr, u16),
     to: (IpAddr, u16),
@@ -234,8 +286,14 @@ mod tests {
     const GUEST: u8 = 1;
 
     fn is_open(recent: &Recent, now: Instant, wanted: &[&Bytes]) -> bool {
-        let bytes: usize = recent.frames.iter().map(|said| said.frame.len()).sum();
-        recent.bytes == bytes && recent.open(now).eq(wanted.iter().copied())
+        let bytes: usize = recent.frames.values().map(|said| said.frame.len()).sum();
+        let segments: usize = (recent.flows.values())
+            .map(|open| open.segments.len() + usize::from(open.bare.is_some()))
+            .sum();
+        let counted = (recent.frames.values())
+            .filter(|said| said.flow.is_some())
+            .count();
+        recent.bytes == bytes && segments == counted && recent.open(now).eq(wanted.iter().copied())
     }
 
     #[test]
@@ -300,6 +358,21 @@ mod tests {
         assert_eq!((recent.frames.len(), recent.bytes), (1, 60));
     }
 
+    #[test]
+    fn many_connections_leave_nothing_behind() {
+        let now = Instant::now();
+        let mut recent = Recent::default();
+        for from in 2..=u8::MAX {
+            for to in 0..40 {
+                recent.remember(now, &segment(false, (from, to), (0, u16::from(to % 2)), 1));
+            }
+        }
+        assert_eq!(recent.frames.len(), FRAMES_MAX);
+        assert!(recent.flows.len() <= FRAMES_MAX);
+        recent.remember(now + AGE_MAX, &[0; 60]);
+        assert_eq!((recent.frames.len(), recent.flows.len()), (1, 0));
+    }
+
     proptest! {
         #[test]
         fn no_frame_is_too_strange(
@@ -315,7 +388,7 @@ mod tests {
             }
             frame.truncate(length.index(frame.len()) + 1);
             let mut recent = Recent::default();
-            recent.remember(Instant::now(), &Bytes::from(frame.clone()));
+            recent.remember(Instant::now(), &frame);
             recent.answered(&frame);
         }
     }

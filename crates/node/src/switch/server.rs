@@ -4,29 +4,33 @@ use super::client::announcement;
 use super::frame::take_frame;
 use super::passt::{self, Uplink};
 use super::port::{OutQueue, read_some, write_forever};
-use super::table::{PortId, SwitchCounters, Table};
+use super::secret::SwitchSecret;
+use super::table::{Kind, PortId, SwitchCounters, Table};
+use super::word::Word;
+use crate::listener::{Access, Listener};
+use crate::names::fill_random;
 use crate::signals::told_to_end;
-use anyhow::{Context, bail};
+use anyhow::Context;
 use bytes::BytesMut;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Instant;
-use tokio::net::{UnixListener, UnixStream};
+use std::time::{Duration, Instant};
+use tokio::net::UnixStream;
 use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
 /// Ports open at once; further ones are turned away.
 const PORTS_MAX: usize = 64;
+/// What was dropped is logged so often at most, and only if there was something.
+const REPORT_EVERY: Duration = Duration::from_secs(10);
 
 /// What a switch is started with.
 #[derive(Clone, Debug)]
 pub struct SwitchConfig {
-    /// UNIX socket to listen on.
+    /// UNIX socket to listen on. The switch's secret is beside it.
     pub socket: PathBuf,
     /// The way to the host's network. None: only what connects is connected.
     pub uplink: Option<Uplink>,
@@ -39,8 +43,15 @@ struct Port {
     wake: Rc<Notify>,
 }
 
+/// A port, for the task that serves it.
+struct Opened {
+    id: PortId,
+    stream: Rc<UnixStream>,
+    wake: Rc<Notify>,
+}
+
 /// The switch's state; its tasks run on one thread and borrow it between two awaits only.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Hub {
     table: Table,
     ports: BTreeMap<PortId, Port>,
@@ -48,23 +59,31 @@ pub(super) struct Hub {
 }
 
 impl Hub {
-    fn open(&mut self, stream: Rc<UnixStream>, wake: Rc<Notify>, queue: OutQueue) -> PortId {
+    fn new(secret: SwitchSecret) -> Self {
+        Self {
+            table: Table::new(secret),
+            ports: BTreeMap::new(),
+            next: 0,
+        }
+    }
+
+    fn open(&mut self, kind: Kind, stream: UnixStream, queue: OutQueue) -> Opened {
         self.next += 1;
         let id = PortId(self.next);
-        self.ports.insert(
-            id,
-            Port {
-                stream,
-                queue,
-                wake,
-            },
-        );
-        self.table.open(id);
-        id
+        let (stream, wake) = (Rc::new(stream), Rc::new(Notify::new()));
+        let port = Port {
+            stream: Rc::clone(&stream),
+            queue,
+            wake: Rc::clone(&wake),
+        };
+        self.ports.insert(id, port);
+        self.table.open(id, kind);
+        wake.notify_one();
+        Opened { id, stream, wake }
     }
 
     fn close(&mut self, id: PortId) {
-        self.table.close(id);
+        self.table.close(Instant::now(), id);
         self.ports.remove(&id);
     }
 
@@ -84,7 +103,7 @@ impl Hub {
                         touched.push(target);
                     }
                 }
-            })?;
+            });
             self.table.counters.overflowed += overflowed;
         }
         for id in touched {
@@ -110,21 +129,13 @@ pub(super) async fn serve_uplink(hub: &RefCell<Hub>, stream: UnixStream) -> anyh
     for address in hub.borrow().table.addresses() {
         queue.push(&announcement(address));
     }
-    serve(hub, stream, queue).await
+    let opened = hub.borrow_mut().open(Kind::Uplink, stream, queue);
+    serve(hub, opened).await
 }
 
 /// Serves one port until its peer leaves or breaks the protocol.
-async fn serve_port(hub: &RefCell<Hub>, stream: UnixStream) -> anyhow::Result<()> {
-    serve(hub, stream, OutQueue::default()).await
-}
-
-async fn serve(hub: &RefCell<Hub>, stream: UnixStream, queue: OutQueue) -> anyhow::Result<()> {
-    let stream = Rc::new(stream);
-    let wake = Rc::new(Notify::new());
-    wake.notify_one();
-    let id = hub
-        .borrow_mut()
-        .open(Rc::clone(&stream), Rc::clone(&wake), queue);
+async fn serve(hub: &RefCell<Hub>, opened: Opened) -> anyhow::Result<()> {
+    let Opened { id, stream, wake } = opened;
     let read = async {
         let mut received = BytesMut::new();
         while read_some(&stream, &mut received)
@@ -153,13 +164,14 @@ async fn serve(hub: &RefCell<Hub>, stream: UnixStream, queue: OutQueue) -> anyho
 /// Runs a switch until `stop` is done. Must be called within a `current_thread` tokio runtime.
 ///
 /// # Errors
-/// The socket cannot be bound, or the uplink cannot be started.
+/// The secret cannot be made, the socket cannot be bound, or the uplink cannot be started.
 pub async fn run_switch(
     config: &SwitchConfig,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<SwitchCounters> {
-    let listener = listen(&config.socket)?;
-    let hub = Rc::new(RefCell::new(Hub::default()));
+    let secret = SwitchSecret::load_or_create(&config.socket)?;
+    let mut listener = Listener::bind(&config.socket, Access::User)?;
+    let hub = Rc::new(RefCell::new(Hub::new(secret)));
     let local = tokio::task::LocalSet::new();
     let serve = async {
         let uplink = async {
@@ -169,14 +181,14 @@ pub async fn run_switch(
             }
         };
         tokio::select! {
-            result = accept(&listener, &hub) => result,
+            result = accept(&mut listener, &hub) => result,
+            () = report(&hub) => Ok(()),
             result = uplink => result,
             () = stop => Ok(()),
         }
     };
     info!(socket = %config.socket.display(), "the switch is up");
     let result = local.run_until(serve).await;
-    let _ = fs::remove_file(&config.socket);
     let counters = hub.borrow().counters();
     result.map(|()| counters)
 }
@@ -200,19 +212,25 @@ pub fn run_switch_process(config: &SwitchConfig) -> anyhow::Result<SwitchCounter
     })
 }
 
-async fn accept(listener: &UnixListener, hub: &Rc<RefCell<Hub>>) -> anyhow::Result<()> {
+async fn accept(listener: &mut Listener, hub: &Rc<RefCell<Hub>>) -> anyhow::Result<()> {
     loop {
-        let (stream, _) = listener
-            .accept()
-            .await
-            .context("the switch cannot accept connections any more")?;
-        if hub.borrow().ports.len() >= PORTS_MAX {
-            warn!("all {PORTS_MAX} ports are taken: a connection was turned away");
-            continue;
-        }
+        let stream = listener.accept().await;
+        let opened = {
+            let hub = &mut *hub.borrow_mut();
+            hub.table.counters.accept_failures = listener.failures();
+            if hub.ports.len() >= PORTS_MAX {
+                hub.table.counters.turned_away += 1;
+                continue;
+            }
+            let mut nonce = [0; 16];
+            fill_random(&mut nonce).context("the host gives no random numbers")?;
+            let mut queue = OutQueue::default();
+            queue.push(&Word::Challenge { nonce }.to_frame());
+            hub.open(Kind::Station(nonce), stream, queue)
+        };
         let hub = Rc::clone(hub);
         tokio::task::spawn_local(async move {
-            match serve_port(&hub, stream).await {
+            match serve(&hub, opened).await {
                 Ok(()) => debug!("a port was closed by its peer"),
                 Err(error) => warn!("a port was closed: {error:#}"),
             }
@@ -220,26 +238,16 @@ async fn accept(listener: &UnixListener, hub: &Rc<RefCell<Hub>>) -> anyhow::Resu
     }
 }
 
-/// Binds a UNIX socket; one that nobody listens on any more is replaced.
-pub(crate) fn listen(path: &Path) -> anyhow::Result<UnixListener> {
-    if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket()) {
-        match std::os::unix::net::UnixStream::connect(path) {
-            Ok(_) => bail!(
-                "{} is in use by another process: stop it, or choose another socket",
-                path.display()
-            ),
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-                fs::remove_file(path).with_context(|| {
-                    format!("cannot replace the dead socket {}", path.display())
-                })?;
-            }
-            Err(_) => {}
+/// Says what was dropped: a guest can make it happen often, but not be logged often.
+async fn report(hub: &RefCell<Hub>) {
+    let mut before = SwitchCounters::default();
+    loop {
+        tokio::time::sleep(REPORT_EVERY).await;
+        let counters = hub.borrow().counters();
+        before.forwarded = counters.forwarded;
+        if counters != before {
+            warn!(?counters, "what went nowhere since the switch started");
+            before = counters;
         }
     }
-    UnixListener::bind(path).with_context(|| {
-        format!(
-            "cannot listen on {}: its directory must exist and be writable",
-            path.display()
-        )
-    })
 }

@@ -6,6 +6,7 @@ use anyhow::Context;
 use crossbeam_channel::Sender;
 use machine::Input;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use tokio::sync::mpsc;
 
@@ -36,7 +37,7 @@ impl Cable {
                 };
                 runtime.block_on(async move {
                     let (sender, incoming) = mpsc::channel(FRAMES_MAX);
-                    match SwitchClient::connect(&socket, None, sender) {
+                    match SwitchClient::connect(&socket, None, Arc::default(), sender) {
                         Ok(client) => {
                             // The other end waits for this answer.
                             let _ = connected.send(Ok(()));
@@ -71,6 +72,8 @@ async fn carry(
                     // Full: dropped, as on a wire.
                     let _ = events.try_send(HostEvent::Input(input));
                 }
+                // Of a plain port nothing is asked.
+                Some(SwitchEvent::Admitted) => {}
                 Some(SwitchEvent::Closed(why)) => {
                     let _ = events.send(HostEvent::NetworkGone(why));
                     return;
@@ -78,7 +81,7 @@ async fn carry(
                 None => return,
             },
             frame = outgoing.recv() => match frame {
-                Some(frame) => drop(client.send(&frame)),
+                Some(frame) => client.send(&frame),
                 None => return,
             },
         }

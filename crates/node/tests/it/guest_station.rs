@@ -1,5 +1,7 @@
 //! A guest's network stack in miniature, on a switch's port: it answers ARP, and echoes over TCP what it is sent.
 
+use node::config::MacAddress;
+use node::switch::{announcement, is_reserved};
 use std::io::{Read, Write};
 use std::net::Ipv4Addr;
 use std::os::unix::net::UnixStream;
@@ -14,9 +16,10 @@ const PSH: u8 = 8;
 const ACK: u8 = 16;
 
 /// Serves until the switch is gone.
-pub(crate) fn echo(socket: &Path, hello: &[u8]) {
+pub(crate) fn echo(socket: &Path) {
     let mut stream = UnixStream::connect(socket).unwrap();
-    send(&mut stream, hello);
+    // passt forwards a connection to whom it has heard.
+    send(&mut stream, &announcement(MacAddress(MAC)));
     let mut sequence = FIRST_SEQUENCE;
     while let Some(frame) = receive(&mut stream) {
         match frame[12..14] {
@@ -32,12 +35,17 @@ pub(crate) fn send(stream: &mut UnixStream, frame: &[u8]) {
     let _ = stream.write_all(frame);
 }
 
+/// The next frame; what the switch itself says is left out.
 pub(crate) fn receive(stream: &mut UnixStream) -> Option<Vec<u8>> {
-    let mut length = [0u8; 4];
-    stream.read_exact(&mut length).ok()?;
-    let mut frame = vec![0u8; u32::from_be_bytes(length) as usize];
-    stream.read_exact(&mut frame).ok()?;
-    Some(frame)
+    loop {
+        let mut length = [0u8; 4];
+        stream.read_exact(&mut length).ok()?;
+        let mut frame = vec![0u8; u32::from_be_bytes(length) as usize];
+        stream.read_exact(&mut frame).ok()?;
+        if !is_reserved(&frame) {
+            return Some(frame);
+        }
+    }
 }
 
 fn answer_arp(stream: &mut UnixStream, frame: &[u8]) {
