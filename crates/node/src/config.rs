@@ -69,8 +69,10 @@ pub struct NodeConfig {
     /// Addresses at which other nodes of the machine listen.
     #[serde(default)]
     pub peers: Vec<SocketAddr>,
-    /// UNIX socket for `futago status`, `console` and `stop`.
+    /// UNIX socket for `futago status`, `console` and `stop`, for the node's own user.
     pub control: PathBuf,
+    /// UNIX socket for `futago status` alone, for the node's group, too.
+    pub control_look: Option<PathBuf>,
     /// Whether this node may start the machine where it runs nowhere; otherwise it only joins.
     #[serde(default = "yes")]
     pub may_start: bool,
@@ -222,6 +224,7 @@ impl Config {
             &mut self.machine.bios,
             &mut self.machine.network,
             &mut self.node.console,
+            &mut self.node.control_look,
             &mut self.keys.network,
         ];
         optional.into_iter().flatten().for_each(resolve);

@@ -7,7 +7,7 @@ mod report;
 use crate::arbiter::{ArbiterAnswer, ArbiterWorker};
 use crate::config::Config;
 use crate::console::Console;
-use crate::control::ControlEvent;
+use crate::control::{ControlCounters, ControlEvent};
 use crate::engine::EngineKind;
 use crate::hart_thread::{HartEvent, HartThread};
 use crate::names::{host_id, short};
@@ -51,6 +51,7 @@ pub(crate) struct Doors {
     pub(crate) switch_events: mpsc::Sender<SwitchEvent>,
     pub(crate) from_switch: mpsc::Receiver<SwitchEvent>,
     pub(crate) control: mpsc::Receiver<ControlEvent>,
+    pub(crate) control_counters: Arc<ControlCounters>,
     pub(crate) console: Console,
 }
 
@@ -86,6 +87,7 @@ pub(crate) struct EngineRoom {
     hart: HartThread,
     transport: Transport,
     arbiter: ArbiterWorker,
+    control_counters: Arc<ControlCounters>,
     console: Console,
     network: Network,
     incoming: Incoming,
@@ -137,6 +139,7 @@ impl EngineRoom {
             hart: doors.hart,
             transport: doors.transport,
             arbiter: doors.arbiter,
+            control_counters: doors.control_counters,
             console: doors.console,
             network,
             incoming: Incoming::default(),

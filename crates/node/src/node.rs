@@ -4,7 +4,7 @@ use crate::agreement::agreement_of;
 use crate::arbiter::{ArbiterWorker, DirectoryArbiter};
 use crate::config::Config;
 use crate::console::Console;
-use crate::control::ControlSocket;
+use crate::control::{ControlCounters, ControlSocket, Role};
 use crate::engine::EngineChoice;
 use crate::engine_room::{Doors, EngineRoom};
 use crate::hart_thread::HartThread;
@@ -17,6 +17,8 @@ use anyhow::Context;
 use replica::{Hart, HartConfig};
 use replication::{HaltReason, NodeId};
 use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -24,6 +26,9 @@ use tracing::info;
 
 /// Events of one kind that may wait for the engine room.
 const EVENTS_MAX: usize = 1024;
+/// Reports of the hart that may wait for the engine room: each can hold all that the guest said in a slice. The hart waits for
+/// room, and its guest with it.
+const REPORTS_MAX: usize = 128;
 /// Frames from the network that may wait for the engine room.
 const FRAMES_MAX: usize = 1024;
 /// A connection is given up after so many times the suspicion timeout, but not before [`IDLE_MIN`].
@@ -135,7 +140,19 @@ async fn run(config: Config) -> anyhow::Result<ExitReason> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
 
     let (control_events, control) = mpsc::channel(EVENTS_MAX);
-    let _socket = ControlSocket::open(&config.node.control, control_events)?;
+    let control_counters = Arc::<ControlCounters>::default();
+    let open = |path: &Path, role| {
+        ControlSocket::open(
+            path,
+            role,
+            Arc::clone(&control_counters),
+            control_events.clone(),
+        )
+    };
+    let _steer = open(&config.node.control, Role::Steer)?;
+    let _look = (config.node.control_look.as_deref())
+        .map(|path| open(path, Role::Look))
+        .transpose()?;
     let (transport_events, from_transport) = mpsc::channel(EVENTS_MAX);
     let transport = Transport::start(
         transport_config(&config, node, agreement),
@@ -146,7 +163,7 @@ async fn run(config: Config) -> anyhow::Result<ExitReason> {
     let arbiter = ArbiterWorker::start(Box::new(store), move |answer| {
         arbiter_events.blocking_send(answer).is_ok()
     })?;
-    let (hart_events, from_hart) = mpsc::channel(EVENTS_MAX);
+    let (hart_events, from_hart) = mpsc::channel(REPORTS_MAX);
     let hart = Hart::new(machine, engine.source(), HartConfig::default());
     let hart = HartThread::start(hart, hart_events)?;
     let (switch_events, from_switch) = mpsc::channel(FRAMES_MAX);
@@ -166,6 +183,7 @@ async fn run(config: Config) -> anyhow::Result<ExitReason> {
         switch_events,
         from_switch,
         control,
+        control_counters,
         console,
     };
     let (room, sources) = EngineRoom::new(config, node, seed, doors);

@@ -92,6 +92,18 @@ pub struct Dropped {
     pub frames_sent: u64,
     /// Frames of the network that the node was too slow for.
     pub frames_received: u64,
+    /// Output marks of which a backup kept no copy any more: the node was to hold too much.
+    pub outputs: u64,
+    /// Pieces of the guest's console that an attached client was too slow for.
+    pub console_pieces: u64,
+    /// Control clients beyond the number that a socket serves at once.
+    pub control_turned_away: u64,
+    /// Requests that were not understood, or not allowed.
+    pub control_refused: u64,
+    /// Control clients that said nothing in time, or did not take their answer.
+    pub control_broken: u64,
+    /// Times that a control client could not be accepted: the host had no descriptors or memory left.
+    pub accept_failures: u64,
 }
 
 impl fmt::Display for NodeStatus {

@@ -130,8 +130,12 @@ impl EngineRoom {
             (true, _) => self.sending.clone(),
             (false, _) => self.transport.receiving(),
         };
-        let mut dropped = Dropped::default();
+        let mut dropped = Dropped {
+            outputs: self.bridge.dropped(),
+            ..Dropped::default()
+        };
         self.network.add_dropped(&mut dropped);
+        self.control_counters.add_to(&mut dropped);
         NodeStatus {
             node: self.config.node.name.clone(),
             node_id: hex(self.node.0),
