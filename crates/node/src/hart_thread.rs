@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// Commands that may wait for the hart. More wait on the I/O side, but no inputs.
+/// Commands that may wait for the hart. More wait on the I/O side, but no inputs: see [`Waiting`].
 const COMMANDS_MAX: usize = 1024;
 /// Inputs are not taken any more when so many commands wait.
 const INPUTS_WAITING_MAX: usize = 768;
@@ -46,8 +46,7 @@ impl HartEvent {
 #[derive(Debug)]
 pub(crate) struct HartThread {
     commands: Sender<HartCommand>,
-    /// Commands for which the channel had no room, in order.
-    waiting: VecDeque<HartCommand>,
+    waiting: Waiting,
     status: Arc<Mutex<HartStatus>>,
     inputs_dropped: u64,
 }
@@ -64,7 +63,7 @@ impl HartThread {
             .context("cannot start the hart's thread")?;
         Ok(Self {
             commands,
-            waiting: VecDeque::new(),
+            waiting: Waiting::default(),
             status,
             inputs_dropped: 0,
         })
@@ -78,21 +77,21 @@ impl HartThread {
             self.inputs_dropped += 1;
             return;
         }
-        self.waiting.push_back(command);
+        self.waiting.push(command);
         self.flush();
     }
 
     /// Gives what waits, as far as there is room.
     pub(crate) fn flush(&mut self) {
-        while let Some(command) = self.waiting.pop_front() {
+        while let Some(command) = self.waiting.commands.pop_front() {
             match self.commands.try_send(command) {
                 Ok(()) => {}
                 Err(TrySendError::Full(command)) => {
-                    self.waiting.push_front(command);
+                    self.waiting.commands.push_front(command);
                     return;
                 }
                 // The thread has ended, after `Halt` or with an event that says why.
-                Err(TrySendError::Disconnected(_)) => self.waiting.clear(),
+                Err(TrySendError::Disconnected(_)) => self.waiting.commands.clear(),
             }
         }
     }
@@ -107,6 +106,48 @@ impl HartThread {
         let mut status = *self.status.lock().unwrap_or_else(PoisonError::into_inner);
         status.inputs_dropped += self.inputs_dropped;
         status
+    }
+}
+
+/// Commands for which the channel had no room, in order. None is lost, and yet they do not pile up: what follows on, or makes what
+/// came before it meaningless, takes its place. What is left is one of each kind for each state that comes or goes, and
+/// log entries within the backup's credit (`replication::Bounds`: entries and bytes given and not yet replayed).
+#[derive(Debug, Default)]
+struct Waiting {
+    commands: VecDeque<HartCommand>,
+}
+
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
+    fn push(&mut self, command: HartCommand) {
+        match (self.commands.back_mut(), command) {
+            (
+                Some(HartCommand::Replay { first, entries }),
+                HartCommand::Replay {
+                    first: next,
+                    entries: mut more,
+                },
+            ) if first.0 + entries.len() as u64 == next.0 => entries.append(&mut more),
+            (Some(HartCommand::Throttle { brake }), HartCommand::Throttle { brake: newer }) => {
+                *brake = newer;
+            }
+            // The core has given up the transfer that the older one was for.
+            (
+                Some(last @ HartCommand::TakeSnapshot { .. }),
+                newer @ HartCommand::TakeSnapshot { .. },
+            ) => {
+                *last = newer;
+            }
+            // Another life begins: what the former one was still to do does not matter, and its state is large.
+            (Some(_), newer @ HartCommand::Restore { .. }) => {
+                self.commands.clear();
+                self.commands.push_back(newer);
+            }
+            (_, command) => self.commands.push_back(command),
+        }
     }
 }
 
@@ -255,5 +296,92 @@ impl Runner {
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => Err(Over),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use replication::{LogIndex, TransferId};
+
+    /// What waits for a hart that takes nothing.
+    fn waiting(commands: impl IntoIterator<Item = HartCommand>) -> Vec<HartCommand> {
+        let mut waiting = Waiting::default();
+        for command in commands {
+            waiting.push(command);
+        }
+        waiting.commands.into()
+    }
+
+    fn replay(first: u64, count: usize) -> HartCommand {
+        HartCommand::Replay {
+            first: LogIndex(first),
+            entries: vec![Bytes::from_static(b"entry"); count],
+        }
+    }
+
+    #[test]
+    fn what_waits_for_a_stuck_hart_does_not_pile_up() {
+        let [HartCommand::Replay { first, entries }] =
+            &waiting((0..10_000).map(|number| replay(1 + number * 3, 3)))[..]
+        else {
+            panic!("not one command");
+        };
+        assert_eq!((first.0, entries.len()), (1, 30_000));
+        // What does not follow on is the hart's to refuse.
+        assert_eq!(waiting([replay(1, 3), replay(5, 3)]).len(), 2);
+        let brakes = (0..10_000).map(|brake| HartCommand::Throttle { brake });
+        let waits = waiting(brakes);
+        assert!(matches!(
+            waits[..],
+            [HartCommand::Throttle { brake: 9_999 }]
+        ));
+        let snapshots = (0..10_000).map(|transfer| HartCommand::TakeSnapshot {
+            transfer: TransferId(transfer),
+        });
+        assert!(matches!(
+            waiting(snapshots)[..],
+            [HartCommand::TakeSnapshot {
+                transfer: TransferId(9_999)
+            }]
+        ));
+    }
+
+    #[test]
+    fn a_new_life_forgets_what_the_former_one_was_still_to_do() {
+        let restore = |transfer| HartCommand::Restore {
+            transfer: TransferId(transfer),
+            next: LogIndex(9),
+            state: Bytes::new(),
+        };
+        let commands = [
+            replay(1, 1),
+            restore(1),
+            replay(9, 1),
+            restore(2),
+            replay(9, 1),
+        ];
+        assert!(matches!(
+            waiting(commands)[..],
+            [
+                HartCommand::Restore {
+                    transfer: TransferId(2),
+                    ..
+                },
+                HartCommand::Replay {
+                    first: LogIndex(9),
+                    ..
+                }
+            ]
+        ));
+        let live = HartCommand::GoLive { next: LogIndex(2) };
+        let order = waiting([
+            replay(1, 1),
+            live,
+            HartCommand::Throttle { brake: 5 },
+            HartCommand::Halt,
+        ]);
+        assert_eq!(order.len(), 4, "nothing else is left out");
     }
 }

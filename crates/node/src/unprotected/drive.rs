@@ -13,8 +13,10 @@ use std::time::{Duration, Instant};
 
 /// Positions after which the loop looks for inputs again: some tens of microseconds.
 const SLICE: u64 = 50_000;
-/// Inputs that wait for the hart.
+/// Inputs that wait for the loop; frames beyond are dropped, keys wait.
 const EVENTS_MAX: usize = 4096;
+/// Inputs that wait for the machine; while there are so many, no more are taken from those that wait for the loop.
+const INPUTS_MAX: usize = 1024;
 
 /// Why a machine came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +104,8 @@ impl Host {
                 self.events.recv_timeout(timeout).ok()
             }
         };
-        for event in first.into_iter().chain(self.events.try_iter()) {
+        let room = INPUTS_MAX.saturating_sub(inputs.len());
+        for event in first.into_iter().chain(self.events.try_iter().take(room)) {
             match event {
                 HostEvent::Input(input) => inputs.push_back(input),
                 HostEvent::NetworkGone(why) => tracing::warn!("the network is gone: {why}"),

@@ -1,12 +1,13 @@
 //! The network card's cable: a thread of its own that carries frames between a stream socket and the machine.
 
 use super::drive::HostEvent;
-use crate::switch::{SwitchClient, SwitchEvent};
+use crate::switch::{PortCounters, SwitchClient, SwitchEvent};
 use anyhow::Context;
 use crossbeam_channel::Sender;
 use machine::Input;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
 use tokio::sync::mpsc;
 
@@ -17,6 +18,7 @@ const FRAMES_MAX: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Cable {
     outgoing: mpsc::Sender<Vec<u8>>,
+    counters: Arc<PortCounters>,
 }
 
 impl Cable {
@@ -25,6 +27,8 @@ impl Cable {
         let (outgoing, frames) = mpsc::channel(FRAMES_MAX);
         let (connected, result) = sync_channel(1);
         let socket = socket.to_owned();
+        let counters = Arc::<PortCounters>::default();
+        let counted = Arc::clone(&counters);
         std::thread::Builder::new()
             .name("network".to_owned())
             .spawn(move || {
@@ -37,11 +41,11 @@ impl Cable {
                 };
                 runtime.block_on(async move {
                     let (sender, incoming) = mpsc::channel(FRAMES_MAX);
-                    match SwitchClient::connect(&socket, None, Arc::default(), sender) {
+                    match SwitchClient::connect(&socket, None, Arc::clone(&counted), sender) {
                         Ok(client) => {
                             // The other end waits for this answer.
                             let _ = connected.send(Ok(()));
-                            carry(&client, incoming, frames, &events).await;
+                            carry(&client, incoming, frames, &events, &counted).await;
                         }
                         Err(error) => drop(connected.send(Err(error))),
                     }
@@ -49,12 +53,37 @@ impl Cable {
             })
             .context("cannot start the network thread")?;
         result.recv().context("the network thread ended")??;
-        Ok(Self { outgoing })
+        Ok(Self { outgoing, counters })
     }
 
     /// Sends a frame; when the other side is too slow it is dropped.
     pub(super) fn send(&self, frame: Vec<u8>) {
-        let _ = self.outgoing.try_send(frame);
+        if self.outgoing.try_send(frame).is_err() {
+            self.counters
+                .sent_overflowed
+                .fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Cable {
+    /// Says what went nowhere.
+    fn drop(&mut self) {
+        let PortCounters {
+            reserved,
+            sent_overflowed,
+            received_overflowed,
+        } = &*self.counters;
+        let [reserved, sent, received] = [reserved, sent_overflowed, received_overflowed]
+            .map(|counter| counter.load(Ordering::Relaxed));
+        if sent + received > 0 {
+            tracing::warn!(
+                sent,
+                received,
+                reserved,
+                "frames were dropped: one side was too slow"
+            );
+        }
     }
 }
 
@@ -63,6 +92,7 @@ async fn carry(
     mut incoming: mpsc::Receiver<SwitchEvent>,
     mut outgoing: mpsc::Receiver<Vec<u8>>,
     events: &Sender<HostEvent>,
+    counters: &PortCounters,
 ) {
     loop {
         tokio::select! {
@@ -70,7 +100,9 @@ async fn carry(
                 Some(SwitchEvent::Frame(frame)) => {
                     let input = Input::Frame { device: 0, frame: frame.to_vec() };
                     // Full: dropped, as on a wire.
-                    let _ = events.try_send(HostEvent::Input(input));
+                    if events.try_send(HostEvent::Input(input)).is_err() {
+                        counters.received_overflowed.fetch_add(1, Ordering::Relaxed);
+                    }
                 }
                 // Of a plain port nothing is asked.
                 Some(SwitchEvent::Admitted) => {}
