@@ -70,16 +70,6 @@ pub(crate) struct Stop {
     power_off: bool,
 }
 
-#[derive(Args)]
-pub(crate) struct Keys {
-    /// Where the keys are put. An authority that is there already issues the new certificates.
-    #[arg(long, value_name = "DIRECTORY", default_value = "keys")]
-    directory: PathBuf,
-    /// Names of the nodes.
-    #[arg(value_name = "NAME", required = true)]
-    names: Vec<String>,
-}
-
 /// Runs `futago node`.
 pub(crate) fn node(arguments: &Node) -> Result<ExitCode> {
     let Some(path) = &arguments.config else {
@@ -171,20 +161,6 @@ pub(crate) fn stop(arguments: &Stop) -> Result<ExitCode> {
         control::power_off(&arguments.node.socket)?;
     } else {
         control::stop(&arguments.node.socket)?;
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Runs `futago keys`.
-pub(crate) fn keys(arguments: &Keys) -> Result<ExitCode> {
-    let mut out = std::io::stdout().lock();
-    for files in node::keys::create_keys(&arguments.directory, &arguments.names)? {
-        writeln!(
-            out,
-            "{}\n{}",
-            files.certificate.display(),
-            files.key.display()
-        )?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,6 +5,7 @@
 mod cluster;
 mod demo;
 mod guest;
+mod keys;
 mod unprotected;
 mod vm;
 
@@ -48,7 +49,7 @@ enum Command {
     /// Tell a running node to leave; its peer goes on.
     Stop(cluster::Stop),
     /// Certificates by which the nodes of a machine know each other.
-    Keys(cluster::Keys),
+    Keys(keys::Keys),
     /// Guest images.
     #[command(subcommand)]
     Guest(guest::Command),
@@ -69,7 +70,7 @@ fn main() -> ExitCode {
             "exchanging the roles is not built yet; stop the primary, and its backup takes over"
         )),
         Command::Stop(arguments) => cluster::stop(&arguments),
-        Command::Keys(arguments) => cluster::keys(&arguments),
+        Command::Keys(arguments) => keys::run(&arguments),
         Command::Guest(command) => guest::run(command).map(|()| ExitCode::SUCCESS),
     });
     result.unwrap_or_else(|error| {

@@ -7,7 +7,7 @@ mod value;
 pub use value::{CodeCacheSize, MacAddress, MemorySize};
 
 use crate::engine::EngineKind;
-use crate::keys::NodeKeyFiles;
+use crate::keys::{NodeKeyFiles, WITHDRAWN_FILE};
 use crate::names::machine_id;
 use anyhow::{Context, bail, ensure};
 use replication::MachineId;
@@ -69,6 +69,9 @@ pub struct NodeConfig {
     /// Addresses at which other nodes of the machine listen.
     #[serde(default)]
     pub peers: Vec<SocketAddr>,
+    /// Names of the nodes that may pair with this one, as their certificates say them.
+    #[serde(default)]
+    pub accepts: Vec<String>,
     /// UNIX socket for `futago status`, `console` and `stop`, for the node's own user.
     pub control: PathBuf,
     /// UNIX socket for `futago status` alone, for the node's group, too.
@@ -97,6 +100,8 @@ pub struct KeysConfig {
     pub key: PathBuf,
     /// The machine's key at its network's switch; where nothing is said, it follows from the file beside the socket.
     pub network: Option<PathBuf>,
+    /// The list of withdrawn certificates; where nothing is said, `withdrawn.txt` beside the authority's certificate.
+    pub withdrawn: Option<PathBuf>,
 }
 
 /// `[arbiter]`.
@@ -181,6 +186,11 @@ impl Config {
             authority: self.keys.authority.clone(),
             certificate: self.keys.certificate.clone(),
             key: self.keys.key.clone(),
+            withdrawn: self
+                .keys
+                .withdrawn
+                .clone()
+                .unwrap_or_else(|| self.keys.authority.with_file_name(WITHDRAWN_FILE)),
         }
     }
 
@@ -213,6 +223,15 @@ impl Config {
                 self.node.listen
             );
         }
+        ensure!(
+            self.node.peers.is_empty() || !self.node.accepts.is_empty(),
+            "`node.peers` is given, but `node.accepts` names nobody: name the nodes that may pair with this one, as in `accepts = [\"b\"]`"
+        );
+        ensure!(
+            !self.node.accepts.contains(&self.node.name),
+            "`node.accepts` names this node, {}, itself; remove it",
+            self.node.name
+        );
         Ok(())
     }
 
@@ -226,6 +245,7 @@ impl Config {
             &mut self.node.console,
             &mut self.node.control_look,
             &mut self.keys.network,
+            &mut self.keys.withdrawn,
         ];
         optional.into_iter().flatten().for_each(resolve);
         resolve(&mut self.node.control);
@@ -310,6 +330,8 @@ mod tests {
             "code_cache = \"2G\"",
             "a code cache is from 4M to 1G",
         );
+        check_error("accepts = [\"b\"]", "", "`node.accepts` names nobody");
+        check_error("accepts = [\"b\"]", "accepts = [\"a\"]", "itself");
         check_error("[arbiter]", "[arbiter", "line ");
     }
 

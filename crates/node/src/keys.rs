@@ -1,22 +1,41 @@
-//! Certificates by which the nodes of one machine know each other: one authority, one certificate per node. They do
-//! not expire, so that no host's calendar can break a pair; to revoke one, make a new authority.
+//! Certificates by which the nodes of one machine know each other: one authority, and one certificate for each node, which
+//! names node and machine, and ends. Renewal keeps the key; what was withdrawn gets a new one.
 
-use anyhow::{Context, bail};
+mod withdrawn;
+
+pub use withdrawn::Withdrawn;
+
+use crate::certificate::{CertificateFacts, Subject, serial};
+use crate::names::fill_random;
+use anyhow::{Context, bail, ensure};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose,
+    Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber,
 };
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The name that every node's certificate is issued for; which node it is, the handshake says.
+/// The name that TLS asks every node's certificate for; which node it is says its other name, `futago://MACHINE/NODE`.
 pub const NODE_SERVER_NAME: &str = "node.futago";
 /// File of the authority's certificate: each node needs it.
 pub const AUTHORITY_CERTIFICATE_FILE: &str = "authority.pem";
 /// File of the authority's key: needed only to issue further certificates.
 pub const AUTHORITY_KEY_FILE: &str = "authority.key";
+/// File of the withdrawn certificates, beside the authority's.
+pub const WITHDRAWN_FILE: &str = "withdrawn.txt";
+/// Days that a certificate is good for unless told otherwise.
+pub const DAYS_DEFAULT: u32 = 730;
+/// A certificate is good from so long before it was issued, for hosts whose clocks differ.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(24 * 60 * 60);
+/// Longest name of a machine that a certificate can hold, in bytes.
+const MACHINE_BYTES_MAX: usize = 128;
+/// Words of `futago keys` that name no node.
+const RESERVED: [&str; 5] = ["authority", "help", "renew", "show", "withdraw"];
 
 /// The files that one node needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +46,8 @@ pub struct NodeKeyFiles {
     pub certificate: PathBuf,
     /// The node's own key, readable only by its user.
     pub key: PathBuf,
+    /// The list of withdrawn certificates.
+    pub withdrawn: PathBuf,
 }
 
 impl NodeKeyFiles {
@@ -36,23 +57,45 @@ impl NodeKeyFiles {
             authority: directory.join(AUTHORITY_CERTIFICATE_FILE),
             certificate: directory.join(format!("{name}.pem")),
             key: directory.join(format!("{name}.key")),
+            withdrawn: directory.join(WITHDRAWN_FILE),
         }
     }
 }
 
-/// Creates what is missing in `directory`: the authority, and a certificate and key for each of `names`. Existing
-/// files are never overwritten; an existing authority issues the new certificates.
+/// Creates what is missing in `directory`: the authority, and a certificate and key for each of `names`, which are nodes of
+/// `machine`. Existing files are never overwritten; an existing authority issues the new certificates.
 ///
 /// # Errors
 /// A name that is no file name, a file that exists already, or a directory that cannot be written.
-pub fn create_keys(directory: &Path, names: &[String]) -> anyhow::Result<Vec<NodeKeyFiles>> {
+pub fn create_keys(
+    directory: &Path,
+    machine: &str,
+    names: &[String],
+) -> anyhow::Result<Vec<NodeKeyFiles>> {
+    create_keys_until(directory, machine, names, in_days(DAYS_DEFAULT))
+}
+
+/// As [`create_keys`], with an end of the caller's choice.
+///
+/// # Errors
+/// As [`create_keys`].
+pub fn create_keys_until(
+    directory: &Path,
+    machine: &str,
+    names: &[String],
+    ends: SystemTime,
+) -> anyhow::Result<Vec<NodeKeyFiles>> {
+    ensure!(
+        (1..=MACHINE_BYTES_MAX).contains(&machine.len()),
+        "a machine's name in certificates has from 1 to {MACHINE_BYTES_MAX} bytes"
+    );
     for name in names {
         check_name(name)?;
         let files = NodeKeyFiles::in_directory(directory, name);
         for path in [&files.certificate, &files.key] {
             if path.exists() {
                 bail!(
-                    "{} exists already; remove it first to issue a new one",
+                    "{} exists already; `futago keys renew {name}` makes it good for longer, `futago keys withdraw {name}` takes it back",
                     path.display()
                 );
             }
@@ -68,24 +111,151 @@ pub fn create_keys(directory: &Path, names: &[String]) -> anyhow::Result<Vec<Nod
     for name in names {
         let files = NodeKeyFiles::in_directory(directory, name);
         let key = KeyPair::generate().context("cannot generate a key")?;
-        let certificate = node_parameters(name)?
-            .signed_by(&key, &issuer)
-            .with_context(|| format!("cannot issue the certificate of node {name}"))?;
+        let certificate = issue(directory, &Subject::new(machine, name), ends, &key, &issuer)?;
         write_private(&files.key, &key.serialize_pem())?;
-        write_private(&files.certificate, &certificate.pem())?;
+        write_private(&files.certificate, &certificate)?;
         created.push(files);
     }
     Ok(created)
 }
 
+/// Issues a node's certificate anew, for the same node, machine and key. The old one stays good until it ends.
+///
+/// # Errors
+/// There is none to renew, it was withdrawn, or a file cannot be written.
+pub fn renew_keys(directory: &Path, name: &str, ends: SystemTime) -> anyhow::Result<NodeKeyFiles> {
+    check_name(name)?;
+    let files = NodeKeyFiles::in_directory(directory, name);
+    let old = read_facts(&files.certificate)?;
+    if Withdrawn::load(&files.withdrawn)?.holds(&old) {
+        bail!(
+            "the certificate {} was withdrawn; remove it and its key, and let `futago keys` make new ones",
+            files.certificate.display()
+        );
+    }
+    let key = fs::read_to_string(&files.key)
+        .with_context(|| format!("cannot read {}", files.key.display()))?;
+    let key = KeyPair::from_pem(&key)
+        .with_context(|| format!("{} holds no private key", files.key.display()))?;
+    let issuer = authority(directory)?;
+    let certificate = issue(directory, &old.subject, ends, &key, &issuer)?;
+    replace(&files.certificate, &certificate)?;
+    Ok(files)
+}
+
+/// Withdraws every certificate issued so far to a node, and removes what is left of it in `directory`, so that new ones may be
+/// made under its name. The machine's name is needed only where the node's certificate is not there.
+///
+/// # Errors
+/// It is not known of which machine the node is, or a file cannot be written.
+pub fn withdraw_keys(
+    directory: &Path,
+    name: &str,
+    machine: Option<&str>,
+) -> anyhow::Result<PathBuf> {
+    check_name(name)?;
+    let files = NodeKeyFiles::in_directory(directory, name);
+    let subject = match machine {
+        Some(machine) => Subject::new(machine, name),
+        None => {
+            read_facts(&files.certificate)
+                .context("say with `--machine` of which machine the node is")?
+                .subject
+        }
+    };
+    let mut list = Withdrawn::load(&files.withdrawn)?;
+    list.add(subject, now_us()?);
+    replace(&files.withdrawn, &list.text())?;
+    for path in [&files.key, &files.certificate] {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove {}", path.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(files.withdrawn)
+}
+
+/// What the certificate in a file says.
+///
+/// # Errors
+/// The file cannot be read, or holds no certificate of a node.
+pub fn read_facts(path: &Path) -> anyhow::Result<CertificateFacts> {
+    let certificate = CertificateDer::from_pem_file(path).map_err(|error| {
+        anyhow::anyhow!("cannot read the certificate {}: {error}", path.display())
+    })?;
+    CertificateFacts::read(&certificate)
+        .with_context(|| format!("the certificate {} is of no use", path.display()))
+}
+
+/// The names of the nodes whose certificates are in `directory`, in order.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn names_in(directory: &Path) -> anyhow::Result<Vec<String>> {
+    let unreadable = || format!("cannot read the key directory {}", directory.display());
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory).with_context(unreadable)? {
+        let name = entry.with_context(unreadable)?.file_name();
+        if let Some(name) = name.to_str().and_then(|name| name.strip_suffix(".pem"))
+            && check_name(name).is_ok()
+        {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The time in so many days.
+pub fn in_days(days: u32) -> SystemTime {
+    SystemTime::now() + Duration::from_secs(24 * 60 * 60) * days
+}
+
+fn now_us() -> anyhow::Result<u64> {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .context("the host's clock is before 1970")?;
+    Ok(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
+
 fn check_name(name: &str) -> anyhow::Result<()> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    if name.is_empty() || name.len() > 64 || !name.bytes().all(allowed) || name == "authority" {
+    if name.is_empty() || name.len() > 64 || !name.bytes().all(allowed) || RESERVED.contains(&name)
+    {
         bail!(
-            "`{name}` cannot name a node: use 1 to 64 letters, digits, `-` or `_`, and not `authority`"
+            "`{name}` cannot name a node: use 1 to 64 letters, digits, `-` or `_`, and none of {}",
+            RESERVED.join(", ")
         );
     }
     Ok(())
+}
+
+/// A certificate in PEM.
+fn issue(
+    directory: &Path,
+    subject: &Subject,
+    ends: SystemTime,
+    key: &KeyPair,
+    issuer: &Issuer<'_, KeyPair>,
+) -> anyhow::Result<String> {
+    // Later than what was withdrawn, even if the clock was set back.
+    let withdrawn = Withdrawn::load(&directory.join(WITHDRAWN_FILE))?;
+    let issued_us = now_us()?.max(withdrawn.until_us(subject).saturating_add(1));
+    let mut random = [0; 8];
+    fill_random(&mut random).context("the host's random source gives nothing")?;
+    let mut parameters = node_parameters(subject)?;
+    parameters.serial_number = Some(SerialNumber::from_slice(&serial(
+        issued_us,
+        u64::from_le_bytes(random),
+    )));
+    parameters.not_before = (SystemTime::now().min(ends) - CLOCKS_DIFFER).into();
+    parameters.not_after = ends.into();
+    let certificate = parameters
+        .signed_by(key, issuer)
+        .with_context(|| format!("cannot issue the certificate of {subject}"))?;
+    Ok(certificate.pem())
 }
 
 fn authority(directory: &Path) -> anyhow::Result<Issuer<'static, KeyPair>> {
@@ -130,11 +300,16 @@ fn authority_parameters() -> CertificateParams {
     parameters
 }
 
-fn node_parameters(name: &str) -> anyhow::Result<CertificateParams> {
+fn node_parameters(subject: &Subject) -> anyhow::Result<CertificateParams> {
     let mut parameters = CertificateParams::new(vec![NODE_SERVER_NAME.to_owned()])
         .context("cannot name a certificate")?;
+    let uri = subject
+        .uri()
+        .try_into()
+        .context("cannot name a certificate")?;
+    parameters.subject_alt_names.push(SanType::URI(uri));
     let mut distinguished = DistinguishedName::new();
-    distinguished.push(DnType::CommonName, name);
+    distinguished.push(DnType::CommonName, subject.node.as_str());
     parameters.distinguished_name = distinguished;
     parameters.use_authority_key_identifier_extension = true;
     parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -159,16 +334,32 @@ fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// Replaces a file, all or nothing.
+fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
+    let new = path.with_extension("new");
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot write {}", new.display()));
+        }
+        _ => {}
+    }
+    write_private(&new, text)?;
+    fs::rename(&new, path).with_context(|| format!("cannot write {}", path.display()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
     #[test]
     fn keys_are_private_and_never_overwritten() {
         let directory = tempfile::tempdir().unwrap();
-        let names = ["a".to_owned(), "b".to_owned()];
-        let files = create_keys(directory.path(), &names).unwrap();
+        let files = create_keys(directory.path(), "m", &names(&["a", "b"])).unwrap();
         for path in files
             .iter()
             .flat_map(|files| [&files.authority, &files.certificate, &files.key])
@@ -178,9 +369,60 @@ mod tests {
                 0o600
             );
         }
-        let error = create_keys(directory.path(), &names).unwrap_err();
+        let error = create_keys(directory.path(), "m", &names(&["b"])).unwrap_err();
         assert!(error.to_string().contains("exists already"));
-        create_keys(directory.path(), &["c".to_owned()]).unwrap();
-        assert!(create_keys(directory.path(), &["../d".to_owned()]).is_err());
+        create_keys(directory.path(), "m", &names(&["c"])).unwrap();
+        for wrong in ["../d", "", "show"] {
+            assert!(create_keys(directory.path(), "m", &names(&[wrong])).is_err());
+        }
+        assert_eq!(names_in(directory.path()).unwrap(), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_certificate_says_whose_it_is_and_when_it_ends() {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, days) in [("a", 1), ("b", 729), ("c", 20_000)] {
+            let ends = in_days(days) + Duration::from_secs(60);
+            let files =
+                create_keys_until(directory.path(), "my machine", &names(&[name]), ends).unwrap();
+            let facts = read_facts(&files[0].certificate).unwrap();
+            assert_eq!(facts.subject, Subject::new("my machine", name));
+            assert_eq!(facts.days_left(SystemTime::now()), i64::from(days));
+            assert!(facts.issued_us.abs_diff(now_us().unwrap()) < 60_000_000);
+        }
+        let renewed = renew_keys(directory.path(), "a", in_days(100)).unwrap();
+        let facts = read_facts(&renewed.certificate).unwrap();
+        assert_eq!(facts.days_left(SystemTime::now()), 99);
+        let past = UNIX_EPOCH + Duration::from_secs(1_600_000_000);
+        renew_keys(directory.path(), "a", past).unwrap();
+        assert_eq!(read_facts(&renewed.certificate).unwrap().ends, past);
+        assert!(
+            read_facts(&renewed.certificate)
+                .unwrap()
+                .days_left(SystemTime::now())
+                < -1
+        );
+        assert!(renew_keys(directory.path(), "z", in_days(1)).is_err());
+    }
+
+    #[test]
+    fn what_was_withdrawn_stays_so_and_a_new_one_is_good() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = &create_keys(directory.path(), "m", &names(&["a", "b"])).unwrap()[0];
+        let stolen = read_facts(&files.certificate).unwrap();
+        let other = read_facts(&directory.path().join("b.pem")).unwrap();
+        let list = withdraw_keys(directory.path(), "a", None).unwrap();
+        let withdrawn = Withdrawn::load(&list).unwrap();
+        assert!(withdrawn.holds(&stolen) && !withdrawn.holds(&other));
+        assert!(!files.key.exists(), "it is of no use");
+        create_keys(directory.path(), "m", &names(&["a"])).unwrap();
+        let new = read_facts(&files.certificate).unwrap();
+        assert!(!withdrawn.holds(&new));
+        withdraw_keys(directory.path(), "lost", Some("m")).unwrap();
+        let withdrawn = Withdrawn::load(&list).unwrap();
+        assert!(withdrawn.holds(&stolen) && withdrawn.until_us(&Subject::new("m", "lost")) > 0);
+        fs::write(&list, "# fine\nnonsense\n").unwrap();
+        let error = Withdrawn::load(&list).unwrap_err();
+        assert!(error.to_string().contains("line 2"), "{error}");
     }
 }

@@ -7,6 +7,7 @@
 
 mod agreement;
 pub mod arbiter;
+pub mod certificate;
 pub mod config;
 pub mod console;
 pub mod control;

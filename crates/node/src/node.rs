@@ -2,6 +2,7 @@
 
 use crate::agreement::agreement_of;
 use crate::arbiter::{ArbiterWorker, DirectoryArbiter};
+use crate::certificate::{self, date};
 use crate::config::Config;
 use crate::console::Console;
 use crate::control::{ControlCounters, ControlSocket, Role};
@@ -9,20 +10,21 @@ use crate::engine::EngineChoice;
 use crate::engine_room::{Doors, EngineRoom};
 use crate::hart_thread::HartThread;
 use crate::names::{fresh_node_id, hex, random_u128, short};
+use crate::status::{CERTIFICATE_DAYS_WARN, days_left};
 use crate::switch::MachineKey;
-use crate::tls::load_identity;
-use crate::transport::{Agreement, Hello, Transport, TransportConfig};
+use crate::tls::{TlsIdentity, load_identity};
+use crate::transport::{Agreement, Hello, Reloader, Transport, TransportConfig};
 use crate::vm::VmOptions;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use replica::{Hart, HartConfig};
 use replication::{HaltReason, NodeId};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use std::time::{Duration, SystemTime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tracing::info;
+use tracing::{info, warn};
 
 /// Events of one kind that may wait for the engine room.
 const EVENTS_MAX: usize = 1024;
@@ -34,6 +36,8 @@ const FRAMES_MAX: usize = 1024;
 /// A connection is given up after so many times the suspicion timeout, but not before [`IDLE_MIN`].
 const IDLE_SUSPICIONS: u32 = 8;
 const IDLE_MIN: Duration = Duration::from_secs(3);
+/// So often it is looked when the node's certificate ends.
+const CERTIFICATE_LOOK: Duration = Duration::from_secs(3600);
 /// A snapshot is at most this much larger than the guest's memory.
 const STATE_BYTES_EXTRA: u64 = 64 << 20;
 
@@ -117,7 +121,7 @@ pub fn run_node(config: Config) -> anyhow::Result<ExitReason> {
 async fn run(config: Config) -> anyhow::Result<ExitReason> {
     let node = fresh_node_id().context("the host gives no random numbers")?;
     let seed = random_u128().context("the host gives no random numbers")? as u64;
-    let identity = load_identity(&config.key_files())?;
+    let identity = own_identity(&config)?;
     let console = Console::open(config.node.console.as_deref())?;
     let engine = EngineChoice::of(config.node.engine, config.node.code_cache.0)
         .context("`node.engine` is not possible here")?;
@@ -137,6 +141,7 @@ async fn run(config: Config) -> anyhow::Result<ExitReason> {
     let store = DirectoryArbiter::new(&config.arbiter.directory, config.machine_id());
     store.check()?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
+    let hangup = signal(SignalKind::hangup()).context("cannot wait for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
 
     let (control_events, control) = mpsc::channel(EVENTS_MAX);
@@ -159,6 +164,7 @@ async fn run(config: Config) -> anyhow::Result<ExitReason> {
         &identity,
         transport_events,
     )?;
+    tokio::spawn(certificates(config.clone(), transport.reloader(), hangup));
     let (arbiter_events, from_arbiter) = mpsc::channel(EVENTS_MAX);
     let arbiter = ArbiterWorker::start(Box::new(store), move |answer| {
         arbiter_events.blocking_send(answer).is_ok()
@@ -196,6 +202,49 @@ async fn run(config: Config) -> anyhow::Result<ExitReason> {
     .await
 }
 
+/// This node's certificates, which must be this node's.
+fn own_identity(config: &Config) -> anyhow::Result<TlsIdentity> {
+    let identity = load_identity(&config.key_files())?;
+    let (subject, name) = (&identity.facts.subject, &config.node.name);
+    ensure!(
+        subject.is_of(&config.machine.name) && subject.node == *name,
+        "the certificate {} is for {subject}, and this is node `{name}` of machine `{}`: correct `machine.name`, `node.name` or \
+         `keys.certificate`, or let `futago keys` issue another",
+        config.keys.certificate.display(),
+        config.machine.name
+    );
+    Ok(identity)
+}
+
+/// Reads the certificates again whenever SIGHUP comes, and warns in time before this node's ends.
+async fn certificates(config: Config, reloader: Reloader, mut hangup: Signal) {
+    let mut look = tokio::time::interval(CERTIFICATE_LOOK);
+    let mut warned = None;
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => match own_identity(&config) {
+                Ok(identity) => {
+                    let closed = reloader.reload(&identity);
+                    info!(
+                        until = date(identity.facts.ends), closed,
+                        "the certificates were read again"
+                    );
+                }
+                Err(error) => warn!("the certificates stay as they were: {error:#}"),
+            },
+            _ = look.tick() => {}
+        }
+        let days = certificate::days_left(reloader.certificate_ends(), SystemTime::now());
+        if days < CERTIFICATE_DAYS_WARN && warned != Some(days) {
+            warned = Some(days);
+            warn!(
+                "this node's certificate {}: `futago keys renew` makes a new one, SIGHUP makes the node use it",
+                days_left(days)
+            );
+        }
+    }
+}
+
 fn transport_config(config: &Config, node: NodeId, agreement: Agreement) -> TransportConfig {
     TransportConfig {
         hello: Hello {
@@ -207,6 +256,7 @@ fn transport_config(config: &Config, node: NodeId, agreement: Agreement) -> Tran
         },
         listen: config.node.listen,
         peers: config.node.peers.clone(),
+        accepts: config.node.accepts.clone(),
         idle_timeout: (config.timeouts.suspicion() * IDLE_SUSPICIONS).max(IDLE_MIN),
         state_bytes_max: config.machine.memory.0 + STATE_BYTES_EXTRA,
     }

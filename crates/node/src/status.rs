@@ -3,6 +3,19 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// So many days before a certificate ends, its node warns.
+pub const CERTIFICATE_DAYS_WARN: i64 = 30;
+
+/// How long a certificate is still good, in words that follow it.
+pub fn days_left(days: i64) -> String {
+    match days {
+        ..0 => "has expired, so that no new connection will be made".to_owned(),
+        0 => "ends within a day".to_owned(),
+        1 => "ends in 1 day".to_owned(),
+        _ => format!("ends in {days} days"),
+    }
+}
+
 /// A node's view of itself. Identities are hexadecimal.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NodeStatus {
@@ -63,6 +76,8 @@ pub struct NodeStatus {
     /// Who asked to join and must wait, why, and for how long; on the joiner, by whom it is told so.
     #[serde(default)]
     pub join_refused: Option<String>,
+    /// Whole days until this node's certificate ends; below 0 once it has.
+    pub certificate_days_left: i64,
     /// Peers turned away since the start.
     pub refused_peers: u64,
     /// How hard the hart brakes, in thousandths.
@@ -176,6 +191,13 @@ impl fmt::Display for NodeStatus {
             "digests     {} compared, all equal",
             self.digests_compared
         )?;
+        if self.certificate_days_left < CERTIFICATE_DAYS_WARN {
+            writeln!(
+                f,
+                "warning     this node's certificate {}: `futago keys renew` makes a new one, SIGHUP makes the node use it",
+                days_left(self.certificate_days_left)
+            )?;
+        }
         write!(
             f,
             "arbiter     reachable: {}; peers refused: {}; up {:.0} s",
@@ -208,5 +230,11 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("peer        b, not connected"), "{text}");
+        assert!(text.contains("certificate ends within a day"), "{text}");
+        let fine = NodeStatus {
+            certificate_days_left: 30,
+            ..status
+        };
+        assert!(!fine.to_string().contains("warning"), "{fine}");
     }
 }

@@ -1,7 +1,8 @@
 //! TLS for the log channel: both ends show a certificate of the machine's own authority, or there is no connection.
 
-use crate::keys::NodeKeyFiles;
-use anyhow::{Context, anyhow};
+use crate::certificate::{CertificateFacts, date};
+use crate::keys::{NodeKeyFiles, Withdrawn};
+use anyhow::{Context, anyhow, ensure};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
@@ -12,6 +13,7 @@ use rustls::version::TLS13;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// Names the protocol inside TLS. The version of what is spoken is in the handshake, where it can be explained.
 const ALPN: &[u8] = b"futago";
@@ -22,6 +24,10 @@ pub struct TlsIdentity {
     pub server: Arc<QuicServerConfig>,
     /// For connections that go out.
     pub client: Arc<QuicClientConfig>,
+    /// What this node's own certificate says.
+    pub facts: CertificateFacts,
+    /// Certificates that are not accepted any more.
+    pub withdrawn: Withdrawn,
     /// A secret that only this node's key holder can know, the same after a restart.
     pub reset_secret: [u8; 32],
 }
@@ -35,7 +41,7 @@ impl fmt::Debug for TlsIdentity {
 /// Reads a node's certificate files.
 ///
 /// # Errors
-/// A file that is missing, is no PEM, or does not belong to the others.
+/// A file that is missing, is no PEM, or does not belong to the others; a certificate that has expired, or was withdrawn.
 pub fn load_identity(files: &NodeKeyFiles) -> anyhow::Result<TlsIdentity> {
     let provider: Arc<CryptoProvider> = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
@@ -55,6 +61,20 @@ pub fn load_identity(files: &NodeKeyFiles) -> anyhow::Result<TlsIdentity> {
             files.key.display()
         )
     })?;
+    let own = files.certificate.display();
+    let facts = CertificateFacts::read(&chain[0])
+        .with_context(|| format!("the certificate {own} is of no use"))?;
+    let withdrawn = Withdrawn::load(&files.withdrawn)?;
+    let node = &facts.subject.node;
+    ensure!(
+        facts.ends > SystemTime::now(),
+        "the certificate {own} has expired, on {}; `futago keys renew {node}` makes a new one",
+        date(facts.ends)
+    );
+    ensure!(
+        !withdrawn.holds(&facts),
+        "the certificate {own} was withdrawn; `futago keys` issues a new one for node {node}"
+    );
     let reset_secret = blake3::derive_key("futago 2026 stateless reset", key.secret_der());
 
     let verifier =
@@ -75,6 +95,8 @@ pub fn load_identity(files: &NodeKeyFiles) -> anyhow::Result<TlsIdentity> {
         .with_single_cert(chain.clone(), key.clone_key())
         .with_context(mismatch)?;
     server.alpn_protocols = vec![ALPN.to_vec()];
+    // A resumed session would not look at certificates again: neither at their end, nor at their withdrawal.
+    server.send_tls13_tickets = 0;
     let mut client = rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])
         .context("TLS 1.3 is missing")?
@@ -82,9 +104,12 @@ pub fn load_identity(files: &NodeKeyFiles) -> anyhow::Result<TlsIdentity> {
         .with_client_auth_cert(chain, key)
         .with_context(mismatch)?;
     client.alpn_protocols = vec![ALPN.to_vec()];
+    client.resumption = rustls::client::Resumption::disabled();
     Ok(TlsIdentity {
         server: Arc::new(QuicServerConfig::try_from(server).context("TLS does not suit QUIC")?),
         client: Arc::new(QuicClientConfig::try_from(client).context("TLS does not suit QUIC")?),
+        facts,
+        withdrawn,
         reset_secret,
     })
 }
@@ -112,12 +137,12 @@ fn read_certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::create_keys;
+    use crate::keys::{create_keys, in_days, renew_keys, withdraw_keys};
 
     #[test]
     fn wrong_files_are_explained() {
         let directory = tempfile::tempdir().unwrap();
-        let files = create_keys(directory.path(), &["a".to_owned(), "b".to_owned()]).unwrap();
+        let files = create_keys(directory.path(), "m", &["a".to_owned(), "b".to_owned()]).unwrap();
         let identity = load_identity(&files[0]).unwrap();
         assert_eq!(
             identity.reset_secret,
@@ -149,5 +174,25 @@ mod tests {
             },
             "holds no certificate",
         );
+        let expired = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_600_000_000);
+        renew_keys(directory.path(), "a", expired).unwrap();
+        check(files[0].clone(), "has expired, on 2020-09-13");
+        renew_keys(directory.path(), "a", in_days(1)).unwrap();
+        load_identity(&files[0]).unwrap();
+        let kept = directory.path().join("kept");
+        std::fs::create_dir(&kept).unwrap();
+        let copy = NodeKeyFiles {
+            withdrawn: files[0].withdrawn.clone(),
+            ..NodeKeyFiles::in_directory(&kept, "a")
+        };
+        for (from, to) in [
+            (&files[0].authority, &copy.authority),
+            (&files[0].certificate, &copy.certificate),
+            (&files[0].key, &copy.key),
+        ] {
+            std::fs::copy(from, to).unwrap();
+        }
+        withdraw_keys(directory.path(), "a", None).unwrap();
+        check(copy, "was withdrawn");
     }
 }

@@ -102,7 +102,7 @@ impl Site {
     ) -> Result<Self> {
         let uplink = Uplink::default();
         let names = NAMES.map(str::to_owned);
-        node::keys::create_keys(&directory.join("keys"), &names)?;
+        node::keys::create_keys(&directory.join("keys"), MACHINE, &names)?;
         fs::create_dir_all(directory.join("arbiter"))
             .context("cannot create the arbiter's directory")?;
         let redis = free_tcp_address()?;
@@ -134,7 +134,7 @@ impl Site {
             let text = format!(
                 "[machine]\nname = \"{MACHINE}\"\nkernel = {kernel:?}\ninitrd = {initrd:?}\nappend = {append:?}\n\
                  network = \"switch.sock\"\n\n\
-                 [node]\nname = \"{name}\"\nlisten = \"{listen}\"\npeers = [\"{peer}\"]\ncontrol = \"{name}.sock\"\n\
+                 [node]\nname = \"{name}\"\nlisten = \"{listen}\"\npeers = [\"{peer}\"]\naccepts = [\"{other}\"]\ncontrol = \"{name}.sock\"\n\
                  console = \"{name}.console\"\nmay_start = {may_start}\n{engine}\n\
                  [keys]\nauthority = \"keys/authority.pem\"\ncertificate = \"keys/{name}.pem\"\nkey = \"keys/{name}.key\"\n\n\
                  [arbiter]\ndirectory = \"arbiter\"\n",
@@ -142,6 +142,7 @@ impl Site {
                 initrd = image.initrd,
                 listen = listen[index],
                 peer = listen[1 - index],
+                other = NAMES[1 - index],
                 may_start = index == 0,
             );
             fs::write(&config, text)

@@ -208,7 +208,7 @@ fn records() {
 fn configuration(files: &Files) -> String {
     let keys = files.text("keys");
     assert!(
-        futago(&["keys", "--directory", &keys, "a"])
+        futago(&["keys", "--directory", &keys, "--machine", "m", "a"])
             .output()
             .unwrap()
             .status
@@ -274,6 +274,17 @@ fn nodes() {
         &["console", "none/console"],
     );
     check("[keys]", "[kyes]", &["line"]);
+    check(
+        "name = \"m\"",
+        "name = \"other\"",
+        &["is for node `a` of machine `m`", "`other`"],
+    );
+    check("name = \"a\"", "name = \"b\"", &["is for node `a`", "`b`"]);
+    check(
+        "[keys]\n",
+        "[keys]\nwithdrawn = \"text\"\n",
+        &["withdrawn", "line 1", "text"],
+    );
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().to_string();
     check("127.0.0.1:0", &port, &[&port, "in use"]);
@@ -285,8 +296,24 @@ fn nodes() {
     self::check(&["stop", &files.text("none")], &["no node answers"]);
     self::check(&["console", &files.text("none")], &["no node answers"]);
     let keys = files.text("keys");
-    self::check(&["keys", "--directory", &keys, "a"], &["exists already"]);
-    self::check(&["keys", "--directory", "/proc/none", "a"], &["/proc/none"]);
+    let keys = |arguments: &[&str], words: &[&str]| {
+        self::check(
+            &[&["keys", "--directory", &keys], arguments].concat(),
+            words,
+        );
+    };
+    keys(&["--machine", "m", "a"], &["exists already"]);
+    keys(
+        &["show", "none"],
+        &["cannot read the certificate", "none.pem"],
+    );
+    keys(
+        &["renew", "none"],
+        &["cannot read the certificate", "none.pem"],
+    );
+    keys(&["withdraw", "none"], &["--machine", "none.pem"]);
+    let proc = ["keys", "--directory", "/proc/none", "--machine", "m", "a"];
+    self::check(&proc, &["/proc/none"]);
 }
 
 #[test]

@@ -16,9 +16,10 @@ mac = "52:54:00:12:34:56"   # the guest's MAC address
 
 # This node.
 [node]
-name = "a"                          # for logs and status
+name = "a"                          # as its certificate says
 listen = "127.0.0.1:7401"           # UDP address of the log channel
 peers = ["127.0.0.1:7402"]          # where the other nodes listen
+accepts = ["b"]                     # the nodes that may pair with this one, by the names in their certificates
 control = "a.sock"                  # for futago status, console, stop: this user's and root's
 # control_look = "a.look"           # for futago status only: this user's group may look, too
 may_start = true                    # may start the machine where it runs nowhere; else it only joins
@@ -26,11 +27,14 @@ may_start = true                    # may start the machine where it runs nowher
 # engine = "translator"             # or "interpreter"; if left out, the faster one that this host allows
 code_cache = "256M"                 # translated code that is kept: 4M to 1G
 
-# Certificates: `futago keys` makes them.
+# Certificates: `futago keys --machine demo a b` makes them, for two years; `futago keys show` says when they end.
+# SIGHUP makes a running node read these files again: renewed ones are used from the next connection on, and peers
+# whose certificate was withdrawn are disconnected. A connection that stands outlives the end of a certificate.
 [keys]
 authority = "keys/authority.pem"
 certificate = "keys/a.pem"
 key = "keys/a.key"
+# withdrawn = "keys/withdrawn.txt"  # by `futago keys withdraw`; if left out, the one beside the authority's certificate
 # network = "demo.key"      # the machine's key at its switch, as `futago switch --machine-key` prints it, where this
                             # node may not read the secret beside the switch's socket
 

@@ -1,13 +1,14 @@
 //! What is measured for people: rates, pauses, compared digests; and the status made of it.
 
 use super::EngineRoom;
+use crate::certificate;
 use crate::names::{hex, short};
 use crate::status::{Dropped, NodeStatus};
 use bytes::Bytes;
 use eventlog::{Entry, Event};
 use replication::{Flag, LogIndex, NodeId, Refused, RoleStatus, TransferStatus};
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Rates are taken over about this long.
 const RATE_OVER: Duration = Duration::from_secs(1);
@@ -182,6 +183,10 @@ impl EngineRoom {
                 .map_or(0, |progress| progress.bytes_total()),
             snapshot_pause_ms: self.gauges.snapshot_pause.as_secs_f64() * 1000.0,
             join_refused: core.join_refused.map(|refused| self.describe(refused)),
+            certificate_days_left: certificate::days_left(
+                self.transport.certificate_ends(),
+                SystemTime::now(),
+            ),
             refused_peers: counters.refused,
             throttle: core.brake,
             arbiter_reachable: core.arbiter_reachable && self.arbiter_answers,

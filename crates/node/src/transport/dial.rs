@@ -4,6 +4,7 @@ use super::connection::{describe, serve};
 use super::endpoint::{CLOSE_DUPLICATE, CLOSE_REFUSED};
 use super::handshake::{self, HandshakeError, Hello, Refusal, Reply, sanitize};
 use super::registry::Registry;
+use super::trust::check_name;
 use crate::keys::NODE_SERVER_NAME;
 use quinn::ConnectionError;
 use std::net::SocketAddr;
@@ -23,6 +24,8 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(3);
 const HANDSHAKES_MAX: usize = 64;
 /// TLS errors are QUIC transport errors from this code on (RFC 9001, 4.8).
 const CRYPTO_ERRORS: std::ops::RangeInclusive<u64> = 0x100..=0x1ff;
+/// TLS's `certificate_expired` (RFC 8446, 6): it is not good now.
+const CERTIFICATE_EXPIRED: u64 = 0x100 + 45;
 
 /// How a dial ended without a connection that was served.
 enum DialEnd {
@@ -91,10 +94,10 @@ async fn introduce(
     registry: &Registry,
 ) -> Result<(quinn::Connection, Hello, Streams), DialEnd> {
     let connecting = endpoint
-        .connect(address, NODE_SERVER_NAME)
+        .connect_with(registry.trust.client(), address, NODE_SERVER_NAME)
         .map_err(|error| DialEnd::Refused(error.to_string().into()))?;
     let connection = connecting.await.map_err(|error| lost(&error))?;
-    match greet(&connection, &registry.config.hello).await {
+    match greet(&connection, registry).await {
         Ok((peer, streams)) => Ok((connection, peer, streams)),
         Err(error) => {
             // The peer's close says more than the stream that broke with it.
@@ -116,17 +119,21 @@ async fn introduce(
 /// The dialler's half of the handshake.
 async fn greet(
     connection: &quinn::Connection,
-    me: &Hello,
+    registry: &Registry,
 ) -> Result<(Hello, Streams), HandshakeError> {
+    let me = &registry.config.hello;
+    let certified = registry.trust.check(connection)?;
     let lost = |error: ConnectionError| HandshakeError::Refused(describe(&error));
     let (mut send, mut receive) = connection.open_bi().await.map_err(lost)?;
     handshake::write(&mut send, me).await?;
     match handshake::read(&mut receive).await? {
         Reply::Accepted(peer) => {
+            check_name(&certified, &peer)?;
             me.check(&peer)?;
             Ok((peer, (send, receive)))
         }
         Reply::Differs(peer) => {
+            check_name(&certified, &peer)?;
             me.check(&peer)?;
             Err(HandshakeError::Refused(
                 "it finds a difference that there is not".to_owned(),
@@ -139,6 +146,19 @@ async fn greet(
 
 fn lost(error: &ConnectionError) -> DialEnd {
     match error {
+        ConnectionError::TransportError(inner) if u64::from(inner.code) == CERTIFICATE_EXPIRED => {
+            let reason = format!(
+                "its certificate has expired, or the hosts' clocks differ ({}); `futago keys renew` makes a new one",
+                sanitize(&inner.reason)
+            );
+            DialEnd::Refused(reason.into())
+        }
+        ConnectionError::ConnectionClosed(close)
+            if u64::from(close.error_code) == CERTIFICATE_EXPIRED =>
+        {
+            let reason = "this node's certificate has expired, or the hosts' clocks differ; `futago keys renew` makes a new one";
+            DialEnd::Refused(reason.to_owned().into())
+        }
         ConnectionError::TransportError(inner)
             if CRYPTO_ERRORS.contains(&u64::from(inner.code)) =>
         {
@@ -201,21 +221,21 @@ async fn admit(
 ) -> Result<Option<Admitted>, Refusal> {
     let connection = match incoming.await {
         Ok(connection) => connection,
-        Err(error) => {
-            return match lost(&error) {
-                DialEnd::Refused(refusal) => Err(refusal),
-                DialEnd::Unreachable | DialEnd::Duplicate => Ok(None),
-            };
-        }
+        Err(error) => return gone(&error),
     };
-    let Ok((mut send, mut receive)) = connection.accept_bi().await else {
-        return Ok(None);
+    let (mut send, mut receive) = match connection.accept_bi().await {
+        Ok(streams) => streams,
+        Err(error) => return gone(&error),
     };
     let me = &registry.config.hello;
-    let checked = match handshake::read::<Hello>(&mut receive).await {
-        Ok(peer) => me.check(&peer).map(|()| peer),
-        Err(error) => Err(error),
+    let checked = async {
+        let certified = registry.trust.check(&connection)?;
+        let peer = handshake::read::<Hello>(&mut receive).await?;
+        check_name(&certified, &peer)?;
+        me.check(&peer)?;
+        Ok(peer)
     };
+    let checked: Result<Hello, HandshakeError> = checked.await;
     let peer = match checked {
         Ok(peer) => peer,
         Err(HandshakeError::Frame(super::FrameError::Read(_))) => return Ok(None),
@@ -245,6 +265,14 @@ async fn admit(
         return Ok(None);
     }
     Ok(Some((connection, peer, (send, receive), queue)))
+}
+
+/// A peer that went away: by itself, or because one of the two does not want the other.
+fn gone(error: &ConnectionError) -> Result<Option<Admitted>, Refusal> {
+    match lost(error) {
+        DialEnd::Refused(refusal) => Err(refusal),
+        DialEnd::Unreachable | DialEnd::Duplicate => Ok(None),
+    }
 }
 
 /// Says why, and leaves the closing to the other side, so that the reply is read before the connection is gone.

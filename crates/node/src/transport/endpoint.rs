@@ -46,24 +46,37 @@ pub(super) fn bind(
     // Best effort: limits are the host's, and smaller buffers only cost speed.
     let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&socket, SOCKET_BUFFER_BYTES);
     let _ = rustix::net::sockopt::set_socket_send_buffer_size(&socket, SOCKET_BUFFER_BYTES);
-    let transport = Arc::new(tuning(config.idle_timeout));
-    let mut server = quinn::ServerConfig::with_crypto(Arc::clone(&identity.server) as Arc<_>);
-    server.transport_config(Arc::clone(&transport));
-    let mut client = quinn::ClientConfig::new(Arc::clone(&identity.client) as Arc<_>);
-    client.transport_config(transport);
     let mut endpoint_config = EndpointConfig::new(Arc::new(ResetKey(identity.reset_secret)));
     endpoint_config
         .max_udp_payload_size(PACKET_BYTES_MAX)
         .context("QUIC refuses the packet size")?;
-    let mut endpoint = quinn::Endpoint::new(
+    quinn::Endpoint::new(
         endpoint_config,
-        Some(server),
+        Some(server_config(config, identity)),
         socket,
         Arc::new(quinn::TokioRuntime),
     )
-    .with_context(|| format!("cannot start QUIC on {listen}"))?;
-    endpoint.set_default_client_config(client);
-    Ok(endpoint)
+    .with_context(|| format!("cannot start QUIC on {listen}"))
+}
+
+/// For connections that come in.
+pub(super) fn server_config(
+    config: &TransportConfig,
+    identity: &TlsIdentity,
+) -> quinn::ServerConfig {
+    let mut server = quinn::ServerConfig::with_crypto(Arc::clone(&identity.server) as Arc<_>);
+    server.transport_config(Arc::new(tuning(config.idle_timeout)));
+    server
+}
+
+/// For connections that go out.
+pub(super) fn client_config(
+    config: &TransportConfig,
+    identity: &TlsIdentity,
+) -> quinn::ClientConfig {
+    let mut client = quinn::ClientConfig::new(Arc::clone(&identity.client) as Arc<_>);
+    client.transport_config(Arc::new(tuning(config.idle_timeout)));
+    client
 }
 
 fn tuning(idle_timeout: Duration) -> quinn::TransportConfig {

@@ -73,6 +73,37 @@ pub enum HandshakeError {
         /// This node's machine.
         ours: String,
     },
+    /// A certificate that names no node.
+    #[error("its certificate does not name a node of a machine; issue it anew by `futago keys`")]
+    NoSubject,
+    /// A certificate for another machine.
+    #[error("its certificate is for {theirs}, and this node is of machine `{ours}`")]
+    OtherCertificate {
+        /// Whose it is.
+        theirs: String,
+        /// This node's machine.
+        ours: String,
+    },
+    /// A certificate that is on the list of withdrawn ones.
+    #[error("the certificate of node `{name}` was withdrawn; issue a new one by `futago keys`")]
+    Withdrawn {
+        /// Whose it is.
+        name: String,
+    },
+    /// A node that is not in the configuration.
+    #[error("node `{name}` may not pair with this one; name it in `node.accepts` if it should")]
+    NotAccepted {
+        /// Whose certificate it is.
+        name: String,
+    },
+    /// A node that calls itself by another name.
+    #[error("it calls itself `{claimed}`, and its certificate is node `{certified}`'s")]
+    OtherName {
+        /// What it says.
+        claimed: String,
+        /// What its certificate says.
+        certified: String,
+    },
     /// This very node.
     #[error("it is this node itself; remove the address from `node.peers`")]
     Myself,

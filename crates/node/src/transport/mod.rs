@@ -17,6 +17,7 @@ mod frame;
 mod handshake;
 pub mod hostile;
 mod registry;
+mod trust;
 
 pub(crate) use agreement::shorten;
 pub use agreement::{Agreement, Difference};
@@ -30,8 +31,9 @@ use registry::{Outgoing, Registry};
 use replication::{Message, NodeId, TransferId};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc;
+use trust::Trust;
 
 /// What a node brings to its log channel.
 #[derive(Clone, Debug)]
@@ -42,6 +44,8 @@ pub struct TransportConfig {
     pub listen: SocketAddr,
     /// Addresses to dial.
     pub peers: Vec<SocketAddr>,
+    /// Names of the nodes that may pair with this one.
+    pub accepts: Vec<String>,
     /// Silence after which a connection is given up. Longer than the protocol's suspicion.
     pub idle_timeout: Duration,
     /// Largest state that a peer may send, in bytes.
@@ -134,7 +138,14 @@ impl Transport {
     ) -> anyhow::Result<Self> {
         let endpoint = endpoint::bind(&config, identity)?;
         let local_address = endpoint.local_addr()?;
-        let registry = Arc::new(Registry::new(config, events));
+        let client = endpoint::client_config(&config, identity);
+        let trust = Trust::new(
+            &config.hello.machine_name,
+            &config.accepts,
+            identity,
+            client,
+        );
+        let registry = Arc::new(Registry::new(config, trust, events));
         tokio::spawn(dial::accept(endpoint.clone(), Arc::clone(&registry)));
         for &address in &registry.config.peers {
             tokio::spawn(dial::dial(endpoint.clone(), address, Arc::clone(&registry)));
@@ -202,10 +213,48 @@ impl Transport {
         self.registry.round_trip(peer)
     }
 
+    /// A handle by which the node's certificate can be exchanged while it runs.
+    pub fn reloader(&self) -> Reloader {
+        Reloader {
+            registry: Arc::clone(&self.registry),
+            endpoint: self.endpoint.clone(),
+        }
+    }
+
+    /// When this node's certificate ends.
+    pub fn certificate_ends(&self) -> SystemTime {
+        self.registry.trust.ends()
+    }
+
     /// Closes every connection, telling the peers so, and waits (briefly) for the farewell to leave.
     pub async fn close(self, reason: &str) {
         self.endpoint
             .close(endpoint::CLOSE_LEAVING, reason.as_bytes());
         let _ = tokio::time::timeout(endpoint::FAREWELL_MAX, self.endpoint.wait_idle()).await;
+    }
+}
+
+/// Exchanges what a running node shows and accepts.
+#[derive(Clone, Debug)]
+pub struct Reloader {
+    registry: Arc<Registry>,
+    endpoint: quinn::Endpoint,
+}
+
+impl Reloader {
+    /// From now on, connections are made with this identity and its list of withdrawn certificates. Those that there are go on,
+    /// but for peers whose certificate has been withdrawn; says how many those were.
+    pub fn reload(&self, identity: &TlsIdentity) -> usize {
+        let config = &self.registry.config;
+        self.endpoint
+            .set_server_config(Some(endpoint::server_config(config, identity)));
+        let client = endpoint::client_config(config, identity);
+        self.registry.trust.replace(identity, client);
+        self.registry.close_withdrawn()
+    }
+
+    /// When this node's certificate ends.
+    pub fn certificate_ends(&self) -> SystemTime {
+        self.registry.trust.ends()
     }
 }

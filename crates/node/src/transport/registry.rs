@@ -4,6 +4,7 @@
 use super::bulk::TransferProgress;
 use super::endpoint::CLOSE_REFUSED;
 use super::handshake::Refusal;
+use super::trust::Trust;
 use super::{TransportConfig, TransportCounters, TransportEvent};
 use bytes::Bytes;
 use replication::{NodeId, TransferId};
@@ -53,6 +54,7 @@ struct Peer {
 #[derive(Debug)]
 pub(super) struct Registry {
     pub(super) config: TransportConfig,
+    pub(super) trust: Trust,
     pub(super) events: mpsc::Sender<TransportEvent>,
     /// Something in the registry changed: whoever waits for that looks again.
     pub(super) changed: Notify,
@@ -81,9 +83,14 @@ fn wire_bytes(connection: &quinn::Connection) -> u64 {
 }
 
 impl Registry {
-    pub(super) fn new(config: TransportConfig, events: mpsc::Sender<TransportEvent>) -> Self {
+    pub(super) fn new(
+        config: TransportConfig,
+        trust: Trust,
+        events: mpsc::Sender<TransportEvent>,
+    ) -> Self {
         Self {
             config,
+            trust,
             events,
             changed: Notify::new(),
             table: Mutex::default(),
@@ -182,6 +189,21 @@ impl Registry {
             // A heartbeat that cannot be sent is a heartbeat that is missing, which is what it is there to show.
             let _ = peer.connection.send_datagram(payload);
         }
+    }
+
+    /// Closes connections to peers whose certificate has been withdrawn; says how many.
+    pub(super) fn close_withdrawn(&self) -> usize {
+        let table = self.table();
+        let withdrawn = table
+            .peers
+            .values()
+            .filter(|peer| self.trust.is_withdrawn(&peer.connection));
+        withdrawn
+            .map(|peer| {
+                peer.connection
+                    .close(CLOSE_REFUSED, b"your certificate was withdrawn");
+            })
+            .count()
     }
 
     pub(super) fn abandon(&self, transfer: TransferId) {

@@ -5,6 +5,7 @@ mod agreement;
 mod arbiter;
 mod cases;
 mod guest_station;
+mod identity;
 mod joiner;
 mod pair;
 mod switch;

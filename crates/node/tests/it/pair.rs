@@ -138,7 +138,12 @@ impl Site {
     pub(crate) fn new(host: u8) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
-        keys::create_keys(&root.join("keys"), &["a".to_owned(), "b".to_owned()]).unwrap();
+        keys::create_keys(
+            &root.join("keys"),
+            "counter",
+            &["a".to_owned(), "b".to_owned()],
+        )
+        .unwrap();
         fs::create_dir(root.join("arbiter")).unwrap();
         let image: Vec<u8> = COUNTER.iter().flat_map(|word| word.to_le_bytes()).collect();
         fs::write(root.join("counter.bin"), image).unwrap();
@@ -179,12 +184,13 @@ impl Site {
         let own = usize::from(name == "b");
         // The two nodes are of different kinds, and neither their guest nor their digests may tell.
         let engine = ["translator", "interpreter"][own];
+        let other = ["b", "a"][own];
         let (listen, peer) = (self.addresses[own], self.addresses[1 - own]);
         let config = root.join(format!("{name}.toml"));
         let text = format!(
             r#"
             machine = {{ name = "counter", bios = "counter.bin", memory = "16M" }}
-            node = {{ name = "{name}", listen = "{listen}", peers = ["{peer}"], control = "{name}.sock", engine = "{engine}" }}
+            node = {{ name = "{name}", listen = "{listen}", peers = ["{peer}"], accepts = ["{other}"], control = "{name}.sock", engine = "{engine}" }}
             keys = {{ authority = "keys/authority.pem", certificate = "keys/{name}.pem", key = "keys/{name}.key" }}
             arbiter = {{ directory = "arbiter" }}
             timeouts = {{ heartbeat_ms = 20, suspicion_ms = 300, arbiter_ms = 2000 }}

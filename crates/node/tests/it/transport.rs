@@ -14,22 +14,27 @@ use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Node {
-    id: NodeId,
-    transport: Transport,
+pub(crate) struct Node {
+    pub(crate) id: NodeId,
+    pub(crate) transport: Transport,
     events: mpsc::Receiver<TransportEvent>,
 }
 
-fn identities(directory: &Path, names: &[&str]) -> Vec<TlsIdentity> {
+/// Those of nodes of machine `m`.
+pub(crate) fn identities(directory: &Path, names: &[&str]) -> Vec<TlsIdentity> {
+    identities_of(directory, "m", names)
+}
+
+pub(crate) fn identities_of(directory: &Path, machine: &str, names: &[&str]) -> Vec<TlsIdentity> {
     let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
-    let files = create_keys(directory, &names).unwrap();
+    let files = create_keys(directory, machine, &names).unwrap();
     files
         .iter()
         .map(|files| load_identity(files).unwrap())
         .collect()
 }
 
-fn start(
+pub(crate) fn start(
     identity: &TlsIdentity,
     id: u128,
     machine: &str,
@@ -47,20 +52,37 @@ fn start_with(
     listen: SocketAddr,
     peers: &[SocketAddr],
 ) -> Node {
+    start_config(identity, id, |config| {
+        config.hello.machine = names::machine_id(machine);
+        config.hello.machine_name = machine.to_owned();
+        config.hello.agreement = Agreement::default().with("machine.memory", memory);
+        config.listen = listen;
+        config.peers = peers.to_vec();
+    })
+}
+
+/// A node of machine `m` with a configuration of its own.
+pub(crate) fn start_config(
+    identity: &TlsIdentity,
+    id: u128,
+    change: impl FnOnce(&mut TransportConfig),
+) -> Node {
     let (sender, events) = mpsc::channel(64);
-    let config = TransportConfig {
+    let mut config = TransportConfig {
         hello: Hello {
-            machine: names::machine_id(machine),
-            machine_name: machine.to_owned(),
+            machine: names::machine_id("m"),
+            machine_name: "m".to_owned(),
             node: NodeId(id),
-            name: format!("node{id}"),
-            agreement: Agreement::default().with("machine.memory", memory),
+            name: identity.facts.subject.node.clone(),
+            agreement: Agreement::default(),
         },
-        listen,
-        peers: peers.to_vec(),
+        listen: any_port(),
+        peers: Vec::new(),
+        accepts: ["a", "b"].map(str::to_owned).to_vec(),
         idle_timeout: Duration::from_secs(2),
         state_bytes_max: 64 << 20,
     };
+    change(&mut config);
     Node {
         id: NodeId(id),
         transport: Transport::start(config, identity, sender).unwrap(),
@@ -69,21 +91,21 @@ fn start_with(
 }
 
 impl Node {
-    async fn next(&mut self) -> TransportEvent {
+    pub(crate) async fn next(&mut self) -> TransportEvent {
         timeout(PATIENCE, self.events.recv())
             .await
             .expect("an event comes in time")
             .unwrap()
     }
 
-    async fn expect_connected(&mut self) -> NodeId {
+    pub(crate) async fn expect_connected(&mut self) -> NodeId {
         match self.next().await {
             TransportEvent::Connected { peer, .. } => peer,
             other => panic!("expected a connection, got {other:?}"),
         }
     }
 
-    async fn expect_refused(&mut self, text: &str) {
+    pub(crate) async fn expect_refused(&mut self, text: &str) {
         match self.next().await {
             TransportEvent::Refused { reason, .. } => assert!(reason.contains(text), "{reason}"),
             other => panic!("expected a refusal, got {other:?}"),
@@ -91,7 +113,7 @@ impl Node {
     }
 }
 
-fn check(test: impl Future<Output = ()>) {
+pub(crate) fn check(test: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -99,7 +121,7 @@ fn check(test: impl Future<Output = ()>) {
         .block_on(test);
 }
 
-fn any_port() -> SocketAddr {
+pub(crate) fn any_port() -> SocketAddr {
     "127.0.0.1:0".parse().unwrap()
 }
 
@@ -111,7 +133,7 @@ fn free_address(host: u8) -> SocketAddr {
         .unwrap()
 }
 
-fn append(first: u64, entries: usize) -> Message {
+pub(crate) fn append(first: u64, entries: usize) -> Message {
     Message::Append {
         epoch: Epoch(1),
         transfer: TransferId(1),
@@ -250,8 +272,10 @@ fn strangers_are_refused_and_told_why() {
         a.expect_refused("certificate").await;
         drop(unknown);
         let mut other_machine = start(&ours[1], 4, "other", any_port(), &[at_a]);
-        other_machine.expect_refused("belongs to machine `m`").await;
-        a.expect_refused("belongs to machine `other`").await;
+        let certificate =
+            "certificate is for node `a` of machine `m`, and this node is of machine `other`";
+        other_machine.expect_refused(certificate).await;
+        a.expect_refused(certificate).await;
         drop(other_machine);
         let mut itself = start(&ours[1], 1, "m", any_port(), &[at_a]);
         itself.expect_refused("this node itself").await;
@@ -259,9 +283,9 @@ fn strangers_are_refused_and_told_why() {
         drop(itself);
         let mut larger = start_with(&ours[1], 2, "m", "512M", any_port(), &[at_a]);
         larger
-            .expect_refused("`machine.memory` is `512M` here and `256M` at node node1")
+            .expect_refused("`machine.memory` is `512M` here and `256M` at node a")
             .await;
-        a.expect_refused("`machine.memory` is `256M` here and `512M` at node node2")
+        a.expect_refused("`machine.memory` is `256M` here and `512M` at node b")
             .await;
         assert_eq!(a.transport.counters().refused, 4);
     });
@@ -311,6 +335,7 @@ fn a_taken_port_is_explained() {
             },
             listen: a.transport.local_address(),
             peers: Vec::new(),
+            accepts: Vec::new(),
             idle_timeout: Duration::from_secs(2),
             state_bytes_max: 1,
         };

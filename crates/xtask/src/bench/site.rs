@@ -96,15 +96,17 @@ impl Site {
         fs::create_dir_all(directory.join("arbiter"))
             .with_context(|| format!("cannot create {}", directory.display()))?;
         let keys = directory.join("keys").display().to_string();
-        let arguments = [&["keys", "--directory", &keys], names].concat();
+        let arguments = [&["keys", "--directory", &keys, "--machine", "bench"], names].concat();
         process::output(&bench.futago, &arguments)?;
         let redis = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         for (index, name) in names.iter().enumerate() {
             let peers: Vec<_> = peers[index].iter().map(SocketAddr::to_string).collect();
+            let accepts: Vec<_> = names.iter().filter(|other| *other != name).collect();
             let text = format!(
                 "[machine]\nname = \"bench\"\nkernel = {:?}\ninitrd = {:?}\nappend = {APPEND:?}\n\
                  network = \"switch.sock\"\n\n\
-                 [node]\nname = \"{name}\"\nlisten = \"{}\"\npeers = {peers:?}\ncontrol = \"{name}.sock\"\n\
+                 [node]\nname = \"{name}\"\nlisten = \"{}\"\npeers = {peers:?}\naccepts = {accepts:?}\n\
+                 control = \"{name}.sock\"\n\
                  may_start = {}\n\n\
                  [keys]\nauthority = \"keys/authority.pem\"\ncertificate = \"keys/{name}.pem\"\n\
                  key = \"keys/{name}.key\"\n\n\
