@@ -101,17 +101,18 @@ pub(crate) const ROM_BYTES_MAX: usize = 0xf000;
 /// So many console bytes do not wait for a frame to be taken with.
 const CONSOLE_BATCH_BYTES: usize = 64 * 1024;
 
-/// Start address, size and device: the memory map.
+/// Start address, size and device: the memory map. Sizes are those that answer on QEMU's board.
 const MAP: [(u64, u64, Region); 6] = [
     (ROM_BASE, ROM_BYTES_MAX as u64, Region::Rom),
     (0x10_0000, 0x1000, Region::Test),
-    (0x10_1000, 0x1000, Region::Rtc),
-    (0x200_0000, 0x1_0000, Region::Clint),
+    (0x10_1000, 0x24, Region::Rtc),
+    (0x200_0000, 0xc000, Region::Clint),
     (0xc00_0000, 0x60_0000, Region::Plic),
-    (0x1000_0000, 0x100, Region::Uart),
+    (0x1000_0000, 8, Region::Uart),
 ];
 const VIRTIO_BASE: u64 = 0x1000_1000;
 const VIRTIO_STRIDE: u64 = 0x1000;
+const VIRTIO_BYTES: u64 = 0x200;
 
 const UART_IRQ: u32 = 10;
 const RTC_IRQ: u32 = 11;
@@ -129,22 +130,26 @@ enum Region {
     Virtio(usize),
 }
 
-/// The device at `addr` and the offset in it, if all of the access falls into it and is aligned.
+/// The device at `addr` and the offset in it, if all of the access falls into it, and is aligned where that matters.
 fn decode(addr: GuestAddr, width: Width) -> Result<(Region, u64), AccessFault> {
     let GuestAddr(addr) = addr;
-    if !addr.is_multiple_of(width.bytes()) {
-        return Err(AccessFault);
+    let (base, size, region) = match addr.checked_sub(VIRTIO_BASE) {
+        Some(offset) if offset < VIRTIO_STRIDE * SLOTS as u64 => {
+            let slot = offset / VIRTIO_STRIDE;
+            let base = VIRTIO_BASE + slot * VIRTIO_STRIDE;
+            (base, VIRTIO_BYTES, Region::Virtio(slot as usize))
+        }
+        _ => *(MAP.iter())
+            .find(|(base, size, _)| (*base..base + size).contains(&addr))
+            .ok_or(AccessFault)?,
+    };
+    let offset = addr - base;
+    let aligned = addr.is_multiple_of(width.bytes()) || matches!(region, Region::Rom);
+    if aligned && offset + width.bytes() <= size {
+        Ok((region, offset))
+    } else {
+        Err(AccessFault)
     }
-    if let Some(offset) = addr.checked_sub(VIRTIO_BASE)
-        && offset < VIRTIO_STRIDE * SLOTS as u64
-    {
-        let slot = (offset / VIRTIO_STRIDE) as usize;
-        return Ok((Region::Virtio(slot), offset % VIRTIO_STRIDE));
-    }
-    MAP.iter()
-        .find(|(base, size, _)| (*base..base + size).contains(&addr))
-        .map(|(base, _, region)| (*region, addr - base))
-        .ok_or(AccessFault)
 }
 
 /// Memory and devices.
@@ -198,9 +203,14 @@ impl Bus {
             }
             (Region::Test, Width::Half | Width::Word) => 0,
             (Region::Rtc, Width::Word) => u64::from(self.rtc.load(offset, now)),
+            (Region::Rtc, Width::Double) => {
+                let low = self.rtc.load(offset, now);
+                u64::from(self.rtc.load(offset + 4, now)) << 32 | u64::from(low)
+            }
             (Region::Clint, Width::Word | Width::Double) => self.clint.load(offset, width, now),
             (Region::Plic, Width::Word) => u64::from(self.plic.load(offset)),
-            (Region::Uart, Width::Byte) => u64::from(self.uart.load(offset)),
+            // Its registers are bytes, whatever the width that a driver takes.
+            (Region::Uart, _) => u64::from(self.uart.load(offset)),
             (Region::Virtio(slot), _) => self.virtio[slot].load(offset, width),
             _ => return Err(AccessFault),
         };
@@ -223,6 +233,7 @@ impl Bus {
         let (region, offset) = decode(addr, width)?;
         self.advance(now);
         match (region, width) {
+            (Region::Rom, _) => {}
             (Region::Test, Width::Half | Width::Word) => {
                 if offset == 0
                     && let Some(stop) = test::decode(value as u32)
@@ -231,11 +242,15 @@ impl Bus {
                 }
             }
             (Region::Rtc, Width::Word) => self.rtc.store(offset, value as u32, now),
+            (Region::Rtc, Width::Double) => {
+                self.rtc.store(offset, value as u32, now);
+                self.rtc.store(offset + 4, (value >> 32) as u32, now);
+            }
             (Region::Clint, Width::Word | Width::Double) => {
                 self.clint.store(offset, width, value, now);
             }
             (Region::Plic, Width::Word) => self.plic.store(offset, value as u32),
-            (Region::Uart, Width::Byte) => {
+            (Region::Uart, _) => {
                 if let Some(byte) = self.uart.store(offset, value as u8) {
                     self.console_write(&[byte]);
                 }

@@ -26,3 +26,4 @@ program!(interrupts);
 program!(protection);
 program!(atomics);
 program!(devices);
+program!(board);
