@@ -80,7 +80,7 @@ pub(crate) fn node(arguments: &Node) -> Result<ExitCode> {
     if reason.code() == 0 {
         tracing::info!("{reason}");
     } else {
-        writeln!(std::io::stderr(), "futago: {reason}")?;
+        node::log::say(&format!("futago: {reason}"));
     }
     Ok(ExitCode::from(reason.code()))
 }

@@ -9,11 +9,9 @@ mod keys;
 mod unprotected;
 mod vm;
 
-use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
 /// Keeps one virtual machine running on two hosts, so that the loss of either loses nothing.
 #[derive(Parser)]
@@ -57,42 +55,29 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let result = start_log(arguments.log.as_deref()).and_then(|()| match arguments.command {
-        Command::Demo(arguments) => demo::run(&arguments),
-        Command::Run(arguments) => unprotected::run(arguments),
-        Command::Record(arguments) => unprotected::record(arguments),
-        Command::Replay(arguments) => unprotected::replay(arguments),
-        Command::Node(arguments) => cluster::node(&arguments),
-        Command::Switch(arguments) => cluster::switch(arguments),
-        Command::Status(arguments) => cluster::status(&arguments),
-        Command::Console(arguments) => cluster::console(&arguments),
-        Command::Swap(_) => Err(anyhow::anyhow!(
-            "exchanging the roles is not built yet; stop the primary, and its backup takes over"
-        )),
-        Command::Stop(arguments) => cluster::stop(&arguments),
-        Command::Keys(arguments) => keys::run(&arguments),
-        Command::Guest(command) => guest::run(command).map(|()| ExitCode::SUCCESS),
-    });
-    result.unwrap_or_else(|error| {
-        // Nobody is left to be told if standard error is closed.
-        let _ = writeln!(std::io::stderr(), "futago: {}", sentence(&error));
+    let result =
+        node::log::start(arguments.log.as_deref()).and_then(|()| match arguments.command {
+            Command::Demo(arguments) => demo::run(&arguments),
+            Command::Run(arguments) => unprotected::run(arguments),
+            Command::Record(arguments) => unprotected::record(arguments),
+            Command::Replay(arguments) => unprotected::replay(arguments),
+            Command::Node(arguments) => cluster::node(&arguments),
+            Command::Switch(arguments) => cluster::switch(arguments),
+            Command::Status(arguments) => cluster::status(&arguments),
+            Command::Console(arguments) => cluster::console(&arguments),
+            Command::Swap(_) => Err(anyhow::anyhow!(
+                "exchanging the roles is not built yet; stop the primary, and its backup takes over"
+            )),
+            Command::Stop(arguments) => cluster::stop(&arguments),
+            Command::Keys(arguments) => keys::run(&arguments),
+            Command::Guest(command) => guest::run(command).map(|()| ExitCode::SUCCESS),
+        });
+    let code = result.unwrap_or_else(|error| {
+        node::log::say(&format!("futago: {}", sentence(&error)));
         ExitCode::FAILURE
-    })
-}
-
-fn start_log(filter: Option<&str>) -> anyhow::Result<()> {
-    let filter = match filter {
-        Some(filter) => EnvFilter::try_new(filter)
-            .map_err(|error| anyhow::anyhow!("`--log {filter}` is no filter: {error}"))?,
-        None => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn")),
-    };
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
-    Ok(())
+    });
+    node::log::finish();
+    code
 }
 
 /// The whole chain of causes in one line.

@@ -96,21 +96,22 @@ pub(crate) fn record(arguments: Record) -> Result<ExitCode> {
     };
     let summary = node::unprotected::record(&options)?;
     say_ending(summary.ending);
-    let mut err = std::io::stderr().lock();
-    writeln!(
-        err,
-        "recorded     {}, {} bytes",
-        options.file.display(),
-        summary.bytes
-    )?;
-    writeln!(
-        err,
-        "entries      {}, and {} snapshots",
-        summary.entries, summary.snapshots
-    )?;
-    writeln!(err, "positions    0 to {}", summary.position.0)?;
-    writeln!(err, "engine       {}", options.vm.engine.kind())?;
-    writeln!(err, "final state  {}", summary.state)?;
+    for line in [
+        format!(
+            "recorded     {}, {} bytes",
+            options.file.display(),
+            summary.bytes
+        ),
+        format!(
+            "entries      {}, and {} snapshots",
+            summary.entries, summary.snapshots
+        ),
+        format!("positions    0 to {}", summary.position.0),
+        format!("engine       {}", options.vm.engine.kind()),
+        format!("final state  {}", summary.state),
+    ] {
+        node::log::say(&line);
+    }
     Ok(ExitCode::SUCCESS)
 }
 

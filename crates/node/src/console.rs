@@ -1,11 +1,12 @@
 //! The guest's console: what it last said is remembered, appended to a file where asked for, and sent to whoever is
 //! attached.
 
+use crate::outlet::{Gap, Outlet};
 use anyhow::Context;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use tokio::sync::broadcast;
 use tracing::warn;
@@ -15,11 +16,11 @@ pub const CONSOLE_BYTES_KEPT: usize = 64 << 10;
 /// Pieces of output that may wait for an attached client; a slower one misses some.
 const PIECES_WAITING_MAX: usize = 1024;
 
-/// Where the guest's console output goes.
+/// Where the guest's console output goes. None of it makes the guest, or its node, wait.
 #[derive(Debug)]
 pub struct Console {
     kept: VecDeque<u8>,
-    file: Option<File>,
+    file: Option<Outlet>,
     attached: broadcast::Sender<Bytes>,
 }
 
@@ -31,13 +32,10 @@ impl Console {
     pub fn open(file: Option<&Path>) -> anyhow::Result<Self> {
         let file = file
             .map(|path| {
-                OpenOptions::new()
-                    .create(true)
-                    .append(true)
-                    .open(path)
-                    .with_context(|| {
-                        format!("cannot append to the console file {}", path.display())
-                    })
+                let outlet = append_to(path).and_then(|file| Outlet::new("console", file, tell));
+                outlet.with_context(|| {
+                    format!("cannot append to the console file {}", path.display())
+                })
             })
             .transpose()?;
         Ok(Self {
@@ -52,12 +50,8 @@ impl Console {
         self.kept.extend(bytes);
         let excess = self.kept.len().saturating_sub(CONSOLE_BYTES_KEPT);
         self.kept.drain(..excess);
-        if let Some(file) = &mut self.file
-            && let Err(error) = file.write_all(bytes)
-        {
-            // The guest goes on; a full disk must not stop it.
-            warn!("the console file cannot be written any more: {error}");
-            self.file = None;
+        if let Some(file) = &self.file {
+            file.write(bytes);
         }
         // Nobody may be attached.
         let _ = self.attached.send(Bytes::copy_from_slice(bytes));
@@ -69,5 +63,60 @@ impl Console {
             self.kept.iter().copied().collect(),
             self.attached.subscribe(),
         )
+    }
+
+    /// Bytes that the console file was too slow for.
+    pub fn bytes_dropped(&self) -> u64 {
+        self.file.as_ref().map_or(0, |file| file.dropped().bytes)
+    }
+}
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        if let Some(file) = &self.file {
+            file.finish();
+        }
+    }
+}
+
+fn append_to(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    if std::fs::metadata(path).is_ok_and(|file| file.file_type().is_fifo()) {
+        // Opened for reading, too, a pipe does not wait for its reader.
+        options.read(true);
+    }
+    options.open(path)
+}
+
+fn tell(gap: Gap) -> Option<String> {
+    match gap {
+        Gap::Begins => {
+            warn!(
+                "the console file is too slow: what the guest says is left out of it from here on"
+            );
+        }
+        Gap::Ends { bytes, .. } => warn!("{bytes} bytes are missing in the console file"),
+        // The guest goes on; a full disk must not stop it.
+        Gap::Broken(error) => warn!("the console file cannot be written any more: {error}"),
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_console_pipe_that_nobody_reads_stops_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("console");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        let mut console = Console::open(Some(&path)).unwrap();
+        for _ in 0..256 {
+            console.write(&[b'x'; 1 << 16]);
+        }
+        assert!(console.bytes_dropped() > 0);
     }
 }

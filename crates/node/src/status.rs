@@ -111,6 +111,10 @@ pub struct Dropped {
     pub outputs: u64,
     /// Pieces of the guest's console that an attached client was too slow for.
     pub console_pieces: u64,
+    /// Bytes of it that the console file was too slow for.
+    pub console_file_bytes: u64,
+    /// Lines of this node's log that nobody read in time.
+    pub log_lines: u64,
     /// Control clients beyond the number that a socket serves at once.
     pub control_turned_away: u64,
     /// Requests that were not understood, or not allowed.
@@ -196,6 +200,18 @@ impl fmt::Display for NodeStatus {
                 f,
                 "warning     this node's certificate {}: `futago keys renew` makes a new one, SIGHUP makes the node use it",
                 days_left(self.certificate_days_left)
+            )?;
+        }
+        let Dropped {
+            console_pieces,
+            console_file_bytes,
+            log_lines,
+            ..
+        } = self.dropped;
+        if (console_pieces, console_file_bytes, log_lines) != (0, 0, 0) {
+            writeln!(
+                f,
+                "unread      {console_pieces} pieces by console clients, {console_file_bytes} bytes of the console file, {log_lines} lines of the log"
             )?;
         }
         write!(

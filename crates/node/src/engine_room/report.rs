@@ -133,6 +133,8 @@ impl EngineRoom {
         };
         let mut dropped = Dropped {
             outputs: self.bridge.dropped(),
+            console_file_bytes: self.console.bytes_dropped(),
+            log_lines: crate::log::lines_dropped(),
             ..Dropped::default()
         };
         self.network.add_dropped(&mut dropped);

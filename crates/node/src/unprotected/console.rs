@@ -2,13 +2,17 @@
 
 use super::drive::HostEvent;
 use crate::keyboard::{Keys, Terminal};
+use crate::outlet::{Gap, Outlet};
 use crossbeam_channel::Sender;
 use machine::Input;
-use std::io::{Read, Write, stdin, stdout};
+use std::fs::File;
+use std::io::{Read, stdin, stdout};
+use std::os::fd::AsFd;
 
-/// The console; dropping it restores the terminal.
+/// The console; dropping it waits for a reader that still reads, and restores the terminal.
 #[derive(Debug)]
 pub(super) struct Console {
+    out: Outlet,
     _terminal: Terminal,
 }
 
@@ -17,19 +21,42 @@ impl Console {
     pub(super) fn open(events: Sender<HostEvent>) -> anyhow::Result<Self> {
         let terminal = Terminal::raw()?;
         let keys = terminal.keys();
+        // Not the standard library's, whose lock would be held while nobody reads.
+        let out = File::from(stdout().as_fd().try_clone_to_owned()?);
+        let out = Outlet::new("console", out, tell)?;
         std::thread::Builder::new()
             .name("keyboard".to_owned())
             .spawn(move || read_keys(&events, keys))?;
         Ok(Self {
+            out,
             _terminal: terminal,
         })
     }
 
-    /// Shows what the guest says. A closed output is no reason to stop the guest.
+    /// Shows what the guest says. An output that is closed, or that nobody reads, is no reason to stop the guest.
     pub(super) fn show(&self, bytes: &[u8]) {
-        let mut out = stdout().lock();
-        let _ = out.write_all(bytes).and_then(|()| out.flush());
+        self.out.write(bytes);
     }
+}
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        self.out.finish();
+    }
+}
+
+fn tell(gap: Gap) -> Option<String> {
+    match gap {
+        Gap::Begins => tracing::warn!(
+            "nobody reads the guest's console as fast as it speaks: what it says is dropped from here on"
+        ),
+        Gap::Ends { bytes, .. } => {
+            tracing::warn!("{bytes} bytes of the guest's console were dropped");
+        }
+        // Whoever closed it knows.
+        Gap::Broken(_) => {}
+    }
+    None
 }
 
 fn read_keys(events: &Sender<HostEvent>, mut keys: Keys) {
