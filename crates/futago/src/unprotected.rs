@@ -64,12 +64,16 @@ pub(crate) fn run(arguments: Run) -> Result<ExitCode> {
         signature: arguments.signature,
     })?;
     say_ending(ending);
-    Ok(match ending {
-        Ending::PoweredOff | Ending::Quit | Ending::Test(0) => ExitCode::SUCCESS,
-        Ending::ResetAsked => ExitCode::FAILURE,
+    Ok(exit_code(ending))
+}
+
+fn exit_code(ending: Ending) -> ExitCode {
+    match ending {
+        Ending::PoweredOff | Ending::Quit | Ending::Code(0) => ExitCode::SUCCESS,
+        Ending::ResetAsked | Ending::Refused(_) => ExitCode::FAILURE,
         // An exit status has eight bits, and 0 means something else.
-        Ending::Test(code) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
-    })
+        Ending::Code(code) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
+    }
 }
 
 fn say_ending(ending: Ending) {
@@ -77,10 +81,13 @@ fn say_ending(ending: Ending) {
         Ending::ResetAsked => {
             tracing::warn!("the guest asked for a reset, which is not supported yet: it is ended");
         }
-        Ending::Test(code) if code != 0 => {
-            tracing::error!("the test program ended with code {code}");
+        Ending::Code(code) if code != 0 => {
+            tracing::error!("the program ended with code {code}");
         }
-        Ending::PoweredOff | Ending::Quit | Ending::Test(_) => {}
+        Ending::Refused(refusal) => {
+            tracing::error!("the program asks its host, by `tohost`, for {refusal}: it is ended");
+        }
+        Ending::PoweredOff | Ending::Quit | Ending::Code(_) => {}
     }
 }
 
@@ -112,7 +119,7 @@ pub(crate) fn record(arguments: Record) -> Result<ExitCode> {
     ] {
         node::log::say(&line);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(exit_code(summary.ending))
 }
 
 /// Runs `futago replay`.

@@ -69,7 +69,7 @@ impl Execution {
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// A RISC-V Linux Image, or an ELF.
+    /// A RISC-V Linux Image, an ELF, or raw code (which starts at 0x80200000; with --bios none, at 0x80000000).
     #[arg(long, value_name = "FILE")]
     kernel: Option<PathBuf>,
     /// The initial RAM disk.
@@ -78,8 +78,8 @@ pub(crate) struct Options {
     /// The kernel's command line.
     #[arg(long, value_name = "WORDS")]
     append: Option<String>,
-    /// M-mode firmware instead of the built-in SBI. An ELF with the symbol `tohost` ends the machine with the
-    /// code that it writes there.
+    /// M-mode firmware instead of the built-in SBI; none: the kernel starts in M-mode. An ELF with the symbol `tohost`
+    /// ends the machine with the code that it writes there, and may ask for console input and output as of Spike.
     #[arg(long, value_name = "FILE")]
     bios: Option<PathBuf>,
     /// Guest memory, 16M to 64G.
@@ -143,6 +143,7 @@ impl Options {
             initrd: self.initrd,
             append: self.append,
             bios: self.bios,
+            host_words: true,
             dtb: self.dtb,
             memory_bytes: self.memory.0,
             network,

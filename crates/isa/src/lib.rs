@@ -5,6 +5,7 @@
 //! [`table::TABLE`], and one for the compressed instructions, [`compressed::COMPRESSED`].
 #![forbid(unsafe_code)]
 
+mod absent;
 pub mod compressed;
 mod context;
 mod decode;
@@ -18,6 +19,7 @@ mod insn;
 mod operation;
 pub mod table;
 
+pub use absent::{Absent, absent};
 pub use context::{Context, CsrAccess};
 pub use decode::decode;
 pub use execute::execute;

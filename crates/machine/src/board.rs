@@ -95,6 +95,8 @@ pub enum Firmware {
     /// The SBI that is part of this machine: the kernel starts in S-mode.
     #[default]
     BuiltIn,
+    /// Nobody: the kernel starts in M-mode.
+    None,
     /// An image that starts in M-mode: an ELF, or raw bytes for the start of memory.
     Image(Vec<u8>),
 }
@@ -104,7 +106,8 @@ pub enum Firmware {
 pub struct Boot {
     /// Who serves M-mode.
     pub firmware: Firmware,
-    /// A RISC-V Linux `Image`, or an ELF. The built-in firmware needs one.
+    /// A RISC-V Linux `Image`, an ELF, or raw bytes that start with the first instruction. It may be left out where
+    /// the firmware is an image.
     pub kernel: Option<Vec<u8>>,
     /// The initial RAM disk.
     pub initrd: Option<Vec<u8>>,
@@ -114,6 +117,9 @@ pub struct Boot {
     pub dtb: Option<Vec<u8>>,
     /// Seed of the entropy device and of the device tree's `rng-seed`.
     pub seed: [u8; 32],
+    /// Whether the words `tohost` and `fromhost` of an ELF given as firmware are a host-target interface
+    /// ([`crate::device::htif`]).
+    pub host_words: bool,
     /// What the real-time clock shows when the guest clock is 0, in nanoseconds since 1970.
     pub epoch_ns: u64,
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::board::{Board, BoardError};
 use crate::device::clint::Clint;
+use crate::device::htif::{self, Htif};
 use crate::device::plic::{Plic, Target};
 use crate::device::rtc::Rtc;
 use crate::device::test::{self, StopRequest};
@@ -14,7 +15,7 @@ use crate::device::uart::Uart;
 use crate::device::virtio::{self, Surroundings, Virtio};
 use crate::device::{BadState, virtio::SLOTS};
 use crate::ram::{RAM_BASE, Ram};
-use crate::{GuestAddr, Input, Output, Width};
+use crate::{GuestAddr, Input, Output, Position, Width};
 
 /// Nothing answers at that physical address, or not with that width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,16 +73,17 @@ pub struct BusState {
     rtc: Rtc,
     uart: Uart,
     pub(crate) virtio: Vec<Virtio>,
+    htif: Option<Htif>,
 }
 
 /// Version of [`BusState`].
-const STATE_VERSION: u16 = 2;
+const STATE_VERSION: u16 = 3;
 
 /// Why saved state cannot be restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RestoreError {
     /// From another version of this program.
-    #[error("the device state has version {0}, and this program understands version 2")]
+    #[error("the device state has version {0}, and this program understands version 3")]
     Version(u16),
     /// The board is impossible.
     #[error(transparent)]
@@ -162,6 +164,7 @@ pub struct Bus {
     rtc: Rtc,
     uart: Uart,
     virtio: Vec<Virtio>,
+    htif: Option<Htif>,
     outputs: Vec<Output>,
     stop: Option<StopRequest>,
 }
@@ -178,6 +181,7 @@ impl Bus {
             rtc: Rtc::default(),
             uart: Uart::default(),
             virtio: virtio::slots(board),
+            htif: None,
             outputs: Vec::new(),
             stop: None,
         })
@@ -419,6 +423,35 @@ impl Bus {
         }
     }
 
+    /// Adds the host-target interface, with its words at these addresses.
+    pub(crate) fn set_host_words(&mut self, to_host: u64, from_host: Option<u64>) {
+        self.htif = Htif::new(&self.ram, to_host, from_host);
+    }
+
+    /// The position at which the host-target interface must next be looked at.
+    pub(crate) fn host_due(&self) -> Option<Position> {
+        self.htif.as_ref().map(Htif::due)
+    }
+
+    /// Looks at the host-target interface, if there is one.
+    pub(crate) fn look_at_host_words(&mut self, at: Position) {
+        let Some(htif) = &mut self.htif else { return };
+        let mut said = Vec::new();
+        let stop = htif.look(
+            at,
+            htif::Host {
+                ram: &mut self.ram,
+                uart: &mut self.uart,
+                said: &mut said,
+            },
+        );
+        self.console_write(&said);
+        if let Some(stop) = stop {
+            self.request_stop(stop);
+        }
+        self.settle();
+    }
+
     /// The state of the devices at guest time `now`. Outputs and a stop request are no part of it: take them first.
     pub fn save(&mut self, now: u64) -> BusState {
         self.advance(now);
@@ -431,6 +464,7 @@ impl Bus {
             rtc: self.rtc.clone(),
             uart: self.uart.clone(),
             virtio: self.virtio.clone(),
+            htif: self.htif.clone(),
         }
     }
 
@@ -452,6 +486,9 @@ impl Bus {
         state.plic.check()?;
         state.uart.check()?;
         virtio::check(board, &state.virtio)?;
+        if let Some(htif) = &state.htif {
+            htif.check(&ram)?;
+        }
         Ok(Bus {
             ram,
             rom: state.rom,
@@ -460,6 +497,7 @@ impl Bus {
             rtc: state.rtc,
             uart: state.uart,
             virtio: state.virtio,
+            htif: state.htif,
             outputs: Vec::new(),
             stop: None,
         })
@@ -478,6 +516,9 @@ impl Bus {
             ("rtc".to_owned(), bytes(&self.rtc)),
             ("uart".to_owned(), bytes(&self.uart)),
         ];
+        if let Some(htif) = &self.htif {
+            states.push(("htif".to_owned(), bytes(htif)));
+        }
         for (slot, device) in self.virtio.iter().enumerate() {
             states.push((format!("virtio{slot}"), bytes(device)));
         }

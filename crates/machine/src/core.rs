@@ -8,6 +8,7 @@ use crate::boot::sbi::{self, Effect};
 use crate::clock::GuestClock;
 use crate::hart::{Access, Cause, Effects, Hart, NO_RESERVATION, Trapped};
 use crate::mmu::{Tlb, access_fault};
+use crate::watch::Watch;
 use crate::{Bus, GuestAddr, Position};
 
 /// Number of the `time` CSR.
@@ -29,6 +30,8 @@ pub struct Core {
     pub attention: bool,
     /// Calls from S-mode are answered by the built-in SBI.
     pub(crate) built_in_firmware: bool,
+    /// For people only.
+    pub(crate) watch: Watch,
 }
 
 impl Core {
@@ -40,6 +43,7 @@ impl Core {
             clock,
             attention: false,
             built_in_firmware,
+            watch: Watch::default(),
         };
         core.mode_changed();
         core
@@ -96,6 +100,7 @@ impl Core {
     pub fn take_exception(&mut self, bits: u32) {
         if self.hart.exception.cause == Cause::IllegalInstruction {
             self.hart.exception.value = bits.into();
+            self.watch.see(bits, self.hart.pc, self.hart.mode);
         }
         let call = self.hart.exception.cause == Cause::CallFromSupervisor;
         if call && self.built_in_firmware {

@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use crate::hart::csr::{self, STCE, SUPERVISOR_INTERRUPTS};
 use crate::hart::{Hart, Mode, NO_RESERVATION};
 use crate::snapshot::{Snapshot, SnapshotError, State};
+use crate::watch::{Illegal, Watch};
 use crate::{
     AccessFault, Board, Boot, Bus, Clock, Firmware, GuestAddr, Input, Output, Position, Stop,
     StopRequest,
@@ -36,8 +37,10 @@ impl Machine {
             enter_supervisor(&mut hart);
         }
         let built_in = boot.firmware == Firmware::BuiltIn;
+        let mut core = Core::new(hart, bus, GuestClock::default(), built_in);
+        core.watch = Watch::armed();
         Ok(Machine {
-            core: Core::new(hart, bus, GuestClock::default(), built_in),
+            core,
             engine,
             board: board.clone(),
             synchronized: None,
@@ -110,8 +113,11 @@ impl Machine {
             core.bus.go_on(core.now());
             if let Some(stop) = core.bus.stop() {
                 return match stop {
-                    StopRequest::PowerOff | StopRequest::Fail(_) => Stop::PowerOff,
                     StopRequest::Reset => Stop::Reset,
+                    StopRequest::PowerOff
+                    | StopRequest::Fail(_)
+                    | StopRequest::Exit(_)
+                    | StopRequest::Refused(_) => Stop::PowerOff,
                 };
             }
             if core.bus.output_due() {
@@ -132,13 +138,24 @@ impl Machine {
             }
             core.attention = false;
             self.synchronized = None;
-            let limit = change.map_or(until, |change| change.min(until));
-            if exactly || limit != until {
+            let mut limit = change.map_or(until, |change| change.min(until));
+            let host_due = core.bus.host_due();
+            if let Some(due) = host_due {
+                limit = limit.min(due);
+            }
+            let exactly = exactly || limit != until;
+            if exactly {
                 self.engine.run(core, limit);
+            } else {
+                self.engine.run_about(core, limit);
+            }
+            // Nothing else happens between the last instruction and this look, wherever runs end. Where the hart begins to
+            // wait, no other position follows at which to look.
+            if host_due.is_some_and(|due| due <= core.hart.position || core.hart.waiting) {
+                core.bus.look_at_host_words(core.hart.position);
                 continue;
             }
-            self.engine.run_about(core, limit);
-            if !core.attention {
+            if !exactly && !core.attention {
                 return Stop::Reached;
             }
         }
@@ -175,7 +192,15 @@ impl Machine {
 
     /// Takes what the guest has said since the last call, in order.
     pub fn take_outputs(&mut self) -> Vec<Output> {
-        self.core.bus.take_outputs()
+        let outputs = self.core.bus.take_outputs();
+        self.core.watch.hear(&outputs);
+        outputs
+    }
+
+    /// The first illegal instruction since the machine was started, as long as the guest has said nothing on a console:
+    /// why it may never say anything. Of a machine that was restored, nothing is known.
+    pub fn first_illegal(&self) -> Option<Illegal> {
+        self.core.watch.first()
     }
 
     /// Guest time in ticks.

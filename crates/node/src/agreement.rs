@@ -24,15 +24,20 @@ pub(crate) fn agreement_of(config: &Config) -> anyhow::Result<Agreement> {
             .with("machine.mac", machine.mac.to_string()),
         None => agreement.with("machine.network", "none"),
     };
+    let bios = machine.bios.as_ref();
+    let bios_file = bios.filter(|bios| !crate::vm::is_bios_word(bios));
     let images = [
-        ("machine.kernel", &machine.kernel),
-        ("machine.initrd", &machine.initrd),
-        ("machine.bios", &machine.bios),
+        ("machine.kernel", machine.kernel.as_ref()),
+        ("machine.initrd", machine.initrd.as_ref()),
+        ("machine.bios", bios_file),
     ];
     for (key, path) in images {
-        if let Some(image) = image(key, path.as_ref(), starts)? {
+        if let Some(image) = image(key, path, starts)? {
             agreement = agreement.with(key, image);
         }
+    }
+    if bios.is_some_and(|bios| crate::vm::is_no_bios(bios)) {
+        agreement = agreement.with("machine.bios", "no firmware");
     }
     if starts || !machine.append.is_empty() {
         agreement = agreement.with("machine.append", machine.append.as_str());

@@ -46,7 +46,7 @@ pub struct MachineConfig {
     /// Kernel command line.
     #[serde(default)]
     pub append: String,
-    /// M-mode firmware instead of the built-in SBI.
+    /// M-mode firmware instead of the built-in SBI; `none` for none: the kernel starts in M-mode.
     pub bios: Option<PathBuf>,
     /// Guest memory.
     #[serde(default)]
@@ -237,10 +237,13 @@ impl Config {
 
     fn resolve(&mut self, base: &Path) {
         let resolve = |path: &mut PathBuf| *path = base.join(&*path);
+        let bios = self.machine.bios.as_mut();
+        if let Some(bios) = bios.filter(|bios| !crate::vm::is_bios_word(bios)) {
+            resolve(bios);
+        }
         let optional = [
             &mut self.machine.kernel,
             &mut self.machine.initrd,
-            &mut self.machine.bios,
             &mut self.machine.network,
             &mut self.node.console,
             &mut self.node.control_look,

@@ -1,6 +1,7 @@
 //! The thread that runs the hart. Commands come in by a bounded channel, reports leave by another, which wakes the I/O
 //! side. The hart never waits inside the guest: between two slices of execution it looks at its commands.
 
+use crate::first_words::FirstWords;
 use anyhow::Context;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError, bounded};
 use machine::TICKS_PER_SECOND;
@@ -159,6 +160,7 @@ struct Runner {
     origin: Instant,
     budget: u64,
     spin: Duration,
+    first_words: FirstWords,
 }
 
 /// The thread's work is over.
@@ -179,6 +181,7 @@ impl Runner {
             origin: Instant::now(),
             budget: BUDGET_FIRST,
             spin: SPIN_MAX,
+            first_words: FirstWords::default(),
         }
     }
 
@@ -204,6 +207,9 @@ impl Runner {
                 self.hart.status().position.0.saturating_sub(before.0),
             );
             self.report()?;
+            if let Some(machine) = self.hart.machine() {
+                self.first_words.look(machine);
+            }
             if let Advice::Wait { until } = advice {
                 self.wait(until)?;
             }
@@ -258,6 +264,7 @@ impl Runner {
             let ahead = u128::from(until.saturating_sub(self.ticks())) * NANOSECONDS_PER_TICK;
             start + Duration::from_nanos(u64::try_from(ahead).unwrap_or(u64::MAX / 4))
         });
+        let deadline = deadline.into_iter().chain(self.first_words.due()).min();
         let spin_end = start + self.spin;
         let command = loop {
             match self.commands.try_recv() {

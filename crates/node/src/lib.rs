@@ -13,6 +13,7 @@ pub mod console;
 pub mod control;
 pub mod engine;
 mod engine_room;
+mod first_words;
 mod hart_thread;
 pub mod keyboard;
 pub mod keys;

@@ -8,6 +8,21 @@ use machine::{Board, Boot, Firmware, Machine, NetConfig};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// Instead of a firmware file: the kernel starts in M-mode.
+const BIOS_NONE: &str = "none";
+/// Instead of a firmware file: the built-in one.
+const BIOS_DEFAULT: &str = "default";
+
+/// Whether this is a word in place of a firmware file.
+pub(crate) fn is_bios_word(bios: &Path) -> bool {
+    [BIOS_NONE, BIOS_DEFAULT].map(Path::new).contains(&bios)
+}
+
+/// Whether this is the word for no firmware at all.
+pub(crate) fn is_no_bios(bios: &Path) -> bool {
+    bios == Path::new(BIOS_NONE)
+}
+
 /// What the guest's network card is plugged into.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Network {
@@ -21,14 +36,17 @@ pub enum Network {
 /// One machine, in QEMU's words.
 #[derive(Clone, Debug)]
 pub struct VmOptions {
-    /// A RISC-V Linux `Image` or an ELF.
+    /// A RISC-V Linux `Image`, an ELF, or raw code.
     pub kernel: Option<PathBuf>,
     /// The initial RAM disk.
     pub initrd: Option<PathBuf>,
     /// The kernel's command line.
     pub append: Option<String>,
-    /// M-mode firmware instead of the built-in SBI.
+    /// M-mode firmware instead of the built-in SBI. The name `none` stands for no firmware, as in QEMU: the kernel
+    /// starts in M-mode; `default` for the built-in one.
     pub bios: Option<PathBuf>,
+    /// Whether an ELF given as firmware may speak to the host by its words `tohost` and `fromhost`.
+    pub host_words: bool,
     /// A device tree blob instead of the board's own.
     pub dtb: Option<PathBuf>,
     /// Guest memory, in bytes.
@@ -49,6 +67,7 @@ impl VmOptions {
             initrd: None,
             append: None,
             bios: None,
+            host_words: true,
             dtb: None,
             memory_bytes: MemorySize::default().0,
             network: Network::None,
@@ -64,6 +83,8 @@ impl VmOptions {
             initrd: config.initrd.clone(),
             append: Some(config.append.clone()).filter(|append| !append.is_empty()),
             bios: config.bios.clone(),
+            // What a protected machine says must be for the network and the console.
+            host_words: false,
             memory_bytes: config.memory.0,
             network: config
                 .network
@@ -87,8 +108,9 @@ impl VmOptions {
             },
             ..Board::default()
         };
+        let bios = self.bios.as_deref();
         ensure!(
-            self.kernel.is_some() || self.bios.is_some(),
+            self.kernel.is_some() || bios.is_some_and(|bios| !is_bios_word(bios)),
             "there is nothing to run: name a kernel (`--kernel`, `machine.kernel`) or firmware (`--bios`, `machine.bios`)"
         );
         let read = |what: &str, path: &Option<PathBuf>| -> anyhow::Result<Option<Vec<u8>>> {
@@ -96,7 +118,11 @@ impl VmOptions {
                 .map(|path| read_file(what, path))
                 .transpose()
         };
-        let firmware = read("firmware", &self.bios)?.map_or(Firmware::BuiltIn, Firmware::Image);
+        let firmware = match bios {
+            Some(path) if !is_bios_word(path) => Firmware::Image(read_file("firmware", path)?),
+            Some(path) if is_no_bios(path) => Firmware::None,
+            _ => Firmware::BuiltIn,
+        };
         let mut seed = [0; 32];
         fill_random(&mut seed).context("the host's random source gives nothing")?;
         let since_1970 = SystemTime::now()
@@ -109,6 +135,7 @@ impl VmOptions {
             append: self.append.clone(),
             dtb: read("device tree", &self.dtb)?,
             seed,
+            host_words: self.host_words,
             epoch_ns: u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX),
         };
         let machine = Machine::boot(&board, &boot, self.engine.engine()?)

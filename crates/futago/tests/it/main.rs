@@ -7,3 +7,4 @@ mod demo;
 mod determinism;
 mod process;
 mod suite;
+mod unheard;

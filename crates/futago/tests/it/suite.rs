@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Assembles `tests/guest/NAME.S` so that check `fail` fails; 0 is none. `test` says for whom.
-fn assemble(test: &str, name: &str, fail: u32) -> PathBuf {
+pub(crate) fn assemble(test: &str, name: &str, fail: u32) -> PathBuf {
     let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guest");
     let elf = temporary(&format!("{test}-{name}-{fail}.elf"));
     let run = Command::new("riscv64-linux-gnu-gcc")
@@ -31,6 +31,72 @@ fn assemble(test: &str, name: &str, fail: u32) -> PathBuf {
 
 fn temporary(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}", std::process::id()))
+}
+
+/// What `futago run` and `record` say on standard output under both engines, with `keys` typed, and how they end. A replay
+/// of the record is equal.
+fn by_words(name: &str, fail: u32, keys: &str, said: &str, status: i32, why: &str) {
+    let elf = assemble("words", name, fail);
+    let (typed, record) = (
+        temporary(&format!("{name}-{fail}-keys")),
+        temporary(&format!("{name}-{fail}-record")),
+    );
+    std::fs::write(&typed, keys).expect("the directory for temporary files is writable");
+    for engine in ["interpreter", "translator"] {
+        for record in [None, Some(&record)] {
+            let mut command = Command::new("timeout");
+            command.arg("60").arg(env!("CARGO_BIN_EXE_futago"));
+            match record {
+                Some(file) => command.arg("record").arg(file),
+                None => command.arg("run"),
+            };
+            command
+                .args(["--engine", engine, "--memory", "64M", "--bios"])
+                .arg(&elf)
+                .stdin(std::fs::File::open(&typed).expect("it was just written"));
+            let output = command.output().expect("coreutils are installed");
+            let errors = String::from_utf8_lossy(&output.stderr);
+            let out = String::from_utf8_lossy(&output.stdout);
+            assert_eq!(out, said, "{name}, {fail}, {engine}: {errors}");
+            assert_eq!(
+                output.status.code(),
+                Some(status),
+                "{name}, {fail}: {errors}"
+            );
+            assert!(errors.contains(why), "{name}, {fail}: {errors}");
+        }
+        let replay = Command::new(env!("CARGO_BIN_EXE_futago"))
+            .args(["replay", "--verify", "--engine", "interpreter"])
+            .arg(&record)
+            .output()
+            .expect("the program is built");
+        let out = String::from_utf8_lossy(&replay.stdout);
+        assert!(replay.status.success(), "{name}, {fail}, {engine}: {out}");
+    }
+    for file in [elf, typed, record] {
+        std::fs::remove_file(&file).expect("the file is ours");
+    }
+}
+
+#[test]
+fn programs_that_speak_to_spike() {
+    by_words("says-by-htif", 0, "", "ok\n", 0, "");
+    let said = "hello\n".repeat(8) + "k";
+    by_words("htif", 0, "k", &said, 5, "ended with code 5");
+}
+
+#[test]
+fn what_no_host_can_do_ends_the_program() {
+    for (fail, why) in [
+        (1, "system call 1024, which is not there"),
+        (2, "device 2, command 0, which is not there"),
+        (3, "the text of a write at 0x1000"),
+        (4, "to write 18446744073709551615 bytes at once"),
+        (5, "a system call at 0x1000"),
+        (6, "left 64 answers in `fromhost` untaken"),
+    ] {
+        by_words("htif", fail, "", "", 1, why);
+    }
 }
 
 /// The exit status of `futago run --bios ELF …`, and what it says.
@@ -88,4 +154,40 @@ fn the_signature() {
     assert!(said.contains("begin_signature"), "{said}");
     assert!(!file.exists());
     std::fs::remove_file(&elf).expect("the file is ours");
+}
+
+/// A raw image of `tests/guest/NAME.S`, as `--kernel`, under both engines.
+fn raw(name: &str, more: &[&str], wanted: &str) {
+    let elf = assemble("raw", name, 0);
+    let image = temporary(&format!("{name}.bin"));
+    let made = Command::new("riscv64-linux-gnu-objcopy")
+        .args(["-O", "binary"])
+        .args([&elf, &image])
+        .status()
+        .expect("riscv64-linux-gnu-objcopy must be installed: Debian package binutils-riscv64-linux-gnu");
+    assert!(made.success());
+    for engine in ["interpreter", "translator"] {
+        let output = Command::new("timeout")
+            .arg("60")
+            .arg(env!("CARGO_BIN_EXE_futago"))
+            .args(["run", "--engine", engine, "--memory", "64M", "--kernel"])
+            .arg(&image)
+            .args(more)
+            .stdin(std::process::Stdio::null())
+            .output()
+            .expect("coreutils are installed");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{engine}: {errors}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), wanted);
+    }
+    for file in [elf, image] {
+        std::fs::remove_file(&file).expect("the file is ours");
+    }
+}
+
+#[test]
+fn raw_kernels() {
+    raw("raw", &[], "S 80200000\n");
+    raw("raw", &["--bios", "default"], "S 80200000\n");
+    raw("raw", &["--bios", "none"], "M 80000000\n");
 }

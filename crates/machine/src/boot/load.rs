@@ -27,15 +27,19 @@ pub enum BootError {
     /// The board cannot be built.
     #[error(transparent)]
     Board(#[from] BoardError),
-    /// Built-in firmware without kernel.
-    #[error("there is no kernel: the built-in firmware needs one to start")]
+    /// No kernel, and no firmware that could do without.
+    #[error(
+        "there is no kernel: without a firmware image of its own, the machine needs one to start"
+    )]
     NoKernel,
-    /// The kernel is no known format.
-    #[error("the kernel is neither a RISC-V Linux Image nor an ELF file")]
+    /// The kernel is no known format, and no code.
+    #[error(
+        "the kernel is neither a RISC-V Linux Image nor an ELF file, nor does it begin with an instruction"
+    )]
     KernelFormat,
-    /// The kernel is compressed.
-    #[error("the kernel is compressed ({0}): unpack it to a plain RISC-V Image")]
-    KernelCompressed(&'static str),
+    /// The kernel is packed.
+    #[error("the kernel is packed ({0}): unpack it to a plain RISC-V Image")]
+    KernelPacked(&'static str),
     /// The kernel is for big-endian harts.
     #[error("the kernel is for big-endian harts, and this one is little-endian")]
     KernelBigEndian,
@@ -180,18 +184,21 @@ impl Loader<'_> {
         Ok(RAM_BASE)
     }
 
-    /// Returns where the kernel starts.
-    fn kernel(&mut self, image: &[u8]) -> Result<u64, BootError> {
+    /// Places the kernel, an ELF where it wants to be, anything else not before `free`. Returns where it starts: as in
+    /// QEMU, at its first byte.
+    fn kernel(&mut self, image: &[u8], free: u64) -> Result<u64, BootError> {
         if is_elf(image) {
-            return self.place_elf("kernel", image);
+            self.place_elf("kernel", image)?;
+            // Not at the ELF's entry, which some kernels have for loaders that hand over otherwise.
+            let kernel = self.placed.iter().filter(|(what, _)| *what == "kernel");
+            return Ok(kernel
+                .map(|(_, range)| range.start)
+                .min()
+                .unwrap_or(RAM_BASE));
         }
         let header = ImageHeader::parse(image)?;
-        let offset = match header.text_offset {
-            0 => KERNEL_OFFSET,
-            offset => offset,
-        };
-        let wanted = RAM_BASE.saturating_add(offset);
-        let address = (self.end().max(wanted))
+        let offset = header.text_offset.max(free - RAM_BASE);
+        let address = (self.end().max(RAM_BASE.saturating_add(offset)))
             .checked_next_multiple_of(KERNEL_ALIGN)
             .unwrap_or(u64::MAX);
         let bytes = header.image_bytes.max(image.len() as u64);
@@ -220,7 +227,7 @@ impl Loader<'_> {
 struct ImageHeader {
     /// From the start of memory, in bytes.
     text_offset: u64,
-    /// In memory, with what is zeroed.
+    /// In memory, with what is zeroed; 0 where nothing says it.
     image_bytes: u64,
 }
 
@@ -229,28 +236,34 @@ impl ImageHeader {
         const MAGIC: &[u8] = b"RISCV\0\0\0";
         const MAGIC2: &[u8] = b"RSC\x05";
         const BIG_ENDIAN: u64 = 1;
-        let compressions: [(&[u8], &str); 5] = [
+        let packed: [(&[u8], &str); 6] = [
             (b"\x1f\x8b", "gzip"),
             (b"\x28\xb5\x2f\xfd", "zstd"),
             (b"\xfd7zXZ\0", "xz"),
             (b"BZh", "bzip2"),
             (b"MZ\0\0zimg", "EFI zboot"),
+            (b"\x27\x05\x19\x56", "U-Boot legacy image"),
         ];
-        for (magic, name) in compressions {
+        for (magic, name) in packed {
             if image.starts_with(magic) {
-                return Err(BootError::KernelCompressed(name));
+                return Err(BootError::KernelPacked(name));
             }
         }
         let number = |at: usize| {
             let bytes = image.get(at..).and_then(|rest| rest.first_chunk());
-            bytes.copied().map(u64::from_le_bytes)
+            bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
         };
-        // Kernels before 5.6 have only the first of the two magics.
+        // Kernels before 5.6 have only the first of the two magics. What has neither may be raw code.
         if image.get(56..60) != Some(MAGIC2) && image.get(48..56) != Some(MAGIC) {
-            return Err(BootError::KernelFormat);
+            if !is_code(image) {
+                return Err(BootError::KernelFormat);
+            }
+            return Ok(ImageHeader {
+                text_offset: 0,
+                image_bytes: 0,
+            });
         }
-        let fields = number(8).zip(number(16)).zip(number(24));
-        let ((text_offset, image_bytes), flags) = fields.ok_or(BootError::KernelFormat)?;
+        let (text_offset, image_bytes, flags) = (number(8), number(16), number(24));
         if flags & BIG_ENDIAN != 0 {
             return Err(BootError::KernelBigEndian);
         }
@@ -261,6 +274,16 @@ impl ImageHeader {
     }
 }
 
+/// Whether this may be machine code: it begins with an instruction, and is not a text.
+fn is_code(image: &[u8]) -> bool {
+    let mut first = [0; 4];
+    for (to, from) in first.iter_mut().zip(image) {
+        *to = *from;
+    }
+    let is_text = |byte: &u8| matches!(byte, b'\t'..=b'\r' | b' '..=b'~');
+    isa::decode(u32::from_le_bytes(first)).op != isa::Op::Illegal && !image.iter().all(is_text)
+}
+
 /// Starts the machine on a bus out of reset: fills memory, the boot ROM, the real-time clock's base and the
 /// entropy seed, and returns how the hart starts. After an error the bus is not to be used.
 pub fn load(bus: &mut Bus, board: &Board, boot: &Boot) -> Result<Entry, BootError> {
@@ -268,15 +291,17 @@ pub fn load(bus: &mut Bus, board: &Board, boot: &Boot) -> Result<Entry, BootErro
         ram: &mut bus.ram,
         placed: Vec::new(),
     };
-    let firmware = match &boot.firmware {
-        Firmware::BuiltIn => None,
-        Firmware::Image(image) => Some(loader.firmware(image)?),
+    let (firmware, free) = match &boot.firmware {
+        Firmware::BuiltIn => (None, RAM_BASE + KERNEL_OFFSET),
+        Firmware::None => (None, RAM_BASE),
+        Firmware::Image(image) => (Some(loader.firmware(image)?), RAM_BASE + KERNEL_OFFSET),
     };
     let kernel = match &boot.kernel {
-        Some(image) => Some(loader.kernel(image)?),
+        Some(image) => Some(loader.kernel(image, free)?),
         None if firmware.is_none() => return Err(BootError::NoKernel),
         None => None,
     };
+    let supervisor = boot.firmware == Firmware::BuiltIn;
 
     let mut tree = match &boot.dtb {
         Some(blob) => Tree::parse(blob)?,
@@ -298,14 +323,28 @@ pub fn load(bus: &mut Bus, board: &Board, boot: &Boot) -> Result<Entry, BootErro
     }
     loader.place("device tree", dtb, &tree.to_blob()?, dtb_bytes)?;
 
-    let (rom, a2) = boot_rom(firmware.unwrap_or(0), dtb, kernel.unwrap_or(0));
+    let first = firmware.or(kernel).unwrap_or(RAM_BASE);
+    let rom_jumps_to = if supervisor { 0 } else { first };
+    let (rom, a2) = boot_rom(rom_jumps_to, dtb, kernel.unwrap_or(0));
     bus.set_boot(rom, boot.epoch_ns, &boot.seed);
+    if boot.host_words
+        && let Firmware::Image(image) = &boot.firmware
+        && is_elf(image)
+    {
+        let elf = Elf::parse(image).map_err(|error| BootError::Elf {
+            what: "firmware",
+            error,
+        })?;
+        if let Some(to_host) = elf.symbol("tohost") {
+            bus.set_host_words(to_host, elf.symbol("fromhost"));
+        }
+    }
     Ok(Entry {
-        pc: firmware.or(kernel).unwrap_or(RAM_BASE),
-        supervisor: firmware.is_none(),
+        pc: first,
+        supervisor,
         a0: 0,
         a1: dtb,
-        a2: if firmware.is_some() { a2 } else { 0 },
+        a2: if supervisor { 0 } else { a2 },
     })
 }
 

@@ -2,6 +2,7 @@
 //! as `now`, in ticks, with each access.
 
 pub mod clint;
+pub mod htif;
 pub mod plic;
 pub mod rtc;
 pub mod test;

@@ -1,9 +1,9 @@
 //! SiFive test finisher, which QEMU's board uses for power-off and reset.
 
-use serde::{Deserialize, Serialize};
+use super::htif::Refusal;
 
-/// What the guest asked the test device for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How the guest wants the machine to stop, or made it stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopRequest {
     /// Power off, with success.
     PowerOff,
@@ -11,6 +11,10 @@ pub enum StopRequest {
     Fail(u16),
     /// Reset.
     Reset,
+    /// Power off: a test program has ended with this code, said by the host-target interface.
+    Exit(u64),
+    /// Power off: that interface was asked for what it cannot do.
+    Refused(Refusal),
 }
 
 /// Decodes a write to the device's only register: the low half says what, the high half is the code.

@@ -2,12 +2,13 @@
 
 use super::console::Console;
 use super::net::Cable;
+use crate::first_words::FirstWords;
 use crate::signals::when_told_to_end;
 use crate::vm::Network;
 use anyhow::Context;
 use crossbeam_channel::{Receiver, bounded};
 use eventlog::{Recorder, RecorderState, Step};
-use machine::{Input, Output, TICKS_PER_SECOND};
+use machine::{Input, Output, Refusal, StopRequest, TICKS_PER_SECOND};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -27,8 +28,22 @@ pub enum Ending {
     ResetAsked,
     /// The user, or a signal, ended it.
     Quit,
-    /// A test program wrote this code to `tohost`; 0 is a pass.
-    Test(u64),
+    /// The program ended with this code, said by `tohost` or by the test device; 0 is a pass.
+    Code(u64),
+    /// The program asked by `tohost` for what is not there.
+    Refused(Refusal),
+}
+
+impl Ending {
+    /// That of a machine that is off.
+    fn of(stop: Option<StopRequest>) -> Self {
+        match stop {
+            Some(StopRequest::Exit(code)) => Self::Code(code),
+            Some(StopRequest::Fail(code)) => Self::Code(code.into()),
+            Some(StopRequest::Refused(refusal)) => Self::Refused(refusal),
+            Some(StopRequest::PowerOff | StopRequest::Reset) | None => Self::PoweredOff,
+        }
+    }
 }
 
 /// Something from this host.
@@ -88,20 +103,26 @@ impl Host {
         }
     }
 
-    /// Takes what has come in; waits for something until `wake_at` (host ticks) if that is given, or without end.
+    /// Takes what has come in; waits for something until `wake_at` (host ticks) if that is given, or without end, but not
+    /// beyond `latest`.
     fn take_events(
         &self,
         wait: Option<Option<u64>>,
+        latest: Option<Instant>,
         inputs: &mut VecDeque<Input>,
     ) -> Option<Ending> {
         let first = match wait {
             None => self.events.try_recv().ok(),
-            Some(None) => self.events.recv().ok(),
-            Some(Some(wake_at)) => {
-                let ticks = wake_at.saturating_sub(self.ticks());
-                let timeout =
-                    Duration::from_nanos(ticks.saturating_mul(1_000_000_000 / TICKS_PER_SECOND));
-                self.events.recv_timeout(timeout).ok()
+            Some(wake_at) => {
+                let wake = wake_at.and_then(|wake_at| {
+                    let ticks = wake_at.saturating_sub(self.ticks());
+                    let wait = ticks.saturating_mul(1_000_000_000 / TICKS_PER_SECOND);
+                    Instant::now().checked_add(Duration::from_nanos(wait))
+                });
+                match wake.into_iter().chain(latest).min() {
+                    Some(deadline) => self.events.recv_deadline(deadline).ok(),
+                    None => self.events.recv().ok(),
+                }
             }
         };
         let room = INPUTS_MAX.saturating_sub(inputs.len());
@@ -116,18 +137,28 @@ impl Host {
     }
 }
 
-/// Runs the recorder until the machine ends. `sink` sees every step before its outputs leave, and may add to it; `look`
-/// may end the machine after any step.
+/// Runs the recorder until the machine ends. `sink` sees every step before its outputs leave, and may add to it.
 pub(super) fn drive(
     recorder: &mut Recorder,
     host: &Host,
     mut sink: impl FnMut(&mut Recorder, &mut Step) -> anyhow::Result<()>,
-    mut look: impl FnMut(&Recorder) -> Option<Ending>,
+) -> anyhow::Result<Ending> {
+    let mut first_words = FirstWords::default();
+    let ending = drive_on(recorder, host, &mut first_words, &mut sink)?;
+    first_words.tell(recorder.machine());
+    Ok(ending)
+}
+
+fn drive_on(
+    recorder: &mut Recorder,
+    host: &Host,
+    first_words: &mut FirstWords,
+    sink: &mut impl FnMut(&mut Recorder, &mut Step) -> anyhow::Result<()>,
 ) -> anyhow::Result<Ending> {
     let mut inputs = VecDeque::new();
     let mut wait = None;
     loop {
-        if let Some(ending) = host.take_events(wait, &mut inputs) {
+        if let Some(ending) = host.take_events(wait, first_words.due(), &mut inputs) {
             return Ok(ending);
         }
         let mut step = recorder.step(host.ticks(), &mut inputs, SLICE);
@@ -138,14 +169,12 @@ pub(super) fn drive(
         for (_, outputs) in step.outputs.drain(..) {
             host.put_out(outputs);
         }
-        if let Some(ending) = look(recorder) {
-            return Ok(ending);
-        }
+        first_words.look(recorder.machine());
         wait = match step.state {
             RecorderState::Running => None,
             RecorderState::Idle { .. } if !inputs.is_empty() => None,
             RecorderState::Idle { wake_at } => Some(wake_at),
-            RecorderState::PoweredOff => return Ok(Ending::PoweredOff),
+            RecorderState::PoweredOff => return Ok(Ending::of(recorder.machine().stop_request())),
             RecorderState::Reset => return Ok(Ending::ResetAsked),
         };
     }

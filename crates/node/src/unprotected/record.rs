@@ -80,9 +80,9 @@ pub fn record(options: &RecordOptions) -> anyhow::Result<RecordSummary> {
         }
         Ok(())
     };
-    let ending = drive(&mut recorder, &host, sink, |_| None)?;
+    let ending = drive(&mut recorder, &host, sink)?;
     // A machine that has stopped has said so in its last entry; any other says where it was left.
-    if !matches!(ending, Ending::PoweredOff | Ending::ResetAsked) {
+    if ending == Ending::Quit {
         file.entries(&recorder.digest_now(host.ticks()))?;
     }
     file.end(recorder.into_machine(), ending)

@@ -25,14 +25,13 @@ pub struct RunOptions {
 pub fn run(options: &RunOptions) -> anyhow::Result<Ending> {
     let (machine, boot) = options.vm.boot()?;
     tracing::info!(engine = %options.vm.engine.kind(), "the machine starts");
-    let test = TestSymbols::of(&boot)?;
-    // The images are in the guest's memory now; those of a large guest are worth some.
-    drop(boot);
     let signature = options
         .signature
         .as_deref()
-        .map(|path| anyhow::Ok((path, test.signature()?)))
+        .map(|path| anyhow::Ok((path, signature_range(&boot)?)))
         .transpose()?;
+    // The images are in the guest's memory now; those of a large guest are worth some.
+    drop(boot);
     // Nobody reads this log: it needs no digests and no progress.
     let config = RecorderConfig {
         digest_positions: u64::MAX,
@@ -42,12 +41,7 @@ pub fn run(options: &RunOptions) -> anyhow::Result<Ending> {
     };
     let mut recorder = Recorder::new(machine, config);
     let host = Host::new(&options.vm.network)?;
-    let ending = drive(
-        &mut recorder,
-        &host,
-        |_, _| Ok(()),
-        |recorder| test.code(recorder.machine()),
-    )?;
+    let ending = drive(&mut recorder, &host, |_, _| Ok(()))?;
     if let Some((path, (from, to))) = signature {
         let words = signature_words(recorder.machine(), from, to)?;
         std::fs::write(path, words)
@@ -56,46 +50,19 @@ pub fn run(options: &RunOptions) -> anyhow::Result<Ending> {
     Ok(ending)
 }
 
-/// Addresses by which a test program of the public suites speaks to the host.
-#[derive(Debug, Default)]
-struct TestSymbols {
-    to_host: Option<u64>,
-    signature: Option<(u64, u64)>,
-}
-
-impl TestSymbols {
-    fn of(boot: &Boot) -> anyhow::Result<Self> {
-        let Firmware::Image(image) = &boot.firmware else {
-            return Ok(Self::default());
-        };
-        if !is_elf(image) {
-            return Ok(Self::default());
+/// The addresses of `begin_signature` and `end_signature`.
+fn signature_range(boot: &Boot) -> anyhow::Result<(u64, u64)> {
+    let range = match &boot.firmware {
+        Firmware::Image(image) if is_elf(image) => {
+            let elf = Elf::parse(image).context("the firmware cannot be used")?;
+            elf.symbol("begin_signature")
+                .zip(elf.symbol("end_signature"))
         }
-        let elf = Elf::parse(image).context("the firmware cannot be used")?;
-        Ok(Self {
-            to_host: elf.symbol("tohost"),
-            signature: elf
-                .symbol("begin_signature")
-                .zip(elf.symbol("end_signature")),
-        })
-    }
-
-    fn signature(&self) -> anyhow::Result<(u64, u64)> {
-        self.signature.context(
-            "there is no signature to write: --signature needs a --bios ELF with the symbols begin_signature and end_signature",
-        )
-    }
-
-    /// The code that the program ended with, once it wrote one.
-    fn code(&self, machine: &Machine) -> Option<Ending> {
-        let mut word = [0; 8];
-        machine
-            .read_memory(GuestAddr(self.to_host?), &mut word)
-            .ok()?;
-        let word = u64::from_le_bytes(word);
-        // An even word is a request to a host that these tests do not need.
-        (word & 1 == 1).then_some(Ending::Test(word >> 1))
-    }
+        _ => None,
+    };
+    range.context(
+        "there is no signature to write: --signature needs a --bios ELF with the symbols begin_signature and end_signature",
+    )
 }
 
 /// The words as riscv-arch-test compares them: 32 bits in hexadecimal, one a line.

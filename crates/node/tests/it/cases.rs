@@ -37,7 +37,7 @@ fn check(name: &str) {
         };
         assert_eq!(
             run(&options).unwrap(),
-            Ending::Test(0),
+            Ending::Code(0),
             "{name}, {engine:?}"
         );
     }

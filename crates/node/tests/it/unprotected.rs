@@ -265,10 +265,10 @@ fn a_test_program_ends_with_its_code_and_signature() {
         })
         .unwrap()
     };
-    assert_eq!(run_with(1), Ending::Test(0));
+    assert_eq!(run_with(1), Ending::Code(0));
     assert_eq!(
         fs::read_to_string(&signature).unwrap(),
         "90abcdef\n12345678\n"
     );
-    assert_eq!(run_with(7 << 1 | 1), Ending::Test(7));
+    assert_eq!(run_with(7 << 1 | 1), Ending::Code(7));
 }

@@ -138,14 +138,49 @@ fn firmware_gets_what_qemu_gives_it() {
 }
 
 #[test]
+fn raw_kernels_lie_where_qemu_has_them() {
+    // A jump to itself, and what is never executed.
+    let raw = [&[0x6f, 0, 0, 0][..], &[0; 96]].concat();
+    let (bus, entry) = start(MEMORY_BYTES_MIN, &kernel(raw.clone())).unwrap();
+    assert_eq!((entry.pc, entry.supervisor), (0x8020_0000, true));
+    let mut bytes = [0; 4];
+    bus.ram.read(GuestAddr(0x8020_0000), &mut bytes).unwrap();
+    assert_eq!(bytes, raw[..4]);
+
+    let alone = |image| Boot {
+        firmware: Firmware::None,
+        ..kernel(image)
+    };
+    let (mut bus, entry) = start(MEMORY_BYTES_MIN, &alone(raw)).unwrap();
+    assert_eq!((entry.pc, entry.supervisor), (RAM_BASE, false));
+    let mut at = |address| bus.load(GuestAddr(address), Width::Double, 0).unwrap();
+    assert_eq!(at(0x1000 + 24), RAM_BASE, "the ROM jumps to the kernel");
+    assert_eq!(at(entry.a2 + 16), RAM_BASE);
+    let (_, entry) = start(MEMORY_BYTES_MIN, &alone(image(64, 0, 0))).unwrap();
+    assert_eq!(entry.pc, RAM_BASE, "a kernel for M-mode");
+    let nothing = Boot {
+        firmware: Firmware::None,
+        ..Boot::default()
+    };
+    assert_eq!(
+        start(MEMORY_BYTES_MIN, &nothing).err(),
+        Some(BootError::NoKernel)
+    );
+}
+
+#[test]
 fn bad_kernels() {
     let fails = |boot: &Boot| start(MEMORY_BYTES_MIN, boot).err().unwrap();
     assert_eq!(fails(&Boot::default()), BootError::NoKernel);
     assert_eq!(fails(&kernel(vec![])), BootError::KernelFormat);
     assert_eq!(fails(&kernel(vec![0; 4096])), BootError::KernelFormat);
     assert_eq!(
+        fails(&kernel(b"no kernel\n".to_vec())),
+        BootError::KernelFormat
+    );
+    assert_eq!(
         fails(&kernel(b"\x1f\x8b\x08".to_vec())),
-        BootError::KernelCompressed("gzip")
+        BootError::KernelPacked("gzip")
     );
     let mut big = image(64, 0x20_0000, 0);
     big[24] = 1;
@@ -271,7 +306,7 @@ fn symbols_of_elf_files() {
 fn elf_files() {
     let boot = kernel(elf(0x8030_0000, 0xffff_ffff_8000_0000, b"text", 100));
     let (bus, entry) = start(MEMORY_BYTES_MIN, &boot).unwrap();
-    assert_eq!(entry.pc, 0x8030_0004);
+    assert_eq!(entry.pc, 0x8030_0000, "as QEMU, at the first byte");
     let mut bytes = [0; 4];
     bus.ram.read(GuestAddr(0x8030_0000), &mut bytes).unwrap();
     assert_eq!(&bytes, b"text");

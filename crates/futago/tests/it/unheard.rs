@@ -1,0 +1,115 @@
+//! Guests that nobody listens to, and guests that say nothing: neither may leave its user waiting, or wondering.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::process::{PATIENCE, Process, futago};
+use crate::suite::assemble;
+
+/// A guest in the background, with its standard output in a pipe, and what it logs in a file.
+fn start(arguments: &[&str], log: &Path) -> Child {
+    futago(arguments)
+        .stdout(Stdio::piped())
+        .stderr(File::create(log).unwrap())
+        .spawn()
+        .unwrap()
+}
+
+fn end_of(child: &mut Child) -> ExitStatus {
+    let begun = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if begun.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("it waits for somebody to read what it says");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_guest_does_not_wait_for_whoever_reads_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let elf = assemble("unread", "flood", 0);
+    let (log, record) = (
+        directory.path().join("log"),
+        directory.path().join("record"),
+    );
+    let record = record.to_str().unwrap();
+    let bios = ["--memory", "64M", "--bios", elf.to_str().unwrap()];
+    for engine in ["translator", "interpreter"] {
+        for command in [&["run"][..], &["record", record]] {
+            let arguments = [command, &["--engine", engine], &bios].concat();
+            // The pipe stays open, and is never read.
+            let mut child = start(&arguments, &log);
+            let status = end_of(&mut child);
+            let said = std::fs::read_to_string(&log).unwrap();
+            assert!(status.success(), "{arguments:?}: {said}");
+            assert!(
+                said.contains("bytes of the guest's console were dropped"),
+                "{arguments:?}: {said}"
+            );
+        }
+    }
+    std::fs::remove_file(&elf).unwrap();
+}
+
+#[test]
+fn whoever_reads_has_all_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let elf = assemble("read", "flood", 32);
+    let log = directory.path().join("log");
+    let arguments = ["run", "--memory", "64M", "--bios", elf.to_str().unwrap()];
+    let mut child = start(&arguments, &log);
+    let mut all = Vec::new();
+    child.stdout.take().unwrap().read_to_end(&mut all).unwrap();
+    assert!(end_of(&mut child).success());
+    assert_eq!(all.len(), 32 << 16);
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), "");
+    std::fs::remove_file(&elf).unwrap();
+}
+
+/// What is logged of a guest that says `said`, and is illegal at once, by the time that it is ended.
+fn silent(fail: u32, more: &[&str], said: &str, words: Option<&str>) {
+    let directory = tempfile::tempdir().unwrap();
+    let elf = assemble("silent", "silent", fail);
+    let mut arguments = vec!["run", "--memory", "64M"];
+    arguments.extend_from_slice(more);
+    arguments.push(elf.to_str().unwrap());
+    let mut guest = Process::start(&arguments, directory.path());
+    match words {
+        Some(words) => guest.wait_until(words, |guest| guest.err().contains(words)),
+        None => guest.wait_until(said, |guest| guest.out().contains(said)),
+    }
+    let (status, guest) = guest.terminate();
+    assert!(status.success(), "{}", guest.err());
+    let lines = guest.err().lines().count();
+    assert_eq!(lines, usize::from(words.is_some()), "{}", guest.err());
+    assert_eq!(guest.out(), said);
+    std::fs::remove_file(&elf).unwrap();
+}
+
+#[test]
+fn why_a_guest_may_say_nothing_is_told_once() {
+    for engine in ["interpreter", "translator"] {
+        silent(
+            0,
+            &["--engine", engine, "--bios"],
+            "",
+            Some("sh1add (0x20c5a533) at 0x80000000 in M-mode, of extension Zba"),
+        );
+    }
+    silent(
+        1,
+        &["--kernel"],
+        "",
+        Some("which only M-mode may execute: an image for M-mode is started with `--bios none`"),
+    );
+    silent(2, &["--bios"], "!", None);
+}
