@@ -16,6 +16,8 @@ use crate::{Bounds, Forgetting, Observer, Options, TRANSLATION_BYTES_MAX, Unsupp
 const BLOCK_MAX: u64 = host::REGION_MAX as u64;
 /// Room for code that leaves an instruction to the interpreter, and then some.
 const TRANSLATION_BYTES_MIN: usize = 64;
+/// What a byte of host code costs to make, in units of [`Core::spend`].
+const BYTE_EFFORT: u64 = 10;
 
 /// Executes translated code.
 pub struct Translator {
@@ -157,6 +159,7 @@ impl Translator {
         }
         self.cache
             .take(translation.len(), (offset / PAGE_BYTES) as u32);
+        core.spend(translation.len() as u64 * BYTE_EFFORT);
         self.buffer = translation.into_buffer();
         (start, others_gone)
     }
@@ -183,6 +186,7 @@ impl Translator {
             entries.set(*offset, *code);
             self.seen.is_done(*offset);
         }
+        core.spend(hot.translation.len() as u64 * BYTE_EFFORT);
         self.cache
             .take(hot.translation.len(), (offset / PAGE_BYTES) as u32);
     }

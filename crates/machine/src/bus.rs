@@ -167,6 +167,8 @@ pub struct Bus {
     htif: Option<Htif>,
     outputs: Vec<Output>,
     stop: Option<StopRequest>,
+    /// What turns at queues have cost, for [`Bus::take_effort`].
+    effort: u64,
 }
 
 impl Bus {
@@ -184,6 +186,7 @@ impl Bus {
             htif: None,
             outputs: Vec::new(),
             stop: None,
+            effort: 0,
         })
     }
 
@@ -263,6 +266,7 @@ impl Bus {
                 let around = &mut Surroundings {
                     ram: &mut self.ram,
                     outputs: &mut self.outputs,
+                    effort: &mut self.effort,
                     now,
                 };
                 self.virtio[slot].store(offset, width, value, around);
@@ -302,6 +306,7 @@ impl Bus {
         let around = &mut Surroundings {
             ram: &mut self.ram,
             outputs: &mut self.outputs,
+            effort: &mut self.effort,
             now,
         };
         for slot in &mut self.virtio {
@@ -334,6 +339,7 @@ impl Bus {
                 let around = &mut Surroundings {
                     ram: &mut self.ram,
                     outputs: &mut self.outputs,
+                    effort: &mut self.effort,
                     now,
                 };
                 net.receive_frame(frame, around);
@@ -355,6 +361,11 @@ impl Bus {
         }
         self.settle();
         Ok(())
+    }
+
+    /// What devices have cost since the last call, in units of [`crate::Core::spend`].
+    pub(crate) fn take_effort(&mut self) -> u64 {
+        std::mem::take(&mut self.effort)
     }
 
     /// Takes what the guest has said since the last call, in order.
@@ -403,6 +414,7 @@ impl Bus {
         let around = &mut Surroundings {
             ram: &mut self.ram,
             outputs: &mut self.outputs,
+            effort: &mut self.effort,
             now,
         };
         for slot in &mut self.virtio {
@@ -500,6 +512,7 @@ impl Bus {
             htif: state.htif,
             outputs: Vec::new(),
             stop: None,
+            effort: 0,
         })
     }
 

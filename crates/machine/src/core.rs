@@ -15,6 +15,16 @@ use crate::{Bus, GuestAddr, Position};
 const TIME: u16 = 0xc01;
 const PAGE: u64 = 4096;
 
+/// A run whose end is its caller's to choose ends when it has cost so much beside plain instructions, in units of
+/// [`Core::spend`]: about a millisecond.
+pub const RUN_EFFORT_MAX: u64 = 1 << 20;
+/// A trap, an interrupt, or a look at what wants attention.
+pub(crate) const EVENT_EFFORT: u64 = 64;
+/// An access that no fast entry serves.
+pub(crate) const ACCESS_EFFORT: u64 = 32;
+/// A walk through page tables.
+pub(crate) const WALK_EFFORT: u64 = 128;
+
 /// The computer without the engine that runs it.
 pub struct Core {
     /// Registers.
@@ -28,6 +38,8 @@ pub struct Core {
     /// The engine must return before the next instruction: an interrupt may be due, a timer was set, the
     /// hart waits, a device was touched, or code was overwritten.
     pub attention: bool,
+    /// What the run has cost beside plain instructions.
+    pub(crate) effort: u64,
     /// Calls from S-mode are answered by the built-in SBI.
     pub(crate) built_in_firmware: bool,
     /// For people only.
@@ -42,11 +54,27 @@ impl Core {
             bus,
             clock,
             attention: false,
+            effort: 0,
             built_in_firmware,
             watch: Watch::default(),
         };
         core.mode_changed();
         core
+    }
+
+    /// Notes that the hart stood still for something that a plain instruction does not do: a unit is about a nanosecond
+    /// of the host. What a guest makes the host do in a few positions would else hold up whoever waits for a run to end.
+    #[inline]
+    pub fn spend(&mut self, units: u64) {
+        self.effort += units;
+        self.attention |= self.effort >= RUN_EFFORT_MAX;
+    }
+
+    /// Forgets what SFENCE.VMA with these operands orders to forget.
+    pub(crate) fn fence(&mut self, address: Option<u64>, space: Option<u64>) {
+        self.tlb.fence(address, space);
+        let effort = self.tlb.take_effort();
+        self.spend(effort);
     }
 
     /// Guest time in ticks.
@@ -111,6 +139,7 @@ impl Core {
         }
         self.hart.position.0 += 1;
         self.hart.csr.note_not_retired();
+        self.spend(EVENT_EFFORT);
     }
 
     /// Enters the handler of an interrupt.
@@ -155,13 +184,13 @@ impl Core {
     fn fence_range(&mut self, start: u64, size: u64, space: Option<u64>) {
         let pages = size.div_ceil(PAGE);
         if size == 0 || pages > 64 {
-            self.tlb.fence(None, space);
+            self.fence(None, space);
             return;
         }
         let first = start & !(PAGE - 1);
         let last = start.saturating_add(size - 1);
         for address in (first..=last).step_by(PAGE as usize) {
-            self.tlb.fence(Some(address), space);
+            self.fence(Some(address), space);
         }
     }
 
@@ -218,6 +247,10 @@ impl Core {
         }
         if effects.has(Effects::FLUSH_LOADS) {
             self.tlb.flush_loads();
+        }
+        if effects.has(Effects::FLUSH) || effects.has(Effects::FLUSH_LOADS) {
+            let effort = self.tlb.take_effort();
+            self.spend(effort);
         }
         self.attention |= effects.has(Effects::TIMER);
     }

@@ -23,7 +23,7 @@ mod semantics;
 mod snapshot;
 mod watch;
 
-pub use crate::core::Core;
+pub use crate::core::{Core, RUN_EFFORT_MAX};
 pub use board::{Board, Boot, Firmware, NetConfig};
 pub use boot::BootError;
 pub use bus::{AccessFault, Bus, InputError, Lines};

@@ -3,7 +3,7 @@
 use crate::boot::{self, BootError};
 use crate::bus::InputError;
 use crate::clock::GuestClock;
-use crate::core::Core;
+use crate::core::{Core, EVENT_EFFORT, RUN_EFFORT_MAX};
 use crate::digest::{DIGEST_PAGES_MAX, Digest, Parts};
 use crate::engine::Engine;
 use crate::hart::csr::{self, STCE, SUPERVISOR_INTERRUPTS};
@@ -94,8 +94,8 @@ impl Machine {
         self.execute(until, true)
     }
 
-    /// Executes up to `until`, or a little less if that is easier: for those who choose as they go where runs end.
-    /// What has been reached is where the machine is.
+    /// Executes up to `until`, or less if that is easier or what the guest does takes the host long: for those who choose
+    /// as they go where runs end. What has been reached is where the machine is.
     pub fn run_about(&mut self, until: Position) -> Stop {
         self.execute(until, false)
     }
@@ -109,8 +109,11 @@ impl Machine {
 
     fn execute_to_stop(&mut self, until: Position, exactly: bool) -> Stop {
         let core = &mut self.core;
+        let start = core.hart.position;
+        core.effort = 0;
         loop {
             core.bus.go_on(core.now());
+            core.effort += EVENT_EFFORT + core.bus.take_effort();
             if let Some(stop) = core.bus.stop() {
                 return match stop {
                     StopRequest::Reset => Stop::Reset,
@@ -125,6 +128,12 @@ impl Machine {
             }
             if core.hart.position >= until {
                 return Stop::Reached;
+            }
+            if core.effort >= RUN_EFFORT_MAX {
+                if !exactly && core.hart.position > start {
+                    return Stop::Reached;
+                }
+                core.effort = 0;
             }
             let change = core.refresh();
             if core.hart.waiting {
@@ -159,6 +168,12 @@ impl Machine {
                 return Stop::Reached;
             }
         }
+    }
+
+    /// What the last run cost the host beside plain instructions, in about nanoseconds: since it last went beyond
+    /// [`crate::RUN_EFFORT_MAX`], if it was not to end there.
+    pub fn effort(&self) -> u64 {
+        self.core.effort
     }
 
     /// Where execution stands.

@@ -148,7 +148,7 @@ impl Snapshot {
     }
 
     /// Length of all state but memory.
-    pub(crate) fn state_bytes(&self) -> usize {
+    pub fn state_bytes(&self) -> usize {
         self.state.len()
     }
 

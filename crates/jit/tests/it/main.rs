@@ -4,6 +4,7 @@ mod boot;
 mod counters;
 mod engines;
 mod generated;
+mod hurt;
 mod image;
 mod pressure;
 mod straddling;

@@ -9,10 +9,10 @@ use crate::ram::PAGE_BYTES;
 const BLOCK_LEN_MAX: usize = 64;
 /// Bits of [`Place`] for the length of a block.
 const LEN_BITS: u32 = 7;
-/// Decoded instructions, current or dropped, that are kept before all are forgotten: 64 MiB.
-const INSNS_MAX: usize = 4 << 20;
-/// Pages with decoded code before all are forgotten: 128 MiB. A guest may jump into each page of its memory.
-const PAGES_MAX: usize = 16 << 10;
+/// Decoded instructions, current or dropped, that are kept before all are forgotten: 16 MiB.
+const INSNS_MAX: usize = 1 << 20;
+/// Pages with decoded code before all are forgotten: 16 MiB. A guest may jump into each page of its memory.
+const PAGES_MAX: usize = 2 << 10;
 
 /// Where a block is among all instructions: its start, and in the lowest bits its length. 0: there is none.
 type Place = u32;

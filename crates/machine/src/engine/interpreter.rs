@@ -6,7 +6,7 @@ use super::Engine;
 use super::blocks::Blocks;
 use super::operations::Step;
 use crate::Position;
-use crate::core::Core;
+use crate::core::{ACCESS_EFFORT, Core};
 use crate::hart::{Access, Trapped};
 use crate::ram::PAGE_BYTES;
 
@@ -22,6 +22,9 @@ impl Default for InterpreterOptions {
         InterpreterOptions { block_cache: true }
     }
 }
+
+/// To decode a block.
+const DECODE_EFFORT: u64 = 1024;
 
 /// Executes instructions one by one, from decoded blocks.
 pub struct Interpreter {
@@ -67,6 +70,7 @@ impl Engine for Interpreter {
                 run_block(core, &block[..len], pc);
                 continue;
             }
+            core.spend(DECODE_EFFORT);
             match self.blocks.decode(&mut core.bus.ram, offset) {
                 Some(true) => core.tlb.slow_stores_to(offset / PAGE_BYTES * PAGE_BYTES),
                 Some(false) => {}
@@ -107,6 +111,7 @@ fn run_block(core: &mut Core, insns: &[Insn], mut pc: u64) {
 /// Fetches, decodes and executes one instruction: for any engine, where it has nothing better.
 #[cold]
 pub fn step(core: &mut Core) {
+    core.spend(ACCESS_EFFORT);
     match fetch(core) {
         Ok(insn) => execute_one(core, &insn),
         Err(Trapped) => core.take_exception(0),

@@ -232,7 +232,7 @@ impl Context for Step<'_> {
         space: Option<u64>,
     ) -> Result<(), Trapped> {
         self.core.hart.check_fence()?;
-        self.core.tlb.fence(address, space);
+        self.core.fence(address, space);
         Ok(())
     }
 

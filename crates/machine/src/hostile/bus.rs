@@ -209,6 +209,14 @@ pub struct Reached {
 /// # Panics
 /// If a promise of the bus is broken: that is what it looks for.
 pub fn run(data: &[u8]) -> Reached {
+    run_watched(data, &mut |_| {})
+}
+
+/// The same; `watch` is called after each single stop of a machine, and with `false` after what is there to check it.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_watched(data: &[u8], watch: &mut dyn FnMut(bool)) -> Reached {
     let mut reached = Reached::default();
     let mut bytes = Bytes(data);
     let mut bus = Bus::new(&board()).expect("the board is possible");
@@ -250,6 +258,7 @@ pub fn run(data: &[u8]) -> Reached {
             13 => {
                 let input = input(&mut bytes);
                 let before = bus.save(now);
+                watch(false);
                 if bus.apply(&input, now).is_err() {
                     assert_eq!(bus.save(now), before, "a refused input changes nothing");
                 }
@@ -263,20 +272,26 @@ pub fn run(data: &[u8]) -> Reached {
                 };
                 sbi::call(&mut bus, call);
             }
-            15 => bus = save_and_restore(bus, now),
+            15 => {
+                bus = save_and_restore(bus, now);
+                watch(false);
+            }
             // Much at once: nobody reads as fast as that.
             _ => {
                 let input = input(&mut bytes);
                 for _ in 0..bytes.half() % 600 {
                     let _ = bus.apply(&input, now);
+                    watch(true);
                 }
             }
         }
         bus.go_on(now);
+        watch(true);
         let lines = bus.lines(now);
         assert_eq!(bus.lines(now), lines, "looking changes nothing");
         assert!(bus.deadline(now).is_none_or(|tick| tick > now));
         reached.outputs += bounded_outputs(&mut bus);
+        watch(false);
         reached.interrupts += usize::from(lines.mip() & (Lines::SEIP | Lines::MEIP) != 0);
     }
     assert_bounded(&bus.device_states(now));

@@ -58,7 +58,7 @@ pub fn guest(data: &[u8]) -> Guest {
 }
 
 /// Inputs and where they come in.
-fn inputs(bytes: &mut Bytes<'_>) -> Vec<(Position, Input)> {
+pub(super) fn inputs(bytes: &mut Bytes<'_>) -> Vec<(Position, Input)> {
     let mut list = Vec::new();
     let mut position = 0;
     for _ in 0..bytes.byte() % 16 {

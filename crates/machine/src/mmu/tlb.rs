@@ -20,6 +20,11 @@ struct Entry {
 const GLOBAL: u64 = 1;
 const LEVEL_SHIFT: u32 = 1;
 
+/// A fence looks at the words of all sets of slots.
+const FENCE_EFFORT: u64 = 512;
+/// To look at a slot, and perhaps to empty it.
+const SLOT_EFFORT: u64 = 4;
+
 const EMPTY: Entry = Entry {
     key: NO_KEY,
     page: 0,
@@ -86,6 +91,8 @@ pub struct Tlb {
     /// Slots that are not empty, and valid in one address space only.
     local: Slots,
     superpages: Superpages,
+    /// Slots that fences have looked at, for [`Tlb::take_effort`].
+    looked_at: u64,
 }
 
 impl Tlb {
@@ -101,6 +108,7 @@ impl Tlb {
             present: Slots::new(),
             local: Slots::new(),
             superpages: Superpages::default(),
+            looked_at: 0,
         }
     }
 
@@ -232,10 +240,16 @@ impl Tlb {
         }
     }
 
+    /// What fences have cost since the last call, in units of [`crate::Core::spend`].
+    pub(crate) fn take_effort(&mut self) -> u64 {
+        FENCE_EFFORT + std::mem::take(&mut self.looked_at) * SLOT_EFFORT
+    }
+
     /// Forgets everything.
     pub fn flush(&mut self) {
         for word in words(0..SLOTS) {
             for slot in self.present.in_word(word) {
+                self.looked_at += 1;
                 self.forget(slot);
             }
         }
@@ -246,6 +260,7 @@ impl Tlb {
     pub fn flush_loads(&mut self) {
         for word in words(FAST_LOADS..FAST_LOADS + ENTRIES) {
             for slot in self.present.in_word(word) {
+                self.looked_at += 1;
                 self.forget(slot);
             }
         }
@@ -259,6 +274,7 @@ impl Tlb {
             (None, Some(_)) => {
                 for word in words(0..SLOTS) {
                     for slot in self.local.in_word(word) {
+                        self.looked_at += 1;
                         if self.entries[slot].in_space(space) {
                             self.forget(slot);
                         }
@@ -281,6 +297,7 @@ impl Tlb {
             };
             for word in words(part + fragments.start..part + fragments.end) {
                 for slot in self.present.in_word(word) {
+                    self.looked_at += 1;
                     let entry = self.entries[slot];
                     let same_page = (entry.key ^ address) & !entry.span() == 0;
                     if same_page && entry.in_space(space) {

@@ -3,7 +3,7 @@
 
 use super::tlb::Translation;
 use super::{access_fault, page_fault};
-use crate::core::Core;
+use crate::core::{ACCESS_EFFORT, Core, WALK_EFFORT};
 use crate::hart::csr::status;
 use crate::hart::{Access, Cause, Mode, Trapped};
 use crate::ram::PAGE_BYTES;
@@ -25,6 +25,7 @@ impl Core {
     /// The physical address of `address` for an access of `len` bytes that all are in its page, checked for
     /// everything but whether something answers there. Fills the TLB.
     pub fn translate(&mut self, access: Access, address: u64, len: u64) -> Result<u64, Trapped> {
+        self.spend(ACCESS_EFFORT);
         let (page, cached) = match self.tlb.look_up(access, address) {
             Some(page) => (page, true),
             None => self.walk_and_fill(access, address, len)?,
@@ -49,6 +50,7 @@ impl Core {
     ) -> Result<(u64, bool), Trapped> {
         let context = self.tlb.context(access);
         let found = if context.is_paged() {
+            self.spend(WALK_EFFORT);
             self.walk(access, address)
                 .map_err(|cause| self.hart.raise(cause, address))?
         } else {

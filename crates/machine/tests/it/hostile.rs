@@ -72,7 +72,7 @@ fn guests_reach_the_devices() {
 }
 
 /// Bytes from which the generators make something: seeded, so that a failure is found again.
-fn random(seed: u64, len: usize) -> Vec<u8> {
+pub(crate) fn random(seed: u64, len: usize) -> Vec<u8> {
     let mut data = vec![0; len];
     let mut stream = blake3::Hasher::new()
         .update(&seed.to_le_bytes())

@@ -4,6 +4,7 @@ mod bare_metal;
 mod chaos;
 mod device_tree;
 mod hostile;
+mod hurt;
 mod oracle;
 mod programs;
 mod snapshots;

@@ -54,6 +54,8 @@ pub struct Surroundings<'a> {
     pub ram: &'a mut Ram,
     /// Where it speaks.
     pub outputs: &'a mut Vec<Output>,
+    /// What it costs is added here, in units of [`crate::Core::spend`].
+    pub effort: &'a mut u64,
     /// The guest clock.
     pub now: u64,
 }
@@ -347,6 +349,7 @@ impl Virtio {
             turn: Turn::default(),
         };
         let served = self.device.serve(index, queue, &mut io);
+        *around.effort += io.turn.effort();
         // At the end of time there is no next turn.
         if io.turn.left_rest()
             && let Some(tick) = around.now.checked_add(TURN_PAUSE_TICKS)

@@ -31,6 +31,11 @@ impl Turn {
         self.left_rest
     }
 
+    /// What it cost, in units of [`crate::Core::spend`].
+    pub(super) fn effort(&self) -> u64 {
+        self.bytes / 4 + self.descriptors * 8
+    }
+
     /// Whether something was left to do.
     pub(super) fn left_rest(&self) -> bool {
         self.left_rest
