@@ -1,5 +1,6 @@
 //! The backup: it holds the log, acknowledges it, and lets its hart replay it.
 
+mod arrivals;
 mod watch;
 
 use crate::action::{Action, HaltReason, Local};
@@ -7,9 +8,10 @@ use crate::arbitration::Inquiry;
 use crate::config::Mutation;
 use crate::core::{Next, Role};
 use crate::joining::Joining;
-use crate::message::{LeaveReason, Message};
+use crate::message::{LeaveReason, Message, Room};
 use crate::shared::Shared;
 use crate::types::{Epoch, Instant, LogIndex, NodeId, TransferId};
+use arrivals::Arrivals;
 use bytes::Bytes;
 use std::collections::VecDeque;
 
@@ -41,8 +43,10 @@ pub(crate) struct Backup {
     acknowledge_at: Option<Instant>,
     /// The last entry that the primary has spoken of.
     pub(crate) announced: LogIndex,
-    /// When the entries that are missing were last asked for, or first missed.
-    missed: Option<Instant>,
+    /// Entries that came although others before them are missing.
+    early: Arrivals,
+    /// The newest stamp of the primary's, and when it came.
+    echo: (u64, Instant),
     suspicion: Option<Inquiry>,
 }
 
@@ -93,10 +97,11 @@ impl Backup {
             disconnected: None,
             acknowledge_at: None,
             announced: from.previous(),
-            missed: None,
+            early: Arrivals::default(),
+            echo: (0, shared.now),
             suspicion: None,
         };
-        backup.acknowledge(shared, false);
+        backup.acknowledge(shared);
         backup
     }
 
@@ -129,8 +134,9 @@ impl Backup {
                 entries,
                 released,
                 urgent,
+                stamp,
             } if transfer == self.transfer => {
-                self.hear(shared, epoch, released);
+                self.hear(shared, epoch, released, stamp);
                 self.append(shared, first, entries, urgent);
             }
             Message::Heartbeat {
@@ -139,15 +145,21 @@ impl Backup {
                 last,
                 released,
                 paired,
+                urgent,
+                stamp,
             } if transfer == self.transfer => {
-                self.hear(shared, epoch, released);
+                self.hear(shared, epoch, released, stamp);
                 self.paired = paired;
                 self.announced = self.announced.max(last);
-                self.miss(shared);
+                if urgent {
+                    self.acknowledge(shared);
+                } else if self.announced > self.held {
+                    self.acknowledge_gap(shared);
+                }
             }
             Message::TransferStart { transfer, .. } if transfer == self.transfer => {
                 self.heard = shared.now;
-                self.acknowledge(shared, false);
+                self.acknowledge(shared);
             }
             Message::TransferStart {
                 epoch,
@@ -197,7 +209,7 @@ impl Backup {
             }
             Local::Connected { peer, .. } if peer == self.primary => {
                 self.disconnected = None;
-                self.acknowledge(shared, self.announced > self.held);
+                self.acknowledge(shared);
             }
             Local::Disconnected { peer } if peer == self.primary => {
                 if !self.is_ready() {
@@ -231,9 +243,8 @@ impl Backup {
             }
             self.suspicion = Some(Inquiry::start(shared));
         }
-        self.miss(shared);
         if self.acknowledge_due(shared) <= shared.now {
-            self.acknowledge(shared, false);
+            self.acknowledge(shared);
         }
         Next::Stay
     }
@@ -243,11 +254,7 @@ impl Backup {
             Some(inquiry) => inquiry.deadline(),
             None => self.suspect_at(shared),
         };
-        let missed = self
-            .missed
-            .map(|since| since.after(shared.config.times.resend_us));
-        let due = suspicion.min(self.acknowledge_due(shared));
-        missed.map_or(due, |missed| due.min(missed))
+        suspicion.min(self.acknowledge_due(shared))
     }
 
     pub(crate) fn forgive(&mut self, shared: &Shared) {
@@ -257,8 +264,11 @@ impl Backup {
         }
     }
 
-    fn hear(&mut self, shared: &mut Shared, epoch: Epoch, released: LogIndex) {
+    fn hear(&mut self, shared: &mut Shared, epoch: Epoch, released: LogIndex, stamp: u64) {
         self.heard = shared.now;
+        if stamp > self.echo.0 {
+            self.echo = (stamp, shared.now);
+        }
         self.epoch = self.epoch.max(epoch);
         if released > self.released {
             self.released = released;
@@ -273,64 +283,78 @@ impl Backup {
         mut entries: Vec<Bytes>,
         urgent: bool,
     ) {
-        self.announced = self
-            .announced
-            .max(first.previous().plus(entries.len() as u64));
-        let known = self.held.next().since(first);
-        if first > self.held.next() || known >= entries.len() as u64 {
-            // A gap, or nothing new: say what is held.
-            self.miss(shared);
-            if urgent {
-                self.acknowledge(shared, false);
-            }
-            return;
-        }
-        entries.drain(..known as usize);
-        let bytes = entries.iter().map(|entry| entry.len() as u64).sum::<u64>();
-        if self.is_full(shared, bytes, entries.len()) {
-            // Not taken, hence not acknowledged: the primary brakes, and says it again.
-            self.miss(shared);
-            return;
-        }
-        let first = self.held.next();
-        self.held = self.held.plus(entries.len() as u64);
-        self.unreplayed_bytes += bytes;
-        self.unreplayed
-            .extend(entries.iter().map(|entry| entry.len() as u32));
-        self.missed = None;
-        self.miss(shared);
-        match &mut self.state {
-            State::Receiving { waiting } => waiting.extend(entries),
-            State::Verifying | State::Following => {
-                shared.act(Action::Replay { first, entries });
+        let last = first.previous().plus(entries.len() as u64);
+        self.announced = self.announced.max(last);
+        if last > self.held && self.take(shared, first, &entries) {
+            if first <= self.held.next() {
+                entries.drain(..self.held.next().since(first) as usize);
+                self.hold(shared, entries);
+            } else {
+                self.early.put(first, entries);
             }
         }
         if urgent {
-            self.acknowledge(shared, false);
+            self.acknowledge(shared);
+        } else if self.announced > self.held {
+            self.acknowledge_gap(shared);
         } else {
             self.acknowledge_by(shared.now.after(shared.config.times.acknowledge_us));
         }
     }
 
-    /// Whether so much more would be above the bounds; whatever comes fits into an empty buffer.
-    fn is_full(&self, shared: &Shared, bytes: u64, entries: usize) -> bool {
-        let bounds = &shared.config.bounds;
-        let entries = (self.unreplayed.len() + entries) as u64;
-        !self.unreplayed.is_empty()
-            && (self.unreplayed_bytes.saturating_add(bytes) > bounds.unreplayed_bytes_max
-                || entries > bounds.unreplayed_entries_max.saturating_mul(2))
+    /// Whether there is room for entries of which the first has index `first`. What there is no room for is not taken,
+    /// hence not acknowledged. Whatever comes next fits into an empty buffer.
+    fn take(&self, shared: &Shared, first: LogIndex, entries: &[Bytes]) -> bool {
+        let known = self.held.next().since(first).min(entries.len() as u64);
+        let new = &entries[known as usize..];
+        let bytes = new.iter().map(|entry| entry.len() as u64).sum::<u64>();
+        let room = self.room(shared);
+        let beyond = first.max(self.held.next()).since(self.held.next());
+        if beyond == 0 && self.unreplayed.is_empty() {
+            return true;
+        }
+        // What fills a gap makes way for what waits beyond it.
+        let early = if beyond == 0 { 0 } else { self.early.bytes() };
+        bytes + early <= room.bytes && beyond + new.len() as u64 <= room.entries
     }
 
-    /// Asks for what is missing, if it has been missing for long enough.
-    fn miss(&mut self, shared: &mut Shared) {
-        if self.announced <= self.held {
-            self.missed = None;
-            return;
+    /// Bytes of entries that wait to be replayed, or for others before them.
+    pub(crate) fn buffered_bytes(&self) -> u64 {
+        self.unreplayed_bytes + self.early.bytes()
+    }
+
+    /// What there is room for after the last entry held.
+    fn room(&self, shared: &Shared) -> Room {
+        let bounds = &shared.config.bounds;
+        let entries = self.unreplayed.len() as u64;
+        Room {
+            bytes: (bounds.unreplayed_bytes_max).saturating_sub(self.unreplayed_bytes),
+            entries: (bounds.unreplayed_entries_max.saturating_mul(2)).saturating_sub(entries),
         }
-        let since = *self.missed.get_or_insert(shared.now);
-        if since.after(shared.config.times.resend_us) <= shared.now {
-            self.missed = Some(shared.now);
-            self.acknowledge(shared, true);
+    }
+
+    /// The entries after the last one held have come, and with them perhaps what waited for them.
+    fn hold(&mut self, shared: &mut Shared, mut entries: Vec<Bytes>) {
+        let first = self.held.next();
+        let last = self.held.plus(entries.len() as u64);
+        entries.extend(self.early.take_after(last));
+        self.held = self.held.plus(entries.len() as u64);
+        self.unreplayed_bytes += entries.iter().map(|entry| entry.len() as u64).sum::<u64>();
+        self.unreplayed
+            .extend(entries.iter().map(|entry| entry.len() as u32));
+        match &mut self.state {
+            State::Receiving { waiting } => waiting.extend(entries),
+            State::Verifying | State::Following => shared.act(Action::Replay { first, entries }),
+        }
+    }
+
+    /// Entries are missing: says so soon, but not for each that comes after them.
+    fn acknowledge_gap(&mut self, shared: &mut Shared) {
+        let due = self.sent.after(shared.config.times.acknowledge_gap_us);
+        if due <= shared.now {
+            self.acknowledge(shared);
+        } else {
+            self.acknowledge_by(due);
         }
     }
 
@@ -343,20 +367,24 @@ impl Backup {
         self.acknowledge_at.map_or(beat, |at| at.min(beat))
     }
 
-    fn acknowledge(&mut self, shared: &mut Shared, resend: bool) {
+    fn acknowledge(&mut self, shared: &mut Shared) {
         self.acknowledge_at = None;
         self.sent = shared.now;
         let held = match shared.mutated(Mutation::AcknowledgeAhead) {
             true => self.held.max(self.announced),
             false => self.held,
         };
+        let (echo, heard) = self.echo;
         let message = Message::Acknowledge {
             epoch: self.epoch,
             transfer: self.transfer,
             held,
             replayed: self.replayed,
             ready: self.is_ready(),
-            resend,
+            room: self.room(shared),
+            beyond: self.early.ranges(),
+            echo,
+            echo_age_us: shared.now.since(heard),
         };
         shared.send(self.primary, message);
     }
@@ -372,7 +400,7 @@ impl Backup {
                 let first = self.replayed.next();
                 shared.act(Action::Replay { first, entries });
             }
-            self.acknowledge(shared, false);
+            self.acknowledge(shared);
         }
     }
 
@@ -380,7 +408,7 @@ impl Backup {
     fn verified(&mut self, shared: &mut Shared) {
         if let State::Verifying = self.state {
             self.state = State::Following;
-            self.acknowledge(shared, false);
+            self.acknowledge(shared);
         }
     }
 
@@ -396,7 +424,7 @@ impl Backup {
         }
         let due = self.sent.after(shared.config.times.acknowledge_pause_us);
         if due <= shared.now {
-            self.acknowledge(shared, false);
+            self.acknowledge(shared);
         } else {
             self.acknowledge_by(due);
         }

@@ -43,8 +43,8 @@ pub struct Times {
     pub acknowledge_us: u64,
     /// Acknowledgements that only say what was replayed are at least so far apart.
     pub acknowledge_pause_us: u64,
-    /// A backup that misses entries asks for them again at most so often.
-    pub resend_us: u64,
+    /// A backup that misses entries says at most so often what has come.
+    pub acknowledge_gap_us: u64,
     /// A node that wants to join asks so often.
     pub join_us: u64,
     /// After a state transfer to a host that came to nothing, the next one waits for so long; doubled each time.
@@ -72,8 +72,8 @@ impl Times {
     /// What is wrong with these times, as a sentence, if anything is.
     pub fn problem(&self) -> Option<&'static str> {
         let beats = self.heartbeat_us.saturating_mul(2);
-        if self.heartbeat_us == 0 || self.join_us == 0 || self.resend_us == 0 {
-            Some("heartbeat, join and resend times must be above zero")
+        if self.heartbeat_us == 0 || self.join_us == 0 {
+            Some("heartbeat and join times must be above zero")
         } else if beats > self.suspect_backup_us || beats > self.suspect_primary_us {
             Some("a peer must be silent for at least two heartbeats before it is suspected")
         } else if self.suspect_backup_us > self.suspect_primary_us {
@@ -102,11 +102,15 @@ pub struct Bounds {
     /// Entries that the backup holds and has not replayed: the primary stands still here; at twice as many the
     /// backup takes no more.
     pub unreplayed_entries_max: u64,
-    /// Bytes that the backup holds and has not replayed: it takes no more above this.
+    /// Bytes that the backup holds and has not replayed: the primary stands still here, and the backup takes no more.
     pub unreplayed_bytes_max: u64,
+    /// Bytes of entries that are under way: never more, however fast the link.
+    pub flight_bytes_max: u64,
+    /// Bytes of entries in one datagram, unless one entry alone is larger and travels by stream.
+    pub datagram_bytes_max: u64,
     /// Output marks that wait for an acknowledgement: the primary stands still here.
     pub held_marks_max: u64,
-    /// Bytes of entries in one `Append`, unless one entry alone is larger.
+    /// Bytes of entries in one `Append` by stream, unless one entry alone is larger.
     pub append_bytes_max: u64,
     /// A transfer ends when no more entries than this are unacknowledged: outputs are held from there on.
     pub pair_unacknowledged_max: u64,
@@ -142,7 +146,7 @@ impl Default for Times {
             transfer_us_max: 300_000_000,
             acknowledge_us: 20_000,
             acknowledge_pause_us: 5_000,
-            resend_us: 50_000,
+            acknowledge_gap_us: 1_000,
             join_us: 100_000,
             rejoin_us_min: 500_000,
             rejoin_us_max: 60_000_000,
@@ -165,7 +169,10 @@ impl Default for Bounds {
             unreplayed_entries_max: 1 << 18,
             unreplayed_bytes_max: 128 << 20,
             held_marks_max: 1 << 16,
-            append_bytes_max: 1 << 20,
+            flight_bytes_max: 8 << 20,
+            // With all headers it fits the smallest packet that QUIC starts with (1,200 bytes).
+            datagram_bytes_max: 1_050,
+            append_bytes_max: 64 << 10,
             pair_unacknowledged_max: 1 << 10,
             pair_unreplayed_max: 1 << 14,
             candidates_max: 8,
@@ -212,12 +219,16 @@ pub enum Mutation {
     JoinWithoutPacing,
     /// A lost reply to a swap counts as a lost swap: the winner kills itself (liveness).
     LostReplyIsLoss,
+    /// What has not come in time makes the primary send all that is not acknowledged once more (bandwidth).
+    ResendWholeWindow,
+    /// The primary sends whatever it has, however full its backup says that it is (credit).
+    IgnoreCredit,
 }
 
 impl Mutation {
     /// All of them, in the order of the invariants that they break.
     #[cfg_attr(not(feature = "mutations"), allow(unreachable_pub, dead_code))]
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::ReuseEpoch,
         Self::ReleaseWithoutAcknowledge,
         Self::AcceptOlderEpochAcknowledge,
@@ -235,6 +246,8 @@ impl Mutation {
         Self::ReleaseOnLoss,
         Self::JoinWithoutPacing,
         Self::LostReplyIsLoss,
+        Self::ResendWholeWindow,
+        Self::IgnoreCredit,
     ];
 }
 

@@ -11,11 +11,13 @@ mod backup;
 mod config;
 mod core;
 mod fence;
+mod flight;
 mod joining;
 mod message;
 mod output;
 mod pacing;
 mod pairing;
+mod path;
 mod primary;
 mod protection;
 mod resolution;
@@ -33,9 +35,9 @@ pub use config::Mutation;
 pub use config::{Bounds, Config, Times};
 pub use core::Core;
 pub use fence::Fence;
-pub use message::{LeaveReason, Message};
+pub use message::{BEYOND_MAX, LeaveReason, Message, Room};
 pub use pacing::Refusal;
-pub use status::{Flag, Refused, RoleStatus, Status, TransferStatus};
+pub use status::{Flag, FlowStatus, Refused, RoleStatus, Status, TransferStatus};
 pub use types::{
     Epoch, HostId, Instant, LogIndex, MachineId, Mode, NodeId, Nonce, Record, TransferId,
 };

@@ -1,8 +1,8 @@
 //! What two replicas say to each other. The bulk of a state transfer travels beside these messages.
 //!
 //! Every message may be lost, repeated, delayed or overtaken without harm to safety; a lost one is made good by
-//! what is said again (`Join`, `Heartbeat`, `Acknowledge`) or asked for again (`Acknowledge::resend`). An ordered,
-//! reliable channel is what makes the pair fast.
+//! what is said again (`Join`, `Heartbeat`, `Acknowledge`), or sent again by a primary that sees from the
+//! acknowledgements what has not arrived (`Append`). Small messages therefore travel as datagrams.
 
 use crate::pacing::Refusal;
 use crate::types::{Epoch, LogIndex, MachineId, TransferId};
@@ -55,6 +55,8 @@ pub enum Message {
         released: LogIndex,
         /// Acknowledge at once: an output waits for it.
         urgent: bool,
+        /// When it was sent, by the primary's clock in microseconds; no two messages of a stream bear the same.
+        stamp: u64,
     },
     /// The backup holds every entry up to `held` in its log buffer, and has replayed up to `replayed`. Also the
     /// backup's sign of life.
@@ -69,8 +71,15 @@ pub enum Message {
         replayed: LogIndex,
         /// Whether the state was restored and its digest agreed.
         ready: bool,
-        /// Whether the entries after `held` must be sent again.
-        resend: bool,
+        /// How much it takes of what follows `held`. Nothing: it is full, and says so again when it is not any more.
+        room: Room,
+        /// Entries that have come although others before them are missing: (first, last), in order, at most
+        /// [`BEYOND_MAX`]. The oldest, if not all.
+        beyond: Vec<(LogIndex, LogIndex)>,
+        /// The newest stamp that has come in; 0: none.
+        echo: u64,
+        /// How long ago that was, in microseconds.
+        echo_age_us: u64,
     },
     /// The primary's sign of life, sent when nothing else was sent.
     Heartbeat {
@@ -84,6 +93,10 @@ pub enum Message {
         released: LogIndex,
         /// Whether the primary's record says `Pair`: for the backup's status only, it proves nothing.
         paired: bool,
+        /// Acknowledge at once: the link loses messages, and signs of life must be many in both directions.
+        urgent: bool,
+        /// As in `Append`.
+        stamp: u64,
     },
     /// The backup's state differs from the primary's: it must be created anew.
     Diverged {
@@ -98,6 +111,18 @@ pub enum Message {
         reason: LeaveReason,
     },
 }
+
+/// How much a backup can take, counted from the entry after the last one that it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Room {
+    /// Bytes of entries.
+    pub bytes: u64,
+    /// Entries.
+    pub entries: u64,
+}
+
+/// Ranges in `Acknowledge::beyond`, at most.
+pub const BEYOND_MAX: usize = 16;
 
 /// Why a stream ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,9 +145,20 @@ pub enum LeaveReason {
 }
 
 impl Message {
-    /// Whether the message may travel as an unordered datagram: it repeats what is cumulative, and the loss of one
-    /// is made good by the next.
+    /// Whether the message should travel as an unordered datagram, if it fits: the loss of one is made good by the
+    /// next, or noticed and made good by the primary within about a round trip.
     pub fn is_datagram(&self) -> bool {
-        matches!(self, Self::Heartbeat { .. })
+        matches!(
+            self,
+            Self::Heartbeat { .. } | Self::Acknowledge { .. } | Self::Append { .. }
+        )
+    }
+
+    /// Bytes of the entries in it.
+    pub fn entry_bytes(&self) -> u64 {
+        match self {
+            Self::Append { entries, .. } => entries.iter().map(|entry| entry.len() as u64).sum(),
+            _ => 0,
+        }
     }
 }

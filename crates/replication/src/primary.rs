@@ -95,36 +95,42 @@ impl Primary {
         from: NodeId,
         message: &Message,
     ) -> Next {
-        match *message {
-            Message::Join { machine, .. } if machine != shared.config.machine => {
+        match message {
+            &Message::Join { machine, .. } if machine != shared.config.machine => {
                 let reason = LeaveReason::OtherMachine;
                 let transfer = None;
                 shared.send(from, Message::Leave { transfer, reason });
             }
-            Message::Join {
+            &Message::Join {
                 attempt,
                 room_bytes,
                 ..
             } => self.join(shared, from, attempt, room_bytes),
-            Message::Acknowledge {
+            &Message::Acknowledge {
                 epoch,
                 transfer,
                 held,
                 replayed,
                 ready,
-                resend,
+                room,
+                ref beyond,
+                echo,
+                echo_age_us,
             } => {
                 let said = Acknowledgement {
                     epoch,
                     held,
                     replayed,
                     ready,
-                    resend,
+                    room,
+                    beyond: beyond.clone(),
+                    echo,
+                    echo_age_us,
                 };
                 self.acknowledge(shared, from, transfer, said);
             }
-            Message::Diverged { transfer } => self.finish(from, transfer, Refusal::Diverged),
-            Message::Leave {
+            &Message::Diverged { transfer } => self.finish(from, transfer, Refusal::Diverged),
+            &Message::Leave {
                 transfer: Some(transfer),
                 reason,
             } => match reason {
@@ -132,13 +138,13 @@ impl Primary {
                 LeaveReason::StateDamaged => self.finish(from, transfer, Refusal::StateUnusable),
                 _ => self.finish(from, transfer, Refusal::Vanished),
             },
-            Message::Append {
+            &Message::Append {
                 epoch, transfer, ..
             }
-            | Message::Heartbeat {
+            | &Message::Heartbeat {
                 epoch, transfer, ..
             }
-            | Message::TransferStart {
+            | &Message::TransferStart {
                 epoch, transfer, ..
             } => {
                 self.other_primary(shared, from, epoch, transfer);
@@ -188,10 +194,8 @@ impl Primary {
 
     pub(crate) fn on_timeout(&mut self, shared: &mut Shared) -> Next {
         let owner = self.owner();
-        if let Some(stream) = self.protection.stream_mut()
-            && stream.heartbeat_at(shared) <= shared.now
-        {
-            stream.heartbeat(shared, owner);
+        if let Some(stream) = self.protection.stream_mut() {
+            stream.on_timeout(shared, owner);
         }
         let next = self.arbiter_timeout(shared);
         if !matches!(next, Next::Stay) {
@@ -266,11 +270,11 @@ impl Primary {
                 said.epoch = owner.epoch;
                 said.held = stream.window.last();
                 said.replayed = said.held;
-                stream.acknowledge(shared, owner, said);
+                stream.acknowledge(shared, owner, &said);
                 return;
             }
             if stream.is_from(from, transfer) {
-                stream.acknowledge(shared, owner, said);
+                stream.acknowledge(shared, owner, &said);
                 return;
             }
         }
@@ -336,11 +340,8 @@ impl Primary {
         let marks = (self.outputs.held() as u64).saturating_mul(1000);
         let half = shared.config.bounds.held_marks_max.max(2) / 2;
         let by_marks = (marks / half).saturating_sub(1000).min(1000) as u16;
-        let by_stream = self.protection.stream().map_or(0, |stream| {
-            stream
-                .window
-                .brake(shared.now, &shared.config, !stream.ready)
-        });
+        let by_stream = self.protection.stream();
+        let by_stream = by_stream.map_or(0, |stream| stream.brake(shared));
         let brake = by_marks.max(by_stream);
         let edge = brake != self.brake && (brake == 0 || brake == 1000);
         if edge || brake.abs_diff(self.brake) >= BRAKE_STEP {

@@ -110,7 +110,7 @@ impl Protection {
                 None => stream.suspect_at(shared),
             }),
         };
-        let beat = self.stream().map(|stream| stream.heartbeat_at(shared));
+        let beat = self.stream().map(|stream| stream.due(shared));
         own.into_iter().chain(beat).min()
     }
 

@@ -3,6 +3,7 @@
 use crate::action::HaltReason;
 use crate::backup::Backup;
 use crate::core::{Core, Role};
+use crate::message::Room;
 use crate::output::Rule;
 use crate::pacing::Refusal;
 use crate::primary::Primary;
@@ -38,6 +39,8 @@ pub struct Status {
     pub outputs_gated: bool,
     /// How long the oldest entry that is not replayed has waited, in microseconds (primary only).
     pub lag_us: u64,
+    /// The log on its way to the backup.
+    pub flow: FlowStatus,
     /// How hard the hart brakes, in thousandths.
     pub brake: u16,
     /// Where a state transfer stands.
@@ -59,6 +62,25 @@ pub struct Refused {
     pub why: Refusal,
     /// When it may expect something else.
     pub until: Instant,
+}
+
+/// The log on its way from a primary to its backup, as either sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlowStatus {
+    /// Round trip of the log, smoothed, in microseconds.
+    pub round_trip_us: u64,
+    /// Whether the link loses so much that things are said twice.
+    pub lossy: bool,
+    /// Bytes that wait for an acknowledgement, sent or not.
+    pub waiting_bytes: u64,
+    /// Bytes that the backup holds and has not replayed, or that wait beyond a gap (backup only).
+    pub buffered_bytes: u64,
+    /// Bytes that are under way.
+    pub flying_bytes: u64,
+    /// Entries that were sent again because they were lost.
+    pub resent: u64,
+    /// What the backup can take, as it said last.
+    pub room: Room,
 }
 
 /// What a node is.
@@ -125,6 +147,7 @@ impl Core {
             outputs_held: 0,
             outputs_gated: false,
             lag_us: 0,
+            flow: FlowStatus::default(),
             brake: 0,
             transfer: TransferStatus::Idle,
             join_refused: None,
@@ -170,6 +193,7 @@ fn of_backup(status: &mut Status, backup: &Backup) {
     status.acknowledged = backup.held;
     status.replayed = backup.replayed;
     status.released = backup.released;
+    status.flow.buffered_bytes = backup.buffered_bytes();
     status.suspects = backup.is_suspicious();
     status.transfer = if backup.is_ready() {
         TransferStatus::Complete(backup.transfer)
@@ -200,6 +224,15 @@ fn of_primary(status: &mut Status, primary: &Primary, core: &Core) {
         status.acknowledged = stream.window.acknowledged();
         status.replayed = stream.window.replayed();
         status.lag_us = stream.window.lag_us(core.shared.now);
+        status.flow = FlowStatus {
+            round_trip_us: stream.flight.path().round_trip_us(),
+            lossy: stream.flight.path().is_lossy(),
+            waiting_bytes: stream.window.bytes(),
+            buffered_bytes: 0,
+            flying_bytes: stream.flight.flying_bytes(),
+            resent: stream.flight.resent(),
+            room: stream.flight.room(),
+        };
     }
     status.transfer = match &primary.protection {
         Protection::Alone => TransferStatus::Idle,

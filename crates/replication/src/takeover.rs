@@ -5,7 +5,7 @@ use crate::action::{HaltReason, Local};
 use crate::arbitration::{Change, Outcome};
 use crate::config::Mutation;
 use crate::core::{Next, Role};
-use crate::message::Message;
+use crate::message::{Message, Room};
 use crate::primary::Primary;
 use crate::shared::Shared;
 use crate::types::{Instant, LogIndex, Mode, NodeId, Record, TransferId};
@@ -78,7 +78,10 @@ impl Takeover {
                 held: first.previous().plus(entries.len() as u64),
                 replayed: self.replayed,
                 ready: true,
-                resend: false,
+                room: Room::default(),
+                beyond: Vec::new(),
+                echo: 0,
+                echo_age_us: 0,
             };
             shared.send(from, message);
         }

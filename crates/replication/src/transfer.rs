@@ -1,12 +1,16 @@
 //! The primary's side of a backup: one stream, from the snapshot that it starts from to the day it ends.
 
-use crate::message::Message;
+use crate::flight::{Batch, Flight};
+use crate::message::{Message, Room};
 use crate::pacing::Refusal;
 use crate::pairing::{Progress, Stage};
 use crate::shared::Shared;
 use crate::types::{Epoch, HostId, Instant, LogIndex, NodeId, TransferId};
 use crate::window::Window;
 use bytes::Bytes;
+
+/// On a link that loses messages, so many signs of life are given in the time of one.
+const HEARTBEATS_WHERE_LOSSY: u64 = 3;
 
 /// A backup, and the log that streams to it.
 #[derive(Debug)]
@@ -17,6 +21,7 @@ pub(crate) struct Stream {
     /// The `Join` that this answers.
     pub(crate) attempt: u64,
     pub(crate) window: Window,
+    pub(crate) flight: Flight,
     /// The state was restored and its digest agreed.
     pub(crate) ready: bool,
     /// The epoch under which the stream began: older ones say nothing about it.
@@ -61,6 +66,7 @@ impl Stream {
             transfer,
             attempt,
             window: Window::new(first),
+            flight: Flight::new(first, shared.now),
             ready: false,
             begun_in: epoch,
             begun: shared.now,
@@ -101,24 +107,26 @@ impl Stream {
         entries: &[Bytes],
         marked: bool,
     ) {
-        let first = self.window.last().next();
         self.window.push(shared.now, entries, &shared.config.bounds);
-        let urgent = marked || self.window.is_filling(&shared.config.bounds);
-        self.send_from(shared, owner, first, urgent);
+        if marked {
+            self.flight.urge(self.window.last());
+        }
+        self.send(shared, owner);
     }
 
-    /// Sends everything after what is acknowledged once more.
-    pub(crate) fn resend(&mut self, shared: &mut Shared, owner: Owner) {
-        self.send_from(shared, owner, self.window.acknowledged().next(), true);
-    }
-
-    fn send_from(&mut self, shared: &mut Shared, owner: Owner, first: LogIndex, urgent: bool) {
+    /// Sends what is lost and what is new, as far as the backup and the path have room for it.
+    fn send(&mut self, shared: &mut Shared, owner: Owner) {
         if self.disconnected.is_some() {
             return;
         }
-        let bytes_max = shared.config.bounds.append_bytes_max;
-        for (first, entries) in self.window.batches(first, bytes_max) {
+        while let Some(batch) = self.flight.next(shared.now, &self.window, &shared.config) {
             self.sent = shared.now;
+            let Batch {
+                first,
+                entries,
+                urgent,
+                stamp,
+            } = batch;
             let message = Message::Append {
                 epoch: owner.epoch,
                 transfer: self.transfer,
@@ -126,19 +134,33 @@ impl Stream {
                 entries,
                 released: owner.released,
                 urgent,
+                stamp,
             };
             shared.send(self.peer, message);
         }
     }
 
-    pub(crate) fn heartbeat(&mut self, shared: &mut Shared, owner: Owner) {
+    /// Does what is due: looks for what is lost, and says that the primary lives.
+    pub(crate) fn on_timeout(&mut self, shared: &mut Shared, owner: Owner) {
+        self.flight.on_time(shared.now, &shared.config);
+        self.send(shared, owner);
+        if self.heartbeat_at(shared) <= shared.now {
+            self.heartbeat(shared, owner, self.flight.path().is_lossy());
+        }
+    }
+
+    /// Says that the primary lives, and, if `urgent`, wants to hear from the backup at once.
+    pub(crate) fn heartbeat(&mut self, shared: &mut Shared, owner: Owner, urgent: bool) {
         self.sent = shared.now;
+        let stamp = self.flight.stamp(shared.now);
         let message = Message::Heartbeat {
             epoch: owner.epoch,
             transfer: self.transfer,
             last: self.window.last(),
             released: owner.released,
             paired: owner.paired,
+            urgent,
+            stamp,
         };
         shared.send(self.peer, message);
     }
@@ -149,7 +171,12 @@ impl Stream {
     }
 
     /// Takes in an acknowledgement; `now_owner` bounds the epochs that it may have been said under.
-    pub(crate) fn acknowledge(&mut self, shared: &mut Shared, owner: Owner, said: Acknowledgement) {
+    pub(crate) fn acknowledge(
+        &mut self,
+        shared: &mut Shared,
+        owner: Owner,
+        said: &Acknowledgement,
+    ) {
         if said.epoch < self.begun_in || said.epoch > owner.epoch {
             return;
         }
@@ -159,9 +186,8 @@ impl Stream {
             return;
         }
         self.ready |= said.ready;
-        if said.resend {
-            self.resend(shared, owner);
-        }
+        self.flight.acknowledge(shared.now, &shared.config, said);
+        self.send(shared, owner);
     }
 
     /// The backup said that it is no use any more.
@@ -175,7 +201,9 @@ impl Stream {
 
     pub(crate) fn connected(&mut self, shared: &mut Shared, owner: Owner) {
         self.disconnected = None;
-        self.resend(shared, owner);
+        self.flight.restart(shared.now);
+        self.send(shared, owner);
+        self.heartbeat(shared, owner, true);
     }
 
     /// The node itself stood still: the silence of its peer until now proves nothing.
@@ -220,8 +248,38 @@ impl Stream {
         self.finished.or(too_slow)
     }
 
-    pub(crate) fn heartbeat_at(&self, shared: &Shared) -> Instant {
-        self.sent.after(shared.config.times.heartbeat_us)
+    /// When something of the primary's own is due. Where the link loses messages, signs of life are more, so that no
+    /// run of losses looks like a death.
+    pub(crate) fn due(&self, shared: &Shared) -> Instant {
+        let flight = match self.disconnected {
+            Some(_) => None,
+            None => self.flight.deadline(),
+        };
+        let beat = self.heartbeat_at(shared);
+        flight.map_or(beat, |due| due.min(beat))
+    }
+
+    fn heartbeat_at(&self, shared: &Shared) -> Instant {
+        let times = match self.flight.path().is_lossy() {
+            true => HEARTBEATS_WHERE_LOSSY,
+            false => 1,
+        };
+        self.sent.after(shared.config.times.heartbeat_us / times)
+    }
+
+    /// Whether a backup that is ready would be suspected now.
+    fn is_quiet(&self, shared: &Shared) -> bool {
+        !self.answered || self.heard.after(shared.config.times.suspect_backup_us) <= shared.now
+    }
+
+    /// How hard to brake for this backup, in thousandths.
+    pub(crate) fn brake(&self, shared: &Shared) -> u16 {
+        let mut trip_us = self.flight.path().trip_us_usual();
+        if !self.ready && self.is_quiet(shared) {
+            // Perhaps it is gone: the guest is not slowed down for it.
+            trip_us = u64::MAX;
+        }
+        (self.window).brake(shared.now, &shared.config, !self.ready, trip_us)
     }
 
     /// What the pairing table asks about this stream; `sync` is the point chosen, if any.
@@ -242,11 +300,14 @@ impl Stream {
 }
 
 /// The contents of `Message::Acknowledge`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Acknowledgement {
     pub(crate) epoch: Epoch,
     pub(crate) held: LogIndex,
     pub(crate) replayed: LogIndex,
     pub(crate) ready: bool,
-    pub(crate) resend: bool,
+    pub(crate) room: Room,
+    pub(crate) beyond: Vec<(LogIndex, LogIndex)>,
+    pub(crate) echo: u64,
+    pub(crate) echo_age_us: u64,
 }

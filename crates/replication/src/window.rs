@@ -13,6 +13,9 @@ const DATE_US_MIN: u64 = 1_000;
 /// long log to catch up with can do so while the guest goes on slowly.
 const BRAKE_BY_TIME_MAX: u64 = 900;
 
+/// The hardest brake for a link that cannot carry the log of a machine that is not protected yet.
+const BRAKE_FOR_LINK_MAX: u64 = 750;
+
 /// The entries after the last one acknowledged.
 #[derive(Debug)]
 pub(crate) struct Window {
@@ -22,8 +25,36 @@ pub(crate) struct Window {
     bytes: u64,
     /// When entries were appended: (the last entry of a batch, its instant), oldest first.
     dates: VecDeque<(LogIndex, Instant)>,
+    /// Sizes of entries that are acknowledged and not replayed, and their sum.
+    unreplayed: VecDeque<u32>,
+    unreplayed_bytes: u64,
     overflowed: bool,
 }
+
+/// Entries that may travel in one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Chunk {
+    pub(crate) entries: u64,
+    pub(crate) bytes: u64,
+    /// Too many bytes for a datagram.
+    pub(crate) large: bool,
+    /// Bytes of the first entry.
+    first_bytes: u64,
+}
+
+impl Chunk {
+    /// Its first entry alone.
+    pub(crate) fn one(self) -> Self {
+        Self {
+            entries: 1,
+            bytes: self.first_bytes,
+            ..self
+        }
+    }
+}
+
+/// What an entry takes in a message beside its bytes, at most: its length.
+const ENTRY_EXTRA_BYTES: u64 = 3;
 
 impl Window {
     /// A stream whose first entry has index `from`.
@@ -34,6 +65,8 @@ impl Window {
             entries: VecDeque::new(),
             bytes: 0,
             dates: VecDeque::new(),
+            unreplayed: VecDeque::new(),
+            unreplayed_bytes: 0,
             overflowed: false,
         }
     }
@@ -85,10 +118,15 @@ impl Window {
         while self.acknowledged < held {
             if let Some(entry) = self.entries.pop_front() {
                 self.bytes -= entry.len() as u64;
+                self.unreplayed.push_back(entry.len() as u32);
+                self.unreplayed_bytes += entry.len() as u64;
             }
             self.acknowledged = self.acknowledged.next();
         }
-        self.replayed = self.replayed.max(replayed);
+        while self.replayed < replayed {
+            self.unreplayed_bytes -= u64::from(self.unreplayed.pop_front().unwrap_or_default());
+            self.replayed = self.replayed.next();
+        }
         while self
             .dates
             .front()
@@ -99,26 +137,44 @@ impl Window {
         true
     }
 
-    /// The entries from `first` on, in batches of bounded size.
-    pub(crate) fn batches(&self, first: LogIndex, bytes_max: u64) -> Vec<(LogIndex, Vec<Bytes>)> {
-        let skip = first.since(self.acknowledged.next()) as usize;
-        let mut index = first.max(self.acknowledged.next());
-        let mut batches: Vec<(LogIndex, Vec<Bytes>)> = Vec::new();
-        let mut bytes = 0;
-        for entry in self.entries.iter().skip(skip) {
-            match batches.last_mut() {
-                Some((_, batch)) if bytes + entry.len() as u64 <= bytes_max => {
-                    batch.push(entry.clone());
-                }
-                _ => {
-                    batches.push((index, vec![entry.clone()]));
-                    bytes = 0;
-                }
+    /// What of the entries from `first` on may travel in one message; none if there are none.
+    pub(crate) fn chunk(&self, first: LogIndex, bounds: &Bounds) -> Option<Chunk> {
+        let skip = usize::try_from(first.since(self.acknowledged.next())).ok()?;
+        let bytes_of = |entry: &Bytes| entry.len() as u64;
+        let costs = |entry: &Bytes| bytes_of(entry) + ENTRY_EXTRA_BYTES;
+        let first_entry = self.entries.get(skip)?;
+        let large = costs(first_entry) > bounds.datagram_bytes_max;
+        let most = match large {
+            true => bounds.append_bytes_max,
+            false => bounds.datagram_bytes_max,
+        };
+        let mut chunk = Chunk {
+            entries: 1,
+            bytes: bytes_of(first_entry),
+            large,
+            first_bytes: bytes_of(first_entry),
+        };
+        let mut cost = costs(first_entry);
+        for entry in self.entries.range(skip + 1..) {
+            cost += costs(entry);
+            let fits = cost <= most && large == (costs(entry) > bounds.datagram_bytes_max);
+            if !fits {
+                break;
             }
-            bytes += entry.len() as u64;
-            index = index.next();
+            chunk.entries += 1;
+            chunk.bytes += bytes_of(entry);
         }
-        batches
+        Some(chunk)
+    }
+
+    /// The entries from `first` to `last`, as far as they are here.
+    pub(crate) fn range(&self, first: LogIndex, last: LogIndex) -> Vec<Bytes> {
+        let from = first.since(self.acknowledged.next()) as usize;
+        let to = (last.since(self.acknowledged) as usize).min(self.entries.len());
+        if from >= to {
+            return Vec::new();
+        }
+        self.entries.range(from..to).cloned().collect()
     }
 
     pub(crate) fn unacknowledged(&self) -> u64 {
@@ -136,15 +192,33 @@ impl Window {
             .map_or(0, |(_, appended)| now.since(*appended))
     }
 
+    /// How long the oldest entry that is not acknowledged has waited.
+    fn link_lag_us(&self, now: Instant) -> u64 {
+        let known = (self.dates).partition_point(|(last, _)| *last <= self.acknowledged);
+        (self.dates.get(known)).map_or(0, |(_, appended)| now.since(*appended))
+    }
+
     /// Half full or more: the backup should say at once how far it is.
     pub(crate) fn is_filling(&self, bounds: &Bounds) -> bool {
         self.unacknowledged() >= bounds.window_entries_max / 2
             || self.bytes >= bounds.window_bytes_max / 2
     }
 
+    /// Bytes that wait for an acknowledgement.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// The brake in thousandths: nothing up to half of each bound, then linear up to a full stop at the bound.
-    /// `restoring`: the backup does not replay yet, so its lag in time means nothing.
-    pub(crate) fn brake(&self, now: Instant, config: &Config, restoring: bool) -> u16 {
+    /// `restoring`: the backup does not replay yet, so only the link can lag behind. `trip_us`: what the lag owes to the
+    /// link's delay, which no brake makes shorter.
+    pub(crate) fn brake(
+        &self,
+        now: Instant,
+        config: &Config,
+        restoring: bool,
+        trip_us: u64,
+    ) -> u16 {
         if self.overflowed {
             return 1000;
         }
@@ -154,16 +228,17 @@ impl Window {
                 .min(1000)
         };
         let half = |amount: u64, to: u64| fraction(amount, to / 2, to);
-        let lag = if restoring {
-            0
-        } else {
-            let lag = fraction(self.lag_us(now), times.lag_target_us, times.lag_us_max);
-            lag.min(BRAKE_BY_TIME_MAX)
+        let (lag_us, most) = match restoring {
+            true => (self.link_lag_us(now), BRAKE_FOR_LINK_MAX),
+            false => (self.lag_us(now), BRAKE_BY_TIME_MAX),
         };
+        let lag_us = lag_us.saturating_sub(trip_us);
+        let lag = fraction(lag_us, times.lag_target_us, times.lag_us_max).min(most);
         let brake = lag
             .max(half(self.unacknowledged(), bounds.window_entries_max))
             .max(half(self.bytes, bounds.window_bytes_max))
-            .max(half(self.unreplayed(), bounds.unreplayed_entries_max));
+            .max(half(self.unreplayed(), bounds.unreplayed_entries_max))
+            .max(half(self.unreplayed_bytes, bounds.unreplayed_bytes_max));
         brake as u16
     }
 }
@@ -190,7 +265,7 @@ mod tests {
         let mut last = 0;
         for _ in 0..10 {
             window.push(Instant(0), &entries(1, 1), &config.bounds);
-            let brake = window.brake(Instant(0), &config, false);
+            let brake = window.brake(Instant(0), &config, false, 0);
             assert!(brake >= last && brake - last <= 200, "{last} then {brake}");
             last = brake;
         }
@@ -230,12 +305,64 @@ mod tests {
     }
 
     #[test]
-    fn batches_are_bounded_and_start_where_asked() {
+    fn chunks_fit_a_datagram_or_travel_by_stream() {
+        let mut config = config();
+        config.bounds.datagram_bytes_max = 20;
+        config.bounds.append_bytes_max = 100;
+        let mut window = Window::new(LogIndex(1));
+        let sizes = [4, 4, 4, 30, 30, 4, 300];
+        for size in sizes {
+            window.push(Instant(0), &entries(1, size), &config.bounds);
+        }
+        let chunks = [
+            (1, (2, 8)),
+            (3, (1, 4)),
+            (4, (2, 60)),
+            (6, (1, 4)),
+            (7, (1, 300)),
+        ];
+        for (first, (entries, bytes)) in chunks {
+            let chunk = window.chunk(LogIndex(first), &config.bounds).unwrap();
+            assert_eq!(
+                (chunk.entries, chunk.bytes),
+                (entries, bytes),
+                "from {first}"
+            );
+            assert_eq!(chunk.large, sizes[first as usize - 1] > 20);
+            let last = LogIndex(first).plus(entries).previous();
+            let range = window.range(LogIndex(first), last);
+            assert_eq!(range.iter().map(Bytes::len).sum::<usize>() as u64, bytes);
+        }
+        assert_eq!(window.chunk(LogIndex(8), &config.bounds), None);
+        assert!(window.range(LogIndex(8), LogIndex(9)).is_empty());
+    }
+
+    #[test]
+    fn brakes_for_a_link_that_cannot_carry_the_log_while_the_state_is_under_way() {
         let config = config();
         let mut window = Window::new(LogIndex(1));
-        window.push(Instant(0), &entries(5, 4), &config.bounds);
-        let batches = window.batches(LogIndex(2), 8);
-        let shape: Vec<_> = batches.iter().map(|(i, b)| (i.0, b.len())).collect();
-        assert_eq!(shape, [(2, 2), (4, 2)]);
+        window.push(Instant(0), &entries(1, 1), &config.bounds);
+        window.push(Instant(100_000), &entries(1, 1), &config.bounds);
+        let brake =
+            |window: &Window, trip_us| window.brake(Instant(400_000), &config, true, trip_us);
+        assert_eq!(brake(&window, 0), 750);
+        assert_eq!(brake(&window, 330_000), 0);
+        assert!(window.acknowledge(LogIndex(1), LogIndex(0)));
+        assert_eq!(brake(&window, 225_000), 0);
+        assert!(window.acknowledge(LogIndex(2), LogIndex(0)));
+        assert_eq!(brake(&window, 0), 0);
+    }
+
+    #[test]
+    fn brakes_for_bytes_that_the_backup_has_not_replayed() {
+        let mut config = config();
+        config.bounds.unreplayed_bytes_max = 100;
+        let mut window = Window::new(LogIndex(1));
+        window.push(Instant(0), &entries(3, 25), &config.bounds);
+        assert!(window.acknowledge(LogIndex(3), LogIndex(0)));
+        assert_eq!(window.unreplayed_bytes, 75);
+        assert_eq!(window.brake(Instant(0), &config, false, 0), 500);
+        assert!(window.acknowledge(LogIndex(3), LogIndex(2)));
+        assert_eq!(window.brake(Instant(0), &config, false, 0), 0);
     }
 }

@@ -14,7 +14,8 @@ use std::fmt;
 /// A broken invariant: which, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// `I1` to `I9`; `outside` for what a client saw; `liveness`; `determinism`; `pauses`; `assertion` for a panic.
+    /// `I1` to `I9`; `outside` for what a client saw; `liveness`; `determinism`; `pauses`; `credit`, `bandwidth` and
+    /// `memory` for the log's flow; `assertion` for a panic.
     pub invariant: &'static str,
     /// What happened.
     pub what: String,
@@ -62,6 +63,8 @@ struct Witness {
     node: NodeId,
     /// Last entry that reached it in its present life as a backup, without a gap.
     delivered: LogIndex,
+    /// Entries that reached it beyond a gap: first to last.
+    beyond: BTreeMap<LogIndex, LogIndex>,
     /// Highest entry that it acknowledged in its present life as a backup.
     acknowledged: LogIndex,
     /// It asked the arbiter to make it the owner, as of this epoch.
@@ -153,9 +156,15 @@ impl Checker {
         };
         let source = self.process_of(from).map(|from| (from, *transfer));
         let witness = &mut self.witnesses[process];
-        if witness.copied_from == source && first.0 <= witness.delivered.0 + 1 {
+        if witness.copied_from == source && !entries.is_empty() {
             let last = LogIndex(first.0 + entries.len() as u64 - 1);
-            witness.delivered = witness.delivered.max(last);
+            let end = witness.beyond.entry(*first).or_default();
+            *end = last.max(*end);
+            while let Some(range) = witness.beyond.first_entry()
+                && range.key().0 <= witness.delivered.0 + 1
+            {
+                witness.delivered = witness.delivered.max(range.remove());
+            }
         }
     }
 
@@ -361,6 +370,7 @@ impl Checker {
                 witness.copied_from = source;
                 witness.acknowledged = LogIndex(0);
                 witness.delivered = LogIndex(next.0 - 1);
+                witness.beyond.clear();
                 witness.diverged = false;
                 witness.verified = false;
             }

@@ -4,15 +4,16 @@
 use crate::arbiter::Arbiter;
 use crate::checker::{Broken, Checker};
 use crate::faults::Faults;
+use crate::flow::{self, Flows};
 use crate::links::Channel;
 use crate::network::{Network, ProcessIndex};
 use crate::pauses::Pauses;
 use crate::process::{Arrival, Effect, Life, Process, Unfit};
 use crate::queue::Queue;
 use crate::random::Random;
-use crate::toy::{Reply, Request};
+use crate::toy::{self, Reply, Request};
 use crate::world::{Clients, Switch};
-use crate::{Counts, Kind};
+use crate::{Counts, Kind, Link, Options};
 use machine::Output;
 use replication::{
     Action, ArbiterOperation, Config, Epoch, Instant, Local, Message, NodeId, RequestId,
@@ -23,6 +24,8 @@ use std::fmt::Write as _;
 /// Hosts of a cluster: the pair and one standby.
 pub(crate) const HOSTS: usize = 3;
 const CLIENTS: u8 = 2;
+/// The largest entry of the real guest: a frame, and its framing.
+const REAL_ENTRY_BYTES_MAX: u64 = 4_096;
 pub(crate) const CHANNEL_TICK: u64 = 10_000;
 
 /// What is scheduled to happen.
@@ -106,6 +109,12 @@ pub(crate) struct Cluster {
     pub(crate) counts: Counts,
     pub(crate) config: Config,
     pub(crate) kind: Kind,
+    /// Entries that the toy logs in each slice beside what it must.
+    pub(crate) busy: usize,
+    /// The link between all processes, if nothing else goes wrong.
+    pub(crate) link: Option<Link>,
+    /// The log's flow, judged.
+    pub(crate) flows: Flows,
     /// When somebody begins to press the power button.
     pub(crate) power_off_at: Option<u64>,
     transcript: Option<String>,
@@ -114,7 +123,8 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// A cluster of machines of this kind that `seed` determines. With `config` the protocol can be told to break a
     /// rule.
-    pub(crate) fn new(seed: u64, config: Config, kind: Kind, with_transcript: bool) -> Self {
+    pub(crate) fn new(seed: u64, options: &Options, link: Option<Link>) -> Self {
+        let config = options.config.clone();
         let mut random = Random::new(seed);
         let network = Network::new(random.fork());
         let arbiter = Arbiter::new(random.fork());
@@ -138,55 +148,30 @@ impl Cluster {
             swaps_in_flight: BTreeMap::new(),
             counts: Counts::default(),
             config,
-            kind,
+            kind: options.machine.clone(),
+            busy: 0,
+            link,
+            flows: Flows::default(),
             power_off_at: None,
-            transcript: with_transcript.then(String::new),
+            transcript: options.transcript.then(String::new),
         };
-        cluster.vary();
+        match link {
+            None => cluster.vary(),
+            Some(link) => cluster.only(link),
+        }
         let (times, bounds) = (&cluster.config.times, &cluster.config.bounds);
         let chosen = format!("{times:?}, {bounds:?}, {:?}", cluster.network);
         cluster.note(|| chosen);
-        let many_start = cluster.random.chance(300);
+        let many_start = link.is_none() && cluster.random.chance(300);
         for host in 0..HOSTS {
             cluster.start_process(host, host == 0 || many_start);
         }
         cluster.queue.after(CHANNEL_TICK, Happening::Channels);
         cluster.queue.after(1_000, Happening::Clients);
-        cluster.queue.after(400_000, Happening::Faults);
+        if link.is_none() {
+            cluster.queue.after(400_000, Happening::Faults);
+        }
         cluster
-    }
-
-    /// Chooses what differs between simulations beside the faults.
-    fn vary(&mut self) {
-        let random = &mut self.random;
-        let (times, bounds) = (&mut self.config.times, &mut self.config.bounds);
-        // A long state transfer may be told from a dead primary late, or early.
-        times.suspect_in_transfer_us = *random.choose(&[300_000, 2_000_000]);
-        // Bounds so tight that the machine must brake, and a backup be dismissed.
-        if random.chance(250) {
-            bounds.window_entries_max = *random.choose(&[50, 200, bounds.window_entries_max]);
-            bounds.window_bytes_max = *random.choose(&[8_000, bounds.window_bytes_max]);
-            bounds.unreplayed_entries_max = *random.choose(&[300, bounds.unreplayed_entries_max]);
-            bounds.unreplayed_bytes_max = *random.choose(&[8_000, bounds.unreplayed_bytes_max]);
-            bounds.held_marks_max = *random.choose(&[4, bounds.held_marks_max]);
-            bounds.append_bytes_max = *random.choose(&[1, 1_000]);
-            bounds.pair_unacknowledged_max = *random.choose(&[2, bounds.pair_unacknowledged_max]);
-            bounds.pair_unreplayed_max = *random.choose(&[2_000, bounds.pair_unreplayed_max]);
-            bounds.candidates_max = *random.choose(&[1, bounds.candidates_max]);
-        }
-        // A wait that outlasted the simulation would only show that nothing happened.
-        times.rejoin_us_min = *random.choose(&[20_000, 200_000]);
-        times.rejoin_us_max = *random.choose(&[200_000, 2_000_000]);
-        if random.chance(200) {
-            self.unfit = Some(*random.choose(&[Unfit::NoRoom, Unfit::Damages, Unfit::Dies]));
-            self.snapshot_us_max = *random.choose(&[1_000, 30_000]);
-            times.pauses_window_us = *random.choose(&[1_000_000, 5_000_000]);
-            times.pauses_us_max = times.pauses_window_us / 20;
-        }
-        if random.chance(150) {
-            self.power_off_at = Some(random.between(1_000_000, 8_000_000));
-        }
-        self.network.damages_states = random.chance(200);
     }
 
     /// What happened so far, a line each, if it is kept.
@@ -375,6 +360,8 @@ impl Cluster {
         } else {
             self.timers.remove(&index);
         }
+        let status = self.processes[index].core.status();
+        flow::judge_memory(&status, &self.config.bounds, self.entry_bytes_max())?;
         if self.processes[index].life == Life::Halted {
             self.bury(index);
         } else if self.processes[index].wants_hart() {
@@ -382,6 +369,13 @@ impl Cluster {
             self.wake_hart(index, self.queue.now() + delay);
         }
         Ok(())
+    }
+
+    fn entry_bytes_max(&self) -> u64 {
+        match self.kind {
+            Kind::Toy => toy::ENTRY_BYTES_MAX,
+            Kind::Real(_) => REAL_ENTRY_BYTES_MAX,
+        }
     }
 
     /// Lets the timer of a process run out at `due`, and not when it was due before.
@@ -395,6 +389,7 @@ impl Cluster {
             Effect::Action(action) => {
                 self.checker.acts(from, &action, self.arbiter.history())?;
                 self.judge_stop(&action)?;
+                self.flows.acts(self.queue.now(), &action)?;
                 self.carry_action(from, action);
             }
             Effect::Appended { fingerprint } => self.checker.appended(from, fingerprint),
@@ -447,7 +442,10 @@ impl Cluster {
                 let sender = self.processes[from].node;
                 if let Some(to) = self.process_called(to) {
                     let generation = self.channel(from, to).generation;
-                    let delay = self.random.between(5_000, 200_000);
+                    let mut delay = self.random.between(5_000, 200_000);
+                    if let Some(link) = self.link {
+                        delay += link.state_us();
+                    }
                     let arrival = Arrival::State {
                         transfer,
                         from: sender,

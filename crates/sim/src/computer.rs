@@ -37,10 +37,10 @@ pub(crate) enum Computer {
 
 impl Computer {
     /// A machine of this kind; `initial` says whether it has the initial state, or waits for another's. A slow toy
-    /// replays so slowly that its owner must brake.
-    pub(crate) fn new(kind: &Kind, initial: bool, slow: bool) -> Self {
+    /// replays so slowly that its owner must brake; a busy one logs so many entries more.
+    pub(crate) fn new(kind: &Kind, initial: bool, slow: bool, busy: usize) -> Self {
         match kind {
-            Kind::Toy => Self::Toy(Toy::new(slow)),
+            Kind::Toy => Self::Toy(Toy::new(slow, busy)),
             Kind::Real(kernel) => Self::Real(Box::new(Real::new(initial.then_some(&kernel[..])))),
         }
     }

@@ -8,6 +8,7 @@ mod cluster;
 mod computer;
 mod counts;
 mod faults;
+mod flow;
 mod life;
 mod links;
 mod network;
@@ -18,6 +19,7 @@ mod queue;
 mod random;
 mod real;
 mod toy;
+mod variety;
 mod world;
 
 use checker::Broken;
@@ -75,12 +77,88 @@ impl Default for Options {
 
 /// Runs the cluster that `seed` determines.
 pub fn simulate(seed: u64, options: &Options) -> Outcome {
-    let mut cluster = Cluster::new(
+    judge(seed, Cluster::new(seed, options, None), options, run)
+}
+
+/// A link between hosts, of which nothing else goes wrong.
+#[derive(Clone, Copy, Debug)]
+pub struct Link {
+    /// In microseconds.
+    pub round_trip_us: u64,
+    /// Out of a thousand packets so many are lost, in each direction.
+    pub loss_per_mille: u64,
+    /// Packets come late, by up to half a round trip, and overtake each other.
+    pub reorders: bool,
+    /// In each direction; 0: as many as wanted.
+    pub bytes_per_second: u64,
+}
+
+/// Bytes of a state that is sent over a [`Link`].
+const STATE_BYTES: u64 = 1 << 20;
+/// Virtual time within which a pair is formed over any link, beyond what the state takes on it.
+const PAIRS_WITHIN: u64 = 10_000_000;
+/// Virtual time for which a pair is watched then.
+const WATCHED_FOR: u64 = 5_000_000;
+/// Operations that the clients of a watched pair see answered in that time, at least.
+const OPERATIONS_WATCHED: u64 = 5;
+
+impl Link {
+    /// How long a state takes on it.
+    pub(crate) fn state_us(&self) -> u64 {
+        (STATE_BYTES * 1_000_000)
+            .checked_div(self.bytes_per_second)
+            .unwrap_or_default()
+    }
+}
+
+/// Runs a busy machine whose hosts are connected by one kind of link: it must be protected soon, stay so, and send
+/// little twice.
+pub fn simulate_link(seed: u64, link: Link, options: &Options) -> Outcome {
+    judge(
         seed,
-        options.config.clone(),
-        options.machine.clone(),
-        options.transcript,
-    );
+        Cluster::new(seed, options, Some(link)),
+        options,
+        run_link,
+    )
+}
+
+fn run_link(cluster: &mut Cluster) -> Result<(), Broken> {
+    let state_us = cluster.link.map_or(0, |link| link.state_us());
+    let deadline = PAIRS_WITHIN + state_us;
+    while !cluster.is_protected() {
+        if cluster.now() > deadline {
+            cluster.note_states();
+            return Err(Broken {
+                invariant: "liveness",
+                what: format!("no pair was formed within {} s", deadline / 1_000_000),
+            });
+        }
+        cluster.run_until(cluster.now() + 10_000)?;
+    }
+    let before = cluster.counts();
+    cluster.run_until(cluster.now() + WATCHED_FOR)?;
+    let after = cluster.counts();
+    let answered = after.operations - before.operations;
+    if !cluster.is_protected() || after.pairings > before.pairings || answered < OPERATIONS_WATCHED
+    {
+        cluster.note_states();
+        return Err(Broken {
+            invariant: "liveness",
+            what: format!(
+                "a pair was formed, but did not last, or served only {answered} operations"
+            ),
+        });
+    }
+    cluster.flows.judge_strictly()?;
+    cluster.check_books()
+}
+
+fn judge(
+    seed: u64,
+    mut cluster: Cluster,
+    options: &Options,
+    run: fn(&mut Cluster) -> Result<(), Broken>,
+) -> Outcome {
     cluster.switch.unfenced = options.unfenced_switch;
     // An assertion that fails is a verdict like others, and wants its seed.
     let verdict = catch_unwind(AssertUnwindSafe(|| run(&mut cluster)));

@@ -26,8 +26,8 @@ impl Cluster {
             unfit: self.unfit.filter(|_| host == UNFIT_HOST),
             snapshot_us_max: self.snapshot_us_max,
         };
-        let slow = self.random.chance(150);
-        let computer = Computer::new(&self.kind, initial, slow);
+        let slow = self.link.is_none() && self.random.chance(150);
+        let computer = Computer::new(&self.kind, initial, slow, self.busy);
         self.processes
             .push(Process::new(host, node, core, computer, build));
         self.checker.born(index, node);

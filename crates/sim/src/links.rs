@@ -1,7 +1,7 @@
 //! The channels between the processes of a cluster, and what travels on them.
 
 use crate::cluster::{CHANNEL_TICK, Cluster, Happening};
-use crate::network::ProcessIndex;
+use crate::network::{ProcessIndex, wire_bytes};
 use crate::process::{Arrival, Life};
 use replication::{HostId, Local, Message, NodeId};
 use std::collections::VecDeque;
@@ -19,12 +19,15 @@ pub(crate) struct Channel {
 impl Cluster {
     pub(crate) fn send(&mut self, from: ProcessIndex, to: ProcessIndex, message: Message) {
         let now = self.queue.now();
+        let bytes = wire_bytes(&message);
+        let is_small = message.entry_bytes() <= self.config.bounds.datagram_bytes_max;
+        let is_datagram = message.is_datagram() && is_small;
         let arrival = Arrival::Message {
             from: self.processes[from].node,
             message,
         };
-        if matches!(&arrival, Arrival::Message { message, .. } if message.is_datagram()) {
-            for at in self.network.datagram_arrivals(now, from, to) {
+        if is_datagram {
+            for at in self.network.datagram_arrivals(now, from, to, bytes) {
                 self.queue.at(
                     at,
                     Happening::Arrives {
@@ -62,7 +65,7 @@ impl Cluster {
             channel.backlog[direction].push_back(arrival);
             return;
         }
-        match self.network.channel_arrival(now, from, to) {
+        match self.network.channel_arrival(now, from, to, bytes) {
             Some(at) => self.queue.at(
                 at,
                 Happening::Arrives {
@@ -159,9 +162,13 @@ impl Cluster {
             let generation = self.channel(from, to).generation;
             let waiting = std::mem::take(&mut self.channel(from, to).backlog[direction]);
             for arrival in waiting {
+                let bytes = match &arrival {
+                    Arrival::Message { message, .. } => wire_bytes(message),
+                    _ => 0,
+                };
                 let at = self
                     .network
-                    .channel_arrival(now, from, to)
+                    .channel_arrival(now, from, to, bytes)
                     .expect("the link works");
                 self.queue.at(
                     at,

@@ -2,7 +2,9 @@
 //! times, and gone with its last messages when a partition outlasts it. *Datagrams* get lost, doubled,
 //! delayed and reordered.
 
+use crate::Link;
 use crate::random::Random;
+use replication::Message;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Index of a process in the cluster, in order of birth.
@@ -23,6 +25,18 @@ pub(crate) struct Weather {
     pub(crate) resend: u64,
     /// A channel that has been cut for this long is torn down.
     pub(crate) channel_patience: u64,
+    /// Bytes a second that a direction carries; 0: as many as wanted.
+    pub(crate) bandwidth: u64,
+}
+
+/// A datagram that would wait for longer than this before it leaves is dropped, in microseconds.
+const QUEUE_US_MAX: u64 = 150_000;
+/// Bytes of all headers around a message.
+const HEADER_BYTES: u64 = 90;
+
+/// Bytes that a message takes on the wire.
+pub(crate) fn wire_bytes(message: &Message) -> u64 {
+    HEADER_BYTES + message.entry_bytes()
 }
 
 impl Weather {
@@ -35,6 +49,22 @@ impl Weather {
             double: 0,
             resend: 3_000,
             channel_patience: 1_500_000,
+            bandwidth: 0,
+        }
+    }
+
+    /// That of one link, for all of the time.
+    pub(crate) fn over(link: Link) -> Self {
+        let one_way = link.round_trip_us / 2;
+        let late = if link.reorders { one_way } else { 0 };
+        Self {
+            delay_min: one_way,
+            delay_max: one_way + late,
+            loss: link.loss_per_mille,
+            double: 0,
+            resend: link.round_trip_us * 2,
+            channel_patience: 1_500_000,
+            bandwidth: link.bytes_per_second,
         }
     }
 
@@ -47,6 +77,7 @@ impl Weather {
             double: *random.choose(&[0, 20, 200]),
             resend: *random.choose(&[3_000, 26_000]),
             channel_patience: *random.choose(&[300_000, 1_500_000]),
+            bandwidth: *random.choose(&[0, 0, 1_250_000, 125_000]),
         }
     }
 }
@@ -65,7 +96,7 @@ pub(crate) struct Rough {
 }
 
 /// A direction between two processes.
-type Link = (ProcessIndex, ProcessIndex);
+type Direction = (ProcessIndex, ProcessIndex);
 
 /// The state of all links.
 #[derive(Debug)]
@@ -77,9 +108,11 @@ pub(crate) struct Network {
     pub(crate) rough: Option<Rough>,
     /// Whether some state transfers arrive damaged.
     pub(crate) damages_states: bool,
-    cut: BTreeSet<Link>,
+    cut: BTreeSet<Direction>,
     /// When the newest message of a channel's direction arrives: the next may not overtake it.
-    newest_arrival: BTreeMap<Link, u64>,
+    newest_arrival: BTreeMap<Direction, u64>,
+    /// Until when what was sent keeps a direction busy.
+    busy_until: BTreeMap<Direction, u64>,
 }
 
 impl Network {
@@ -98,6 +131,7 @@ impl Network {
             weather: Weather::fair(),
             cut: BTreeSet::new(),
             newest_arrival: BTreeMap::new(),
+            busy_until: BTreeMap::new(),
         }
     }
 
@@ -134,23 +168,40 @@ impl Network {
         !self.is_cut(one, other) && !self.is_cut(other, one)
     }
 
+    /// When the last of so many bytes, given to a direction now, has left.
+    fn leaves(&mut self, now: u64, link: Direction, bytes: u64) -> u64 {
+        let Some(takes) = (bytes * 1_000_000).checked_div(self.weather.bandwidth) else {
+            return now;
+        };
+        let busy_until = self.busy_until.entry(link).or_default();
+        *busy_until = now.max(*busy_until) + takes;
+        *busy_until
+    }
+
+    /// Whether what is given to a direction now would wait too long.
+    fn is_full(&self, now: u64, link: Direction) -> bool {
+        let busy_until = self.busy_until.get(&link).copied().unwrap_or_default();
+        self.weather.bandwidth > 0 && busy_until > now + QUEUE_US_MAX
+    }
+
     fn delay(&mut self) -> u64 {
         self.random
             .between(self.weather.delay_min, self.weather.delay_max + 1)
     }
 
-    /// When a message sent now on the channel `from → to` arrives, in order, or `None` while the link is cut
+    /// When a message of so many bytes sent now on the channel `from → to` arrives, in order, or `None` while the link is cut
     /// (the sender must try again).
     pub(crate) fn channel_arrival(
         &mut self,
         now: u64,
         from: ProcessIndex,
         to: ProcessIndex,
+        bytes: u64,
     ) -> Option<u64> {
         if !self.connects(from, to) {
             return None;
         }
-        let mut arrival = now + self.delay();
+        let mut arrival = self.leaves(now, (from, to), bytes) + self.delay();
         while self.random.chance(self.weather.loss) {
             arrival += self.weather.resend;
         }
@@ -159,19 +210,24 @@ impl Network {
         Some(*newest)
     }
 
-    /// When the copies of a datagram sent now arrive: none, one or two, in any order with others.
+    /// When the copies of a datagram of so many bytes sent now arrive: none, one or two, in any order with others.
     pub(crate) fn datagram_arrivals(
         &mut self,
         now: u64,
         from: ProcessIndex,
         to: ProcessIndex,
+        bytes: u64,
     ) -> Vec<u64> {
-        if self.is_cut(from, to) || self.random.chance(self.weather.loss) {
+        if self.is_cut(from, to) || self.is_full(now, (from, to)) {
             return Vec::new();
         }
-        let mut arrivals = vec![now + self.delay()];
+        let leaves = self.leaves(now, (from, to), bytes);
+        if self.random.chance(self.weather.loss) {
+            return Vec::new();
+        }
+        let mut arrivals = vec![leaves + self.delay()];
         if self.random.chance(self.weather.double) {
-            arrivals.push(now + self.delay());
+            arrivals.push(leaves + self.delay());
         }
         arrivals
     }

@@ -185,6 +185,10 @@ const ENTRY_MARK: u8 = 1;
 const ENTRY_DIGEST: u8 = 2;
 const ENTRY_PROGRESS: u8 = 3;
 const ENTRY_OFF: u8 = 4;
+/// What the entries of a busy toy carry.
+const BUSY_PAYLOAD: [u8; 32] = [0; 32];
+/// The largest entry that a toy logs, in bytes, with room to spare.
+pub(crate) const ENTRY_BYTES_MAX: u64 = 64;
 
 fn entry(kind: u8, payload: &[u8]) -> Bytes {
     std::iter::once(kind)
@@ -218,6 +222,8 @@ pub(crate) struct Toy {
     verified: bool,
     /// Replays slowly.
     slow: bool,
+    /// Entries that it logs in each slice, beside the one that there always is.
+    busy: usize,
     /// In thousandths.
     brake: u16,
 }
@@ -227,10 +233,11 @@ impl Toy {
     pub(crate) const SLICE_US: u64 = 4_000;
 
     /// A machine in its initial state that waits to be run or restored.
-    pub(crate) fn new(slow: bool) -> Self {
+    pub(crate) fn new(slow: bool, busy: usize) -> Self {
         Self {
             verified: false,
             slow,
+            busy,
             brake: 0,
             inputs: VecDeque::new(),
             state: State::new(),
@@ -367,7 +374,9 @@ impl Toy {
                 } else {
                     entry(ENTRY_PROGRESS, &[])
                 };
-                self.append(vec![entry], Vec::new());
+                let mut entries = vec![entry];
+                entries.extend((0..self.busy).map(|_| self::entry(ENTRY_PROGRESS, &BUSY_PAYLOAD)));
+                self.append(entries, Vec::new());
                 if let Some(frame) = self.inputs.pop_front() {
                     self.record(&frame);
                 }

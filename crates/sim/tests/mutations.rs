@@ -13,7 +13,9 @@ fn expected(mutation: Mutation) -> &'static [&'static str] {
         Mutation::ReuseEpoch => &["I1"],
         // What left too early before the record said PAIR breaks I6, what leaves later I2.
         Mutation::ReleaseWithoutAcknowledge | Mutation::PairBeforeHolding => &["I2", "I6"],
-        Mutation::AcceptOlderEpochAcknowledge | Mutation::ReleaseOnSuspicion => &["I2"],
+        Mutation::ReleaseOnSuspicion => &["I2"],
+        // What such an acknowledgement lets out may belong to the time before the pair.
+        Mutation::AcceptOlderEpochAcknowledge => &["I2", "I6"],
         Mutation::SkipDrain => &["I3"],
         Mutation::AcknowledgeAfterTakeover | Mutation::AcknowledgeAhead => &["I4"],
         Mutation::StampOlderEpoch => &["I5"],
@@ -24,6 +26,8 @@ fn expected(mutation: Mutation) -> &'static [&'static str] {
         Mutation::ReleaseOnLoss => &["I9"],
         Mutation::JoinWithoutPacing => &["pauses"],
         Mutation::LostReplyIsLoss => &["liveness"],
+        Mutation::ResendWholeWindow => &["bandwidth"],
+        Mutation::IgnoreCredit => &["credit"],
     }
 }
 

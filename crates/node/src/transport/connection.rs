@@ -96,7 +96,7 @@ pub(super) async fn serve(
         tokio::select! {
             end = write_frames(send, frames, &queued_bytes) => end,
             end = read_frames(registry, receive, node) => end,
-            end = read_heartbeats(registry, &connection, node) => end,
+            end = read_datagrams(registry, &connection, node) => end,
             end = send_states(registry, &connection, state, node) => end,
             end = receive_states(registry, &connection, node) => end,
         }
@@ -161,7 +161,7 @@ async fn read_frames(
     Ok(())
 }
 
-async fn read_heartbeats(
+async fn read_datagrams(
     registry: &Registry,
     connection: &quinn::Connection,
     from: NodeId,
@@ -173,7 +173,7 @@ async fn read_heartbeats(
             .fetch_add(payload.len() as u64, Ordering::Relaxed);
         let message = decode_message(&payload)?;
         if !message.is_datagram() {
-            return Err(End::Hostile(FrameError::NotHeartbeat));
+            return Err(End::Hostile(FrameError::NotDatagram));
         }
         registry
             .events

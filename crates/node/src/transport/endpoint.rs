@@ -1,6 +1,7 @@
 //! The QUIC endpoint and its tuning: small messages must not wait for anything, and bulk must not stand in their way.
 
 use super::TransportConfig;
+use super::congestion::WindowFactory;
 use crate::tls::TlsIdentity;
 use anyhow::Context;
 use quinn::{AckFrequencyConfig, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, VarInt};
@@ -31,9 +32,14 @@ const CONNECTION_WINDOW_BYTES: u32 = 128 << 20;
 /// Wanted kernel buffers of the UDP socket; the kernel may give less.
 const SOCKET_BUFFER_BYTES: usize = 8 << 20;
 /// Packets grow up to a jumbo frame where the path carries it.
-const PACKET_BYTES_MAX: u16 = 8952;
-/// Heartbeats that may wait; older ones are dropped, they carry nothing that a newer one does not.
-const DATAGRAM_BUFFER_BYTES: usize = 4096;
+pub(super) const PACKET_BYTES_MAX: u16 = 8952;
+/// Datagrams that may wait to be sent or read; older ones are dropped, as they may be on the way. More than the protocol
+/// ever has under way (`Bounds::flight_bytes_max`).
+const DATAGRAM_BUFFER_BYTES: usize = 12 << 20;
+/// So many later packets must have come before one counts as lost; networks reorder.
+const OVERTAKEN_PACKETS: u32 = 16;
+/// Or so many round trips must have passed.
+const OVERTAKEN_ROUND_TRIPS: f32 = 1.25;
 
 pub(super) fn bind(
     config: &TransportConfig,
@@ -98,6 +104,9 @@ fn tuning(idle_timeout: Duration) -> quinn::TransportConfig {
         .mtu_discovery_config(Some(mtu))
         .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER_BYTES))
         .datagram_send_buffer_size(DATAGRAM_BUFFER_BYTES)
+        .packet_threshold(OVERTAKEN_PACKETS)
+        .time_threshold(OVERTAKEN_ROUND_TRIPS)
+        .congestion_controller_factory(Arc::new(WindowFactory))
         .send_fairness(false);
     tuning
 }

@@ -24,9 +24,9 @@ pub enum FrameError {
     /// Bytes after the message.
     #[error("{0} bytes follow a message in its frame")]
     Trailing(usize),
-    /// A datagram that carries something other than a heartbeat.
-    #[error("a datagram is no heartbeat")]
-    NotHeartbeat,
+    /// A datagram that carries what must travel in order.
+    #[error("a datagram carries what must travel by stream")]
+    NotDatagram,
     /// A state transfer whose length is above what this machine's state can be.
     #[error("a state of {0} bytes is larger than this machine's")]
     StateTooLong(u64),
@@ -67,6 +67,7 @@ pub fn split_message(message: Message) -> Vec<Message> {
         entries,
         released,
         urgent,
+        stamp,
     } = message
     else {
         return vec![message];
@@ -85,6 +86,7 @@ pub fn split_message(message: Message) -> Vec<Message> {
                 entries: std::mem::take(&mut part),
                 released,
                 urgent: false,
+                stamp,
             });
             part_first = next;
             part_bytes = 0;
@@ -100,6 +102,7 @@ pub fn split_message(message: Message) -> Vec<Message> {
         entries: part,
         released,
         urgent,
+        stamp,
     });
     parts
 }
@@ -152,6 +155,7 @@ mod tests {
             entries,
             released: LogIndex(9),
             urgent: true,
+            stamp: 12,
         }
     }
 

@@ -49,6 +49,7 @@ mod tests {
                     entries: entries.into_iter().map(Bytes::from).collect(),
                     released: LogIndex(released),
                     urgent: epoch % 2 == 0,
+                    stamp: epoch ^ first,
                 },
             );
         let join =

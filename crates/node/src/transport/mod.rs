@@ -1,8 +1,9 @@
 //! The log channel: QUIC between the nodes of one machine, both ends known by certificate.
 //!
 //! Each pair of nodes has one connection, whoever dialled it. On it run
-//! - one bidirectional stream of frames: the handshake, then [`replication::Message`]s in order;
-//! - heartbeats, as datagrams;
+//! - one bidirectional stream of frames: the handshake, then those [`replication::Message`]s that must come;
+//! - datagrams: the log, its acknowledgements and heartbeats, as far as they fit. What is lost of them the protocol
+//!   notices, and says again, sooner than QUIC would, and without holding up what came after it;
 //! - one unidirectional stream per state transfer, of lower priority, so that bulk never delays the log.
 //!
 //! A connection is a task of its own. It shares with the rest only the [`registry`](self) of who is connected, and
@@ -10,6 +11,7 @@
 
 mod agreement;
 mod bulk;
+mod congestion;
 mod connection;
 mod dial;
 mod endpoint;
@@ -165,9 +167,11 @@ impl Transport {
     /// Sends a message. Where there is no connection it is lost, as on a cut network; a peer that does not
     /// read is disconnected.
     pub fn send(&self, to: NodeId, message: Message) {
-        if message.is_datagram() {
-            self.registry.send_datagram(to, encode_message(&message));
-            return;
+        if message.is_datagram() && message.entry_bytes() <= endpoint::PACKET_BYTES_MAX.into() {
+            let payload = encode_message(&message);
+            if self.registry.send_datagram(to, payload) {
+                return;
+            }
         }
         for part in split_message(message) {
             self.registry

@@ -182,13 +182,20 @@ impl Registry {
         }
     }
 
-    pub(super) fn send_datagram(&self, to: NodeId, payload: Bytes) {
-        if let Some(peer) = self.table().peers.get(&to) {
-            self.bytes_sent
-                .fetch_add(payload.len() as u64, Ordering::Relaxed);
-            // A heartbeat that cannot be sent is a heartbeat that is missing, which is what it is there to show.
-            let _ = peer.connection.send_datagram(payload);
+    /// Whether the payload was taken: not if it is too large for a datagram.
+    pub(super) fn send_datagram(&self, to: NodeId, payload: Bytes) -> bool {
+        let table = self.table();
+        let Some(peer) = table.peers.get(&to) else {
+            return true;
+        };
+        let bytes = payload.len() as u64;
+        // What cannot be sent on a connection that ends is lost, as it would be on the way.
+        let sent = peer.connection.send_datagram(payload);
+        if matches!(sent, Err(quinn::SendDatagramError::TooLarge)) {
+            return false;
         }
+        self.bytes_sent.fetch_add(bytes, Ordering::Relaxed);
+        true
     }
 
     /// Closes connections to peers whose certificate has been withdrawn; says how many.

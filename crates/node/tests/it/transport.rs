@@ -5,7 +5,7 @@ use node::keys::create_keys;
 use node::names;
 use node::tls::{TlsIdentity, load_identity};
 use node::transport::{Agreement, Hello, Transport, TransportConfig, TransportEvent};
-use replication::{Epoch, LogIndex, Message, NodeId, TransferId};
+use replication::{Epoch, LogIndex, Message, NodeId, Room, TransferId};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -143,6 +143,7 @@ pub(crate) fn append(first: u64, entries: usize) -> Message {
             .collect(),
         released: LogIndex(0),
         urgent: false,
+        stamp: first,
     }
 }
 
@@ -153,6 +154,8 @@ fn heartbeat(epoch: u64) -> Message {
         last: LogIndex(0),
         released: LogIndex(0),
         paired: true,
+        urgent: false,
+        stamp: epoch,
     }
 }
 
@@ -372,7 +375,10 @@ fn a_round_trip_is_quick() {
                     held: LogIndex(index),
                     replayed: LogIndex(0),
                     ready: true,
-                    resend: false,
+                    room: Room::default(),
+                    beyond: Vec::new(),
+                    echo: 0,
+                    echo_age_us: 0,
                 },
             );
             let _ = a.next().await;

@@ -209,7 +209,7 @@ impl Primary {
                     self.outputs.set_rule(Rule::Acknowledged { sync });
                 }
                 // So that the backup says at once how far it is.
-                stream.resend(shared, self.owner());
+                stream.heartbeat(shared, self.owner(), true);
                 self.protection = Protection::Closing { stream, sync };
             }
             (Pairing::Arm, sync) => {
@@ -280,7 +280,7 @@ impl Primary {
                     let sync = self.last;
                     self.outputs.set_rule(Rule::Acknowledged { sync });
                 }
-                stream.heartbeat(shared, self.owner());
+                stream.heartbeat(shared, self.owner(), false);
                 self.pacing.paired(shared.now, stream.host);
                 self.refused.take_if(|refused| refused.peer == stream.peer);
                 let suspicion = None;

@@ -5,7 +5,7 @@ use crate::random::Random;
 use crate::world::{World, connected};
 use bytes::Bytes;
 use replication::{
-    Epoch, LeaveReason, Local, LogIndex, MachineId, Message, NodeId, Refusal, RoleStatus,
+    Epoch, LeaveReason, Local, LogIndex, MachineId, Message, NodeId, Refusal, RoleStatus, Room,
     TransferId,
 };
 
@@ -42,6 +42,7 @@ fn lie(random: &mut Random) -> Message {
             entries: vec![Bytes::from_static(b"lie"); random.below(4) as usize],
             released: index(random),
             urgent: random.below(2) == 0,
+            stamp: index(random).0,
         },
         3 => Message::Acknowledge {
             epoch,
@@ -49,7 +50,15 @@ fn lie(random: &mut Random) -> Message {
             held: index(random),
             replayed: index(random),
             ready: random.below(2) == 0,
-            resend: random.below(2) == 0,
+            room: Room {
+                bytes: index(random).0,
+                entries: index(random).0,
+            },
+            beyond: (0..random.below(3))
+                .map(|_| (index(random), index(random)))
+                .collect(),
+            echo: index(random).0,
+            echo_age_us: index(random).0,
         },
         4 => Message::Heartbeat {
             epoch,
@@ -57,6 +66,8 @@ fn lie(random: &mut Random) -> Message {
             last: index(random),
             released: index(random),
             paired: random.below(2) == 0,
+            urgent: random.below(2) == 0,
+            stamp: index(random).0,
         },
         5 => Message::Later {
             attempt: random.below(3),

@@ -111,14 +111,23 @@ fn said(message: &Message) -> Option<String> {
             held,
             replayed,
             ready,
-            resend,
+            beyond,
+            room,
             ..
         } => format!(
-            "I hold {}, replayed {}{}{}",
+            "I hold {}, replayed {}{}{}{}",
             held.0,
             replayed.0,
             if *ready { ", ready" } else { "" },
-            if *resend { ", send again" } else { "" }
+            if room.bytes == 0 || room.entries == 0 {
+                ", full"
+            } else {
+                ""
+            },
+            match beyond.last() {
+                Some((_, last)) => format!(", but have heard of {}", last.0),
+                None => String::new(),
+            }
         ),
         Message::Heartbeat { .. } => return None,
         Message::Diverged { .. } => "I have diverged".to_string(),

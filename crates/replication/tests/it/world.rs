@@ -382,11 +382,12 @@ impl World {
                     held,
                     replayed,
                     ready,
-                    resend: false,
+                    beyond,
                     ..
                 },
             ..
         } = action
+            && beyond.is_empty()
         {
             let said = Some((*held, *replayed, *ready));
             let node = self.nodes.get_mut(&id).expect("it acts");

@@ -6,6 +6,7 @@
     reason = "the guest is compiled before any machine exists"
 )]
 mod guest;
+mod links;
 
 use sim::{Counts, Kind, Options, Violation, simulate};
 use std::ops::Range;

@@ -1,0 +1,56 @@
+//! What differs between simulations beside the faults.
+
+use crate::Link;
+use crate::cluster::Cluster;
+use crate::network::Weather;
+use crate::process::Unfit;
+
+/// Entries that a busy toy logs in each slice.
+const BUSY: usize = 8;
+
+impl Cluster {
+    /// Nothing goes wrong but that the machine is busy, and every link is like this one.
+    pub(crate) fn only(&mut self, link: Link) {
+        self.network.weather = Weather::over(link);
+        self.network.rough = None;
+        self.busy = BUSY;
+    }
+
+    /// Chooses what differs between simulations beside the faults.
+    pub(crate) fn vary(&mut self) {
+        let random = &mut self.random;
+        let (times, bounds) = (&mut self.config.times, &mut self.config.bounds);
+        // A long state transfer may be told from a dead primary late, or early.
+        times.suspect_in_transfer_us = *random.choose(&[300_000, 2_000_000]);
+        // Bounds so tight that the machine must brake, and a backup be dismissed.
+        if random.chance(250) {
+            bounds.window_entries_max = *random.choose(&[50, 200, bounds.window_entries_max]);
+            bounds.window_bytes_max = *random.choose(&[8_000, bounds.window_bytes_max]);
+            bounds.unreplayed_entries_max = *random.choose(&[300, bounds.unreplayed_entries_max]);
+            bounds.unreplayed_bytes_max = *random.choose(&[8_000, bounds.unreplayed_bytes_max]);
+            bounds.held_marks_max = *random.choose(&[4, bounds.held_marks_max]);
+            bounds.append_bytes_max = *random.choose(&[1, 1_000]);
+            bounds.datagram_bytes_max = *random.choose(&[20, 100, bounds.datagram_bytes_max]);
+            bounds.flight_bytes_max = *random.choose(&[1_000, bounds.flight_bytes_max]);
+            bounds.pair_unacknowledged_max = *random.choose(&[2, bounds.pair_unacknowledged_max]);
+            bounds.pair_unreplayed_max = *random.choose(&[2_000, bounds.pair_unreplayed_max]);
+            bounds.candidates_max = *random.choose(&[1, bounds.candidates_max]);
+        }
+        // A wait that outlasted the simulation would only show that nothing happened.
+        times.rejoin_us_min = *random.choose(&[20_000, 200_000]);
+        times.rejoin_us_max = *random.choose(&[200_000, 2_000_000]);
+        if random.chance(200) {
+            self.unfit = Some(*random.choose(&[Unfit::NoRoom, Unfit::Damages, Unfit::Dies]));
+            self.snapshot_us_max = *random.choose(&[1_000, 30_000]);
+            times.pauses_window_us = *random.choose(&[1_000_000, 5_000_000]);
+            times.pauses_us_max = times.pauses_window_us / 20;
+        }
+        if random.chance(150) {
+            self.power_off_at = Some(random.between(1_000_000, 8_000_000));
+        }
+        if random.chance(150) {
+            self.busy = BUSY;
+        }
+        self.network.damages_states = random.chance(200);
+    }
+}
