@@ -1,4 +1,4 @@
-//! `fuzz::boot_files`, driven by coverage.
+//! `boot`, driven by coverage.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::boot_files(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::run("boot", bytes));

@@ -1,4 +1,4 @@
-//! `fuzz::bus`, driven by coverage.
+//! `bus`, driven by coverage.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::bus(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::run("bus", bytes));

@@ -1,4 +1,4 @@
-//! `fuzz::entry`, driven by coverage.
+//! `entry`, driven by coverage.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::entry(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::run("entry", bytes));

@@ -1,4 +1,4 @@
-//! `fuzz::guest`, driven by coverage.
+//! `guest`, driven by coverage.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::guest(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::run("guest", bytes));

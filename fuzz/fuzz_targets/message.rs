@@ -1,4 +1,4 @@
-//! `fuzz::message`, driven by coverage.
+//! `message`, driven by coverage.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::message(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::run("message", bytes));

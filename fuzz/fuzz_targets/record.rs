@@ -1,4 +1,4 @@
-//! `fuzz::record`, driven by coverage.
+//! `record`, driven by coverage.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::record(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::run("record", bytes));

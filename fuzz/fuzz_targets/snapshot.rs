@@ -1,4 +1,4 @@
-//! `fuzz::snapshot`, driven by coverage.
+//! `snapshot`, driven by coverage.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::snapshot(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::run("snapshot", bytes));

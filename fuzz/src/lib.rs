@@ -1,5 +1,9 @@
 //! What fuzzing runs: any bytes go in; a target returns, or panics where a promise is broken.
 
+mod replay;
+mod stops;
+
+use bytes::BytesMut;
 use eventlog::Entry;
 use eventlog::record::{Frame, RecordError, RecordReader};
 use jit::{Options, Translator};
@@ -7,22 +11,106 @@ use machine::boot::fdt::Tree;
 use machine::hostile::lockstep::{Stride, Way};
 use machine::{Boot, Bus, Engine, Firmware, boot, hostile};
 
-/// A target's name and what it does with an input.
-pub type Target = (&'static str, fn(&[u8]));
+use replay::replay;
+pub use stops::{Memory, Stops};
 
-/// All targets, each with a file of its name for cargo-fuzz.
-pub const TARGETS: [Target; 7] = [
-    ("boot", boot_files),
-    ("bus", bus),
-    ("entry", entry),
-    ("guest", guest),
-    ("message", message),
-    ("record", record),
-    ("snapshot", snapshot),
+/// Something that takes any bytes.
+#[derive(Clone, Copy)]
+pub struct Target {
+    /// Its name: a file of this name is there for cargo-fuzz.
+    pub name: &'static str,
+    /// What it does with an input.
+    pub run: fn(&[u8], &mut Stops),
+    /// Its part of the time, beside those of the others.
+    pub weight: u32,
+}
+
+/// All targets.
+pub const TARGETS: [Target; 13] = [
+    target("arbiter", arbiter, 1),
+    target("boot", boot_files, 1),
+    target("bus", bus, 2),
+    target("config", config, 1),
+    target("control", control, 1),
+    target("entry", entry, 1),
+    target("frame", frame, 1),
+    target("guest", guest, 3),
+    target("hurt", hurt, 6),
+    target("message", message, 1),
+    target("record", record, 1),
+    target("replay", replay, 2),
+    target("snapshot", snapshot, 1),
 ];
 
+const fn target(name: &'static str, run: fn(&[u8], &mut Stops), weight: u32) -> Target {
+    Target { name, run, weight }
+}
+
+/// The target of a name, on one input: for cargo-fuzz, which measures by itself.
+///
+/// # Panics
+/// If there is none, or a promise is broken.
+pub fn run(name: &str, bytes: &[u8]) {
+    let target = TARGETS.iter().find(|target| target.name == name);
+    (target.expect("each file has a target").run)(bytes, &mut Stops::default());
+}
+
+/// An arbiter's record: decoded, and the same when written, or refused.
+fn arbiter(bytes: &[u8], stops: &mut Stops) {
+    let text = String::from_utf8_lossy(bytes);
+    stops.time(|| {
+        if let Ok(record) = node::arbiter::parse_record(&text) {
+            assert_eq!(node::arbiter::render_record(&record), text);
+        }
+        // With a right checksum, few are refused for that.
+        let body = format!("futago-arbiter 1\n{text}\n");
+        let sealed = format!("{body}blake3 {}\n", blake3::hash(body.as_bytes()));
+        let _ = node::arbiter::parse_record(&sealed);
+    });
+}
+
+/// A configuration: understood, or refused in words.
+fn config(bytes: &[u8], stops: &mut Stops) {
+    let text = String::from_utf8_lossy(bytes);
+    let example = node::Config::example();
+    // The example with something else in its midst is understood more often.
+    let at = bytes.first().map_or(0, |byte| usize::from(*byte)) * example.len() / 256;
+    let at = (0..=at).rev().find(|at| example.is_char_boundary(*at));
+    let (head, tail) = example.split_at(at.unwrap_or(0));
+    stops.time(|| {
+        let _ = node::Config::parse(&text);
+        let _ = node::Config::parse(&format!("{head}{text}{tail}"));
+    });
+}
+
+/// A request to a node's control socket.
+fn control(bytes: &[u8], stops: &mut Stops) {
+    stops.time(|| {
+        let _ = serde_json::from_slice::<node::control::Request>(bytes);
+        let _ = serde_json::from_slice::<node::control::Answer>(bytes);
+    });
+}
+
+/// What a port of the switch receives, in any pieces: the same frames, or an end.
+fn frame(bytes: &[u8], stops: &mut Stops) {
+    let Some((piece, bytes)) = bytes.split_first() else {
+        return;
+    };
+    let frames = |piece: usize| {
+        let (mut received, mut frames) = (BytesMut::new(), Vec::new());
+        for piece in bytes.chunks(piece.max(1)) {
+            received.extend_from_slice(piece);
+            while let Some(frame) = node::switch::take_frame(&mut received)? {
+                frames.push(frame);
+            }
+        }
+        Ok::<_, node::switch::FrameError>(frames)
+    };
+    stops.time(|| assert_eq!(frames(usize::from(*piece)), frames(bytes.len())));
+}
+
 /// Any bytes as kernel, firmware and device tree: loaded, or refused by an error.
-pub fn boot_files(bytes: &[u8]) {
+fn boot_files(bytes: &[u8], stops: &mut Stops) {
     if let Ok(tree) = Tree::parse(bytes) {
         let _ = tree.to_blob();
     }
@@ -34,20 +122,24 @@ pub fn boot_files(bytes: &[u8]) {
             ..Boot::default()
         };
         let mut bus = Bus::new(&board).expect("the board is possible");
-        let _ = boot::load(&mut bus, &board, &boot);
+        stops.time(|| {
+            let _ = boot::load(&mut bus, &board, &boot);
+        });
     }
 }
 
 /// A hostile guest at the devices.
-pub fn bus(bytes: &[u8]) {
-    hostile::bus::run(bytes);
+fn bus(bytes: &[u8], stops: &mut Stops) {
+    stops.begin();
+    hostile::bus::run_watched(bytes, &mut |counts| stops.lap(counts));
 }
 
 /// Any bytes decode to an entry with exactly these bytes, or to an error.
-pub fn entry(bytes: &[u8]) {
-    decode_entry(bytes);
+fn entry(bytes: &[u8], stops: &mut Stops) {
     // Few inputs have the right checksum: also try with one.
-    decode_entry(&[bytes, &crc32c::crc32c(bytes).to_le_bytes()].concat());
+    let sealed = [bytes, &crc32c::crc32c(bytes).to_le_bytes()].concat();
+    stops.time(|| decode_entry(bytes));
+    stops.time(|| decode_entry(&sealed));
 }
 
 fn decode_entry(bytes: &[u8]) {
@@ -57,25 +149,58 @@ fn decode_entry(bytes: &[u8]) {
 }
 
 /// A guest that executes anything, also translated: it gets at nothing but its own memory, and every way agrees.
-pub fn guest(bytes: &[u8]) {
-    let usual = || translator(Options::default());
-    let small = || {
-        translator(Options {
-            cache_bytes: 1 << 20,
-            // The guests are short: as good as all of their code is translated anew.
-            glance: 1,
-        })
-    };
-    let ways = [
-        Way::new("translator", &usual, Stride::Whole),
-        Way {
-            restore: true,
-            ..Way::new("restored translator with 1 MiB", &small, Stride::Fixed(5))
-        },
-    ];
+fn guest(bytes: &[u8], stops: &mut Stops) {
+    stops.measure(&hostile::guest::guest(bytes), measured());
+    let [usual, small] = translators();
+    let ways = ways(&usual, &small);
     if let Err(divergence) = hostile::guest::compare(bytes, &ways) {
         panic!("{divergence}");
     }
+}
+
+/// A guest that is written to hurt: no run of it holds up its host, nor makes it keep much, and every way agrees.
+fn hurt(bytes: &[u8], stops: &mut Stops) {
+    stops.measure(&hostile::hurt::guest(bytes), measured());
+    let [usual, small] = translators();
+    let ways = ways(&usual, &small);
+    if let Err(divergence) = hostile::hurt::compare(bytes, &ways) {
+        panic!("{divergence}");
+    }
+}
+
+/// The engine of guests that are measured. How much translated code is kept is the operator's to choose; here it is so
+/// little that the rest shows, though the kernel counts each of its pages twice.
+fn measured() -> Box<dyn Engine> {
+    translator(Options {
+        cache_bytes: 8 << 20,
+        ..Options::default()
+    })
+}
+
+type Maker = fn() -> Box<dyn Engine>;
+
+fn translators() -> [Maker; 2] {
+    [
+        || translator(Options::default()),
+        || {
+            translator(Options {
+                cache_bytes: 1 << 20,
+                // The guests are short: as good as all of their code is translated anew.
+                glance: 1,
+                ..Options::default()
+            })
+        },
+    ]
+}
+
+fn ways<'a>(usual: &'a Maker, small: &'a Maker) -> [Way<'a>; 2] {
+    [
+        Way::new("translator", usual, Stride::Whole),
+        Way {
+            restore: true,
+            ..Way::new("restored translator with 1 MiB", small, Stride::Fixed(5))
+        },
+    ]
 }
 
 fn translator(options: Options) -> Box<dyn Engine> {
@@ -83,17 +208,19 @@ fn translator(options: Options) -> Box<dyn Engine> {
 }
 
 /// What a peer sends on the log channel.
-pub fn message(bytes: &[u8]) {
-    node::transport::hostile::run(bytes);
+fn message(bytes: &[u8], stops: &mut Stops) {
+    stops.time(|| {
+        node::transport::hostile::run(bytes);
+    });
 }
 
 /// Any bytes, in any pieces, are a record or an error; the pieces do not matter.
-pub fn record(bytes: &[u8]) {
+fn record(bytes: &[u8], stops: &mut Stops) {
     let Some((piece, bytes)) = bytes.split_first() else {
         return;
     };
     let whole = read_record(bytes, bytes.len().max(1));
-    assert_eq!(read_record(bytes, usize::from(*piece).max(1)), whole);
+    stops.time(|| assert_eq!(read_record(bytes, usize::from(*piece).max(1)), whole));
 }
 
 fn read_record(bytes: &[u8], piece: usize) -> Result<Vec<Frame>, RecordError> {
@@ -109,7 +236,7 @@ fn read_record(bytes: &[u8], piece: usize) -> Result<Vec<Frame>, RecordError> {
     Ok(frames)
 }
 
-/// Bytes that claim to be a machine.
-pub fn snapshot(bytes: &[u8]) {
+/// Bytes that claim to be a machine. What a restore costs is bounded by the transfer, not here.
+fn snapshot(bytes: &[u8], _stops: &mut Stops) {
     hostile::snapshot::run(bytes);
 }

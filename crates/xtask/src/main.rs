@@ -77,16 +77,22 @@ enum Command {
         #[command(flatten)]
         speed: bench::SpeedOptions,
     },
-    /// Run fuzz targets: with cargo-fuzz if it is installed, else from seeds.
+    /// Run fuzz targets, and print what the worst input of each cost. What fails is kept in fuzz/artifacts.
     Fuzz {
         /// One target; all, if none is named.
         target: Option<String>,
-        /// How long each target runs.
-        #[arg(long, default_value_t = 20)]
+        /// How long all of them run together; those with more to find get more of it.
+        #[arg(long, default_value_t = 60)]
         seconds: u64,
-        /// Where the seeds start, without cargo-fuzz.
+        /// Where the seeds start.
         #[arg(long, default_value_t = 0)]
         seed: u64,
+        /// Run this file instead, as it was kept.
+        #[arg(long, value_name = "FILE", requires = "target")]
+        input: Option<String>,
+        /// Let coverage lead, by cargo-fuzz.
+        #[arg(long, conflicts_with = "input")]
+        coverage: bool,
     },
     /// Install what the other commands need, and build the guest.
     Setup,
@@ -122,7 +128,15 @@ fn main() -> ExitCode {
             target,
             seconds,
             seed,
-        } => fuzz::run(target.as_deref(), seconds, seed),
+            input,
+            coverage,
+        } => fuzz::run(&fuzz::Options {
+            target: target.as_deref(),
+            seconds,
+            seed,
+            input: input.as_deref(),
+            coverage,
+        }),
         Command::Setup => steps::setup_all(),
     };
     match result {

@@ -227,6 +227,7 @@ pub fn run_watched(data: &[u8], watch: &mut dyn FnMut(bool)) -> Reached {
         bus.store(GuestAddr(0xc00_0000 + offset), Width::Word, u64::MAX, now)
             .expect("the PLIC takes any word");
     }
+    watch(false);
     while !bytes.0.is_empty() {
         match bytes.byte() % 17 {
             0..=3 => write_memory(&mut bus, &mut bytes),

@@ -1,0 +1,4 @@
+//! `config`, driven by coverage.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::run("config", bytes));

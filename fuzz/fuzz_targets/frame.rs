@@ -1,0 +1,4 @@
+//! `frame`, driven by coverage.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::run("frame", bytes));

@@ -1,0 +1,4 @@
+//! `hurt`, driven by coverage.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::run("hurt", bytes));
