@@ -51,6 +51,16 @@ pub struct NodeStatus {
     pub lag_positions: u64,
     /// How long the oldest entry that is not replayed has waited, in milliseconds (primary only).
     pub lag_ms: f64,
+    /// Round trip of the log without the backup's own delay, in microseconds (primary only).
+    pub log_round_trip_us: u64,
+    /// Whether the link loses so much that signs of life are more, and datagrams say things twice (primary only).
+    pub log_lossy: bool,
+    /// Bytes of log that wait for an acknowledgement (primary), or to be replayed (backup).
+    pub log_waiting_bytes: u64,
+    /// Entries that were sent again because the link lost them (primary only).
+    pub log_entries_resent: u64,
+    /// Bytes of log that the backup can take, as it said last; 0: it is full (primary only).
+    pub backup_room_bytes: u64,
     /// Where the hart is.
     pub position: u64,
     /// Bits a second sent to peers, over the last second.
@@ -236,6 +246,11 @@ mod tests {
             flag: Some(0),
             peer: Some("b".to_owned()),
             lag_ms: 1.5,
+            log_round_trip_us: 210,
+            log_lossy: false,
+            log_waiting_bytes: 300,
+            log_entries_resent: 2,
+            backup_room_bytes: 1 << 27,
             ..NodeStatus::default()
         };
         let json = serde_json::to_string(&status).unwrap();
