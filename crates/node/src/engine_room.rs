@@ -2,6 +2,7 @@
 //! they ask for, in order. Everything that runs beside it (sockets, the arbiter's store, the hart) only sends events.
 
 mod network;
+mod refusals;
 mod report;
 
 use crate::arbiter::{ArbiterAnswer, ArbiterWorker};
@@ -19,6 +20,7 @@ use bytes::Bytes;
 use eventlog::CONSOLE_BYTES_MAX;
 use machine::{Input, Output};
 use network::Network;
+use refusals::Refusals;
 use replica::{Bridge, Effect, HartCommand, HartReport};
 use replication::{
     Action, ArbiterReply, Core, HaltReason, Instant, Local, NodeId, RoleStatus, TransferId,
@@ -53,6 +55,15 @@ pub(crate) struct Doors {
     pub(crate) control: mpsc::Receiver<ControlEvent>,
     pub(crate) control_counters: Arc<ControlCounters>,
     pub(crate) console: Console,
+}
+
+/// What is random about a process.
+#[derive(Clone, Copy)]
+pub(crate) struct Fate {
+    /// For what need only differ.
+    pub(crate) seed: u64,
+    /// For what nobody may guess.
+    pub(crate) secret: [u8; 32],
 }
 
 /// Everything that can happen to a node.
@@ -99,6 +110,7 @@ pub(crate) struct EngineRoom {
     arbiter_answers: bool,
     /// What the core explained last.
     explained: &'static str,
+    refusals: Refusals,
     /// In what a peer that this node met is configured otherwise.
     difference: Option<String>,
     /// Set when the node must end.
@@ -114,8 +126,9 @@ pub(crate) struct Sources {
 }
 
 impl EngineRoom {
-    pub(crate) fn new(config: Config, node: NodeId, seed: u64, doors: Doors) -> (Self, Sources) {
-        let mut protocol = replication::Config::new(config.machine_id(), node, seed);
+    pub(crate) fn new(config: Config, node: NodeId, fate: Fate, doors: Doors) -> (Self, Sources) {
+        let mut protocol = replication::Config::new(config.machine_id(), node, fate.seed);
+        protocol.secret = fate.secret;
         let suspicion_us = u64::from(config.timeouts.suspicion_ms) * 1000;
         protocol.times.heartbeat_us = u64::from(config.timeouts.heartbeat_ms) * 1000;
         protocol.times.suspect_primary_us = suspicion_us;
@@ -150,6 +163,7 @@ impl EngineRoom {
             housekeeping_at: now,
             arbiter_answers: true,
             explained: "",
+            refusals: Refusals::default(),
             difference: None,
             end: None,
         };
@@ -312,7 +326,7 @@ impl EngineRoom {
 
     fn on_transport(&mut self, event: TransportEvent) {
         match event {
-            TransportEvent::Message { from, message } => {
+            TransportEvent::Message { from, message, .. } => {
                 let now = self.now();
                 self.core.handle_message(now, from, message);
             }
@@ -343,6 +357,7 @@ impl EngineRoom {
                 from,
                 transfer,
                 state,
+                ..
             } => {
                 info!(peer = %short(from.0), mib = state.len() >> 20, "a state has come in");
                 if self.incoming.awaited == Some((from, transfer)) {
@@ -359,7 +374,10 @@ impl EngineRoom {
                 reason,
                 differs,
             } => {
-                warn!(%address, "a peer was refused: {reason}");
+                let now = std::time::Instant::now();
+                if let Some(left_out) = self.refusals.say(now, address.ip(), &reason) {
+                    warn!(%address, left_out, "a peer was refused: {reason}");
+                }
                 if differs {
                     self.difference = Some(reason);
                 }

@@ -7,9 +7,9 @@ use crate::config::Config;
 use crate::console::Console;
 use crate::control::{ControlCounters, ControlSocket, Role};
 use crate::engine::EngineChoice;
-use crate::engine_room::{Doors, EngineRoom};
+use crate::engine_room::{Doors, EngineRoom, Fate};
 use crate::hart_thread::HartThread;
-use crate::names::{fresh_node_id, hex, random_u128, short};
+use crate::names::{fill_random, fresh_node_id, hex, random_u128, short};
 use crate::status::{CERTIFICATE_DAYS_WARN, days_left};
 use crate::switch::MachineKey;
 use crate::tls::{TlsIdentity, load_identity};
@@ -121,6 +121,8 @@ pub fn run_node(config: Config) -> anyhow::Result<ExitReason> {
 async fn run(config: Config) -> anyhow::Result<ExitReason> {
     let node = fresh_node_id().context("the host gives no random numbers")?;
     let seed = random_u128().context("the host gives no random numbers")? as u64;
+    let mut secret = [0; 32];
+    fill_random(&mut secret).context("the host gives no random numbers")?;
     let identity = own_identity(&config)?;
     let console = Console::open(config.node.console.as_deref())?;
     let engine = EngineChoice::of(config.node.engine, config.node.code_cache.0)
@@ -192,7 +194,7 @@ async fn run(config: Config) -> anyhow::Result<ExitReason> {
         control_counters,
         console,
     };
-    let (room, sources) = EngineRoom::new(config, node, seed, doors);
+    let (room, sources) = EngineRoom::new(config, node, Fate { seed, secret }, doors);
     room.run(sources, async move {
         tokio::select! {
             _ = terminate.recv() => {}

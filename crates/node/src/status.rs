@@ -90,6 +90,15 @@ pub struct NodeStatus {
     pub certificate_days_left: i64,
     /// Peers turned away since the start.
     pub refused_peers: u64,
+    /// Of those, lines that were left out of the log: the same reason again, or too many in a minute.
+    #[serde(default)]
+    pub refusals_untold: u64,
+    /// Datagrams of strangers that were dropped unseen, since there were too many.
+    #[serde(default)]
+    pub strangers_dropped: u64,
+    /// Handshakes for which there was no place.
+    #[serde(default)]
+    pub handshakes_dropped: u64,
     /// How hard the hart brakes, in thousandths.
     pub throttle: u16,
     /// Whether the arbiter answered the last request.

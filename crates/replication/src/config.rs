@@ -12,6 +12,8 @@ pub struct Config {
     pub node: NodeId,
     /// Where nonces and jitter come from. Real nodes take it from the operating system's random source.
     pub seed: u64,
+    /// Of this process alone: the names of its transfers come from it, and cannot be guessed without it.
+    pub secret: [u8; 32],
     /// When to speak, and when to suspect.
     pub times: Times,
     /// How much may wait.
@@ -127,6 +129,7 @@ impl Config {
             machine,
             node,
             seed,
+            secret: [0; 32],
             times: Times::default(),
             bounds: Bounds::default(),
             #[cfg(feature = "mutations")]

@@ -10,6 +10,7 @@ mod arbitration;
 mod backup;
 mod config;
 mod core;
+mod entries;
 mod fence;
 mod flight;
 mod joining;
@@ -34,6 +35,7 @@ pub use action::{Action, ArbiterOperation, ArbiterReply, HaltReason, Local, Requ
 pub use config::Mutation;
 pub use config::{Bounds, Config, Times};
 pub use core::Core;
+pub use entries::APPEND_ENTRIES_MAX;
 pub use fence::Fence;
 pub use message::{BEYOND_MAX, LeaveReason, Message, Room};
 pub use pacing::Refusal;

@@ -4,6 +4,7 @@
 //! what is said again (`Join`, `Heartbeat`, `Acknowledge`), or sent again by a primary that sees from the
 //! acknowledgements what has not arrived (`Append`). Small messages therefore travel as datagrams.
 
+use crate::entries;
 use crate::pacing::Refusal;
 use crate::types::{Epoch, LogIndex, MachineId, TransferId};
 use bytes::Bytes;
@@ -49,7 +50,8 @@ pub enum Message {
         transfer: TransferId,
         /// Index of the first entry.
         first: LogIndex,
-        /// The entries, in order.
+        /// The entries, in order; no more than [`APPEND_ENTRIES_MAX`](crate::APPEND_ENTRIES_MAX) where they are read.
+        #[serde(deserialize_with = "entries::bounded")]
         entries: Vec<Bytes>,
         /// Outputs up to the mark at this index have left; the backup may forget its copies.
         released: LogIndex,

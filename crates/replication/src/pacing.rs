@@ -209,7 +209,7 @@ mod tests {
         while now < seconds * SECOND {
             let host = host(now);
             if pacing.judge(Instant(now), &times, host, (0, 0)).is_ok() {
-                let transfer = TransferId(now);
+                let transfer = TransferId(now.into());
                 pacing.asked(Instant(now), transfer);
                 now += pause_us;
                 pacing.taken(Instant(now), &times, transfer);

@@ -78,10 +78,16 @@ impl Shared {
     }
 
     /// A name for a transfer by the owner of `epoch`. No other owner ever gives it: a node that left one primary for
-    /// another may still be restoring the first one's state, and must not take it for the second's.
+    /// another may still be restoring the first one's state, and must not take it for the second's. Nobody but its backup
+    /// knows it: another node, a former backup among them, cannot acknowledge in its place.
     pub(crate) fn new_transfer(&mut self, epoch: Epoch) -> TransferId {
         self.transfers += 1;
-        TransferId(epoch.0 << 32 | self.transfers)
+        let order = (epoch.0 << 32 | self.transfers).to_le_bytes();
+        let name = blake3::keyed_hash(&self.config.secret, &order);
+        let token = name.as_bytes().first_chunk().copied().unwrap_or_default();
+        TransferId(
+            u128::from(u64::from_le_bytes(order)) << 64 | u128::from(u64::from_le_bytes(token)),
+        )
     }
 
     pub(crate) fn next_action(&mut self) -> Option<Action> {
@@ -167,5 +173,15 @@ mod tests {
             first.new_transfer(Epoch(5)),
         ];
         assert!(names.is_sorted_by(|one, next| one < next), "{names:?}");
+        let [name, other] = [[1; 32], [2; 32]].map(|secret| {
+            let mut config = Config::new(MachineId(1), NodeId(1), 0);
+            config.secret = secret;
+            Shared::new(config, Instant(0)).new_transfer(Epoch(1))
+        });
+        assert_eq!(name.0 >> 64, other.0 >> 64);
+        assert_ne!(
+            name.0 as u64, other.0 as u64,
+            "only who has the secret can name it"
+        );
     }
 }

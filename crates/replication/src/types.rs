@@ -45,11 +45,12 @@ pub struct LogIndex(pub u64);
 )]
 pub struct Nonce(pub u128);
 
-/// Names one state transfer.
+/// Names one state transfer. Later ones are greater (the upper half counts), and nobody can guess the name of one that he was not
+/// told (the lower half).
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-pub struct TransferId(pub u64);
+pub struct TransferId(pub u128);
 
 /// Who is the machine (the memo's flag: `Pair` is 0, `Solo` is 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,5 +1,5 @@
-//! The bulk of a state transfer, on a stream of its own: transfer and length (8 bytes each, little-endian), then the
-//! bytes.
+//! The bulk of a state transfer, on a stream of its own: transfer and length (16 and 8 bytes, little-endian), then
+//! the bytes.
 
 use super::endpoint::RESET_ABANDONED;
 use super::frame::FrameError;
@@ -13,7 +13,8 @@ use tokio::sync::watch;
 const CHUNK_BYTES: usize = 256 << 10;
 /// Reserved at most before the first byte has come: a length is only a claim.
 const RESERVE_BYTES_MAX: u64 = 64 << 20;
-const HEADER_BYTES: usize = 16;
+const TRANSFER_BYTES: usize = 16;
+const HEADER_BYTES: usize = TRANSFER_BYTES + 8;
 /// Below the log's stream, whose priority is 0.
 const BULK_PRIORITY: i32 = -1;
 
@@ -65,8 +66,8 @@ pub(super) async fn send(
     // Fails only on a stream that is closed, and then so does the first write.
     let _ = stream.set_priority(BULK_PRIORITY);
     let mut header = [0u8; HEADER_BYTES];
-    header[..8].copy_from_slice(&progress.transfer.0.to_le_bytes());
-    header[8..].copy_from_slice(&progress.bytes_total.to_le_bytes());
+    header[..TRANSFER_BYTES].copy_from_slice(&progress.transfer.0.to_le_bytes());
+    header[TRANSFER_BYTES..].copy_from_slice(&progress.bytes_total.to_le_bytes());
     stream.write_all(&header).await?;
     while !state.is_empty() {
         let chunk = state.split_to(state.len().min(CHUNK_BYTES));
@@ -98,15 +99,11 @@ pub(super) async fn receive(
             quinn::ReadExactError::FinishedEarly(_) => FrameError::Truncated,
             quinn::ReadExactError::ReadError(error) => FrameError::Read(error),
         })?;
-    let (transfer, length) = header.split_at(8);
-    let number = |bytes: &[u8]| {
-        u64::from_le_bytes(
-            bytes
-                .try_into()
-                .expect("the header has two halves of 8 bytes"),
-        )
-    };
-    let (transfer, length) = (TransferId(number(transfer)), number(length));
+    let [mut transfer, mut length] = [[0; 16]; 2];
+    transfer.copy_from_slice(&header[..TRANSFER_BYTES]);
+    length[..8].copy_from_slice(&header[TRANSFER_BYTES..]);
+    let transfer = TransferId(u128::from_le_bytes(transfer));
+    let length = u128::from_le_bytes(length) as u64;
     if length > bytes_max {
         return Err(FrameError::StateTooLong(length));
     }

@@ -5,6 +5,7 @@ use super::bulk;
 use super::endpoint::CLOSE_REFUSED;
 use super::frame::{FRAME_BYTES_MAX, FrameError, decode_message, put_frame, read_frame};
 use super::handshake::{Hello, sanitize};
+use super::held::Holding;
 use super::registry::{Queue, Registry};
 use bytes::BytesMut;
 use quinn::{ConnectionError, ReadError};
@@ -148,14 +149,20 @@ async fn read_frames(
     mut stream: quinn::RecvStream,
     from: NodeId,
 ) -> Result<(), End> {
+    let held = Holding::default();
     while let Some(payload) = read_frame(&mut stream, FRAME_BYTES_MAX).await? {
         registry
             .bytes_received
             .fetch_add(payload.len() as u64, Ordering::Relaxed);
         let message = decode_message(&payload)?;
+        let held = held.take(payload.len(), &message).await;
         registry
             .events
-            .send(TransportEvent::Message { from, message })
+            .send(TransportEvent::Message {
+                from,
+                message,
+                held,
+            })
             .await?;
     }
     Ok(())
@@ -166,6 +173,7 @@ async fn read_datagrams(
     connection: &quinn::Connection,
     from: NodeId,
 ) -> Result<(), End> {
+    let held = Holding::default();
     loop {
         let payload = connection.read_datagram().await?;
         registry
@@ -175,9 +183,14 @@ async fn read_datagrams(
         if !message.is_datagram() {
             return Err(End::Hostile(FrameError::NotDatagram));
         }
+        let held = held.take(payload.len(), &message).await;
         registry
             .events
-            .send(TransportEvent::Message { from, message })
+            .send(TransportEvent::Message {
+                from,
+                message,
+                held,
+            })
             .await?;
     }
 }
@@ -215,6 +228,7 @@ async fn receive_states(
     connection: &quinn::Connection,
     from: NodeId,
 ) -> Result<(), End> {
+    let states = Holding::default();
     loop {
         let stream = connection.accept_uni().await?;
         let received = bulk::receive(stream, registry.config.state_bytes_max, |progress| {
@@ -223,14 +237,18 @@ async fn receive_states(
         .await;
         match received {
             Ok((transfer, state)) => {
+                let held = states.take_all().await;
                 registry
                     .events
                     .send(TransportEvent::StateReceived {
                         from,
                         transfer,
                         state,
+                        held,
                     })
                     .await?;
+                // The next one must wait until somebody has looked at this one.
+                drop(states.take_all().await);
             }
             // The sender thought better of it.
             Err(FrameError::Read(ReadError::Reset(_))) => {}

@@ -3,12 +3,14 @@
 use super::connection::{describe, serve};
 use super::endpoint::{CLOSE_DUPLICATE, CLOSE_REFUSED};
 use super::handshake::{self, HandshakeError, Hello, Refusal, Reply, sanitize};
+use super::places::{Admission, Places};
 use super::registry::Registry;
 use super::trust::check_name;
 use crate::keys::NODE_SERVER_NAME;
 use quinn::ConnectionError;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
@@ -20,8 +22,6 @@ const BACKOFF_MAX: Duration = Duration::from_secs(1);
 const BACKOFF_REFUSED: Duration = Duration::from_secs(3);
 /// A peer must have said who it is within this time.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(3);
-/// Peers that may be in their handshake at once; further ones are turned away.
-const HANDSHAKES_MAX: usize = 64;
 /// TLS errors are QUIC transport errors from this code on (RFC 9001, 4.8).
 const CRYPTO_ERRORS: std::ops::RangeInclusive<u64> = 0x100..=0x1ff;
 /// TLS's `certificate_expired` (RFC 8446, 6): it is not good now.
@@ -186,19 +186,26 @@ fn lost(error: &ConnectionError) -> DialEnd {
 
 /// Takes connections that come in, for as long as the node lives.
 pub(super) async fn accept(endpoint: quinn::Endpoint, registry: Arc<Registry>) {
-    let places = Arc::new(tokio::sync::Semaphore::new(HANDSHAKES_MAX));
+    let places = Places::new(&registry.config.peers);
     while let Some(incoming) = endpoint.accept().await {
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            incoming.refuse();
-            continue;
+        let source = incoming.remote_address().ip();
+        let place = match places.ask(source, incoming.remote_address_validated()) {
+            Admission::Place(place) => place,
+            // It comes again with a token, at once if it is one that can.
+            Admission::Prove if incoming.may_retry() && incoming.retry().is_ok() => continue,
+            _ => {
+                // Not answered: whoever is meant by an address that is not the sender's would be bothered.
+                registry.handshakes_dropped.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
         };
         let registry = Arc::clone(&registry);
         tokio::spawn(async move {
             let address = incoming.remote_address();
             let admitted = timeout(HANDSHAKE_MAX, admit(incoming, &registry)).await;
-            drop(place);
             match admitted {
                 Ok(Ok(Some((connection, peer, streams, queue)))) => {
+                    drop(place);
                     serve(&registry, connection, peer, streams, queue).await;
                 }
                 Ok(Ok(None)) => {}

@@ -2,6 +2,7 @@
 
 use super::TransportConfig;
 use super::congestion::WindowFactory;
+use super::gate::{Gate, widen};
 use crate::tls::TlsIdentity;
 use anyhow::Context;
 use quinn::{AckFrequencyConfig, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, VarInt};
@@ -41,28 +42,35 @@ const OVERTAKEN_PACKETS: u32 = 16;
 /// Or so many round trips must have passed.
 const OVERTAKEN_ROUND_TRIPS: f32 = 1.25;
 
+/// Connections that may wait to be looked at; further ones are refused.
+const INCOMING_MAX: usize = 128;
+/// What one of them may send before it is looked at, in bytes: a handshake's first flight.
+const INCOMING_BYTES_MAX: u64 = 64 << 10;
+
 pub(super) fn bind(
     config: &TransportConfig,
     identity: &TlsIdentity,
-) -> anyhow::Result<quinn::Endpoint> {
+) -> anyhow::Result<(quinn::Endpoint, Arc<Gate>)> {
     let listen = config.listen;
     let socket = UdpSocket::bind(listen).with_context(|| {
         format!("cannot listen on UDP {listen}: another program may use it; change `node.listen` or stop that program")
     })?;
-    // Best effort: limits are the host's, and smaller buffers only cost speed.
-    let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&socket, SOCKET_BUFFER_BYTES);
-    let _ = rustix::net::sockopt::set_socket_send_buffer_size(&socket, SOCKET_BUFFER_BYTES);
+    widen(&socket, SOCKET_BUFFER_BYTES);
     let mut endpoint_config = EndpointConfig::new(Arc::new(ResetKey(identity.reset_secret)));
     endpoint_config
         .max_udp_payload_size(PACKET_BYTES_MAX)
         .context("QUIC refuses the packet size")?;
-    quinn::Endpoint::new(
+    let cannot = || format!("cannot start QUIC on {listen}");
+    let runtime = Arc::new(quinn::TokioRuntime);
+    let gate = Gate::new(socket, &config.peers, SOCKET_BUFFER_BYTES, runtime.as_ref());
+    let gate = Arc::new(gate.with_context(cannot)?);
+    let endpoint = quinn::Endpoint::new_with_abstract_socket(
         endpoint_config,
         Some(server_config(config, identity)),
-        socket,
-        Arc::new(quinn::TokioRuntime),
-    )
-    .with_context(|| format!("cannot start QUIC on {listen}"))
+        Arc::clone(&gate) as Arc<_>,
+        runtime,
+    );
+    Ok((endpoint.with_context(cannot)?, gate))
 }
 
 /// For connections that come in.
@@ -71,7 +79,11 @@ pub(super) fn server_config(
     identity: &TlsIdentity,
 ) -> quinn::ServerConfig {
     let mut server = quinn::ServerConfig::with_crypto(Arc::clone(&identity.server) as Arc<_>);
-    server.transport_config(Arc::new(tuning(config.idle_timeout)));
+    server
+        .max_incoming(INCOMING_MAX)
+        .incoming_buffer_size(INCOMING_BYTES_MAX)
+        .incoming_buffer_size_total(INCOMING_BYTES_MAX * INCOMING_MAX as u64)
+        .transport_config(Arc::new(tuning(config.idle_timeout)));
     server
 }
 

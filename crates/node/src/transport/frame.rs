@@ -2,7 +2,7 @@
 //! hostile until it is decoded: lengths are bounded before anything is allocated.
 
 use bytes::{Bytes, BytesMut};
-use replication::{LogIndex, Message};
+use replication::{APPEND_ENTRIES_MAX, LogIndex, Message};
 use thiserror::Error;
 
 /// Largest frame, in bytes, without its length.
@@ -77,7 +77,9 @@ pub fn split_message(message: Message) -> Vec<Message> {
     let mut part_bytes = 0;
     let mut part_first = first;
     for entry in entries {
-        if !part.is_empty() && part_bytes + entry.len() > APPEND_BYTES_TARGET {
+        let full =
+            part.len() == APPEND_ENTRIES_MAX || part_bytes + entry.len() > APPEND_BYTES_TARGET;
+        if !part.is_empty() && full {
             let next = LogIndex(part_first.0 + part.len() as u64);
             parts.push(Message::Append {
                 epoch,
@@ -175,6 +177,15 @@ mod tests {
                 joined.extend(entries);
             }
             prop_assert_eq!(joined, entries);
+        }
+
+        #[test]
+        fn as_many_entries_as_there_are_and_no_more_than_a_message_holds(extra in 0usize..3) {
+            let entries = vec![Bytes::from_static(b"e"); 2 * APPEND_ENTRIES_MAX - 1 + extra];
+            let whole = append(entries);
+            prop_assert!(matches!(decode_message(&encode_message(&whole)), Err(FrameError::Malformed(_))));
+            let parts: Vec<_> = split_message(whole).iter().map(|part| decode_message(&encode_message(part)).unwrap()).collect();
+            prop_assert_eq!(parts.len(), if extra < 2 { 2 } else { 3 });
         }
 
         #[test]

@@ -44,7 +44,7 @@ mod tests {
             append.prop_map(
                 |([epoch, transfer, first, released], entries)| Message::Append {
                     epoch: Epoch(epoch),
-                    transfer: TransferId(transfer),
+                    transfer: TransferId(u128::from(transfer) << 64 | u128::from(first)),
                     first: LogIndex(first),
                     entries: entries.into_iter().map(Bytes::from).collect(),
                     released: LogIndex(released),

@@ -10,14 +10,18 @@
 //! speaks to the node by [`TransportEvent`]s.
 
 mod agreement;
+mod allowance;
 mod bulk;
 mod congestion;
 mod connection;
 mod dial;
 mod endpoint;
 mod frame;
+mod gate;
 mod handshake;
+mod held;
 pub mod hostile;
+mod places;
 mod registry;
 mod trust;
 
@@ -26,6 +30,7 @@ pub use agreement::{Agreement, Difference};
 pub use bulk::TransferProgress;
 pub use frame::{FRAME_BYTES_MAX, FrameError, decode_message, encode_message, split_message};
 pub use handshake::{HandshakeError, Hello, PROTOCOL_VERSION};
+pub use held::{Held, RECEIVED_BYTES_MAX};
 
 use crate::tls::TlsIdentity;
 use bytes::Bytes;
@@ -79,6 +84,8 @@ pub enum TransportEvent {
         from: NodeId,
         /// What.
         message: Message,
+        /// Its share of what the peer may make this node hold, until this is dropped.
+        held: Held,
     },
     /// The bulk of a state transfer has come in whole.
     StateReceived {
@@ -88,6 +95,8 @@ pub enum TransportEvent {
         transfer: TransferId,
         /// Its bytes.
         state: Bytes,
+        /// The peer can send no other state until this is dropped.
+        held: Held,
     },
     /// The bulk of a state transfer has been handed to the network whole.
     StateSent {
@@ -118,6 +127,10 @@ pub struct TransportCounters {
     pub wire_bytes_sent: u64,
     /// Bytes of messages received.
     pub bytes_received: u64,
+    /// Datagrams of strangers that were dropped before anybody looked into them, since there were too many.
+    pub strangers_dropped: u64,
+    /// Handshakes for which there was no place.
+    pub handshakes_dropped: u64,
 }
 
 /// The log channel of one node.
@@ -138,7 +151,7 @@ impl Transport {
         identity: &TlsIdentity,
         events: mpsc::Sender<TransportEvent>,
     ) -> anyhow::Result<Self> {
-        let endpoint = endpoint::bind(&config, identity)?;
+        let (endpoint, gate) = endpoint::bind(&config, identity)?;
         let local_address = endpoint.local_addr()?;
         let client = endpoint::client_config(&config, identity);
         let trust = Trust::new(
@@ -147,7 +160,7 @@ impl Transport {
             identity,
             client,
         );
-        let registry = Arc::new(Registry::new(config, trust, events));
+        let registry = Arc::new(Registry::new(config, trust, gate, events));
         tokio::spawn(dial::accept(endpoint.clone(), Arc::clone(&registry)));
         for &address in &registry.config.peers {
             tokio::spawn(dial::dial(endpoint.clone(), address, Arc::clone(&registry)));

@@ -3,6 +3,7 @@
 
 use super::bulk::TransferProgress;
 use super::endpoint::CLOSE_REFUSED;
+use super::gate::Gate;
 use super::handshake::Refusal;
 use super::trust::Trust;
 use super::{TransportConfig, TransportCounters, TransportEvent};
@@ -17,6 +18,9 @@ use tokio::sync::{Notify, mpsc, watch};
 
 /// Bytes that may wait for one peer before it counts as not reading.
 const QUEUE_BYTES_MAX: usize = 256 << 20;
+/// Peers that may be connected at once: those of one machine, some of them twice while an old process of theirs is not yet known to
+/// be gone.
+const PEERS_MAX: usize = 16;
 /// Items that may wait for one peer.
 const QUEUE_ITEMS_MAX: usize = 64 << 10;
 
@@ -55,11 +59,13 @@ struct Peer {
 pub(super) struct Registry {
     pub(super) config: TransportConfig,
     pub(super) trust: Trust,
+    gate: Arc<Gate>,
     pub(super) events: mpsc::Sender<TransportEvent>,
     /// Something in the registry changed: whoever waits for that looks again.
     pub(super) changed: Notify,
     table: Mutex<Table>,
     refused: AtomicU64,
+    pub(super) handshakes_dropped: AtomicU64,
     pub(super) bytes_sent: AtomicU64,
     pub(super) bytes_received: AtomicU64,
 }
@@ -86,15 +92,18 @@ impl Registry {
     pub(super) fn new(
         config: TransportConfig,
         trust: Trust,
+        gate: Arc<Gate>,
         events: mpsc::Sender<TransportEvent>,
     ) -> Self {
         Self {
             config,
             trust,
+            gate,
             events,
             changed: Notify::new(),
             table: Mutex::default(),
             refused: AtomicU64::new(0),
+            handshakes_dropped: AtomicU64::new(0),
             bytes_sent: AtomicU64::new(0),
             bytes_received: AtomicU64::new(0),
         }
@@ -130,9 +139,10 @@ impl Registry {
         let (state, state_out) = watch::channel(None);
         let queued_bytes = Arc::new(AtomicUsize::new(0));
         let mut table = self.table();
-        if table.peers.contains_key(&peer) {
+        if table.peers.contains_key(&peer) || table.peers.len() >= PEERS_MAX {
             return None;
         }
+        self.gate.welcome(connection.remote_address());
         table.peers.insert(
             peer,
             Peer {
@@ -155,6 +165,7 @@ impl Registry {
     pub(super) fn unregister(&self, peer: NodeId) {
         let mut table = self.table();
         if let Some(gone) = table.peers.remove(&peer) {
+            self.gate.forget(gone.address);
             table.wire_bytes_gone += wire_bytes(&gone.connection);
         }
         drop(table);
@@ -261,6 +272,8 @@ impl Registry {
             refused: self.refused.load(Ordering::Relaxed),
             bytes_sent: self.bytes_sent.load(Ordering::Relaxed),
             bytes_received: self.bytes_received.load(Ordering::Relaxed),
+            strangers_dropped: self.gate.dropped(),
+            handshakes_dropped: self.handshakes_dropped.load(Ordering::Relaxed),
         }
     }
 

@@ -4,6 +4,7 @@
 mod agreement;
 mod arbiter;
 mod cases;
+mod flood;
 mod guest_station;
 mod identity;
 mod joiner;

@@ -4,7 +4,10 @@ use bytes::Bytes;
 use node::keys::create_keys;
 use node::names;
 use node::tls::{TlsIdentity, load_identity};
-use node::transport::{Agreement, Hello, Transport, TransportConfig, TransportEvent};
+use node::transport::{
+    Agreement, FRAME_BYTES_MAX, Hello, RECEIVED_BYTES_MAX, Transport, TransportConfig,
+    TransportEvent,
+};
 use replication::{Epoch, LogIndex, Message, NodeId, Room, TransferId};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -175,7 +178,7 @@ fn two_nodes_that_dial_each_other_get_one_connection() {
         b.transport.send(a.id, heartbeat(4));
         for index in 0..200 {
             match b.next().await {
-                TransportEvent::Message { from, message } => {
+                TransportEvent::Message { from, message, .. } => {
                     assert_eq!((from, message), (a.id, append(1 + index * 3, 3)));
                 }
                 other => panic!("expected a message, got {other:?}"),
@@ -394,5 +397,46 @@ fn a_round_trip_is_quick() {
             "{:?}",
             round_trips[250]
         );
+    });
+}
+
+#[test]
+fn a_peer_cannot_make_a_slow_node_hold_more_than_its_share() {
+    check(async {
+        let keys = tempfile::tempdir().unwrap();
+        let identities = identities(keys.path(), &["a", "b"]);
+        let mut b = start(&identities[1], 2, "m", any_port(), &[]);
+        let at_b = b.transport.local_address();
+        let mut a = start(&identities[0], 1, "m", any_port(), &[at_b]);
+        a.expect_connected().await;
+        b.expect_connected().await;
+        // Messages of about a MiB, whose sum is more than what may be held here and in QUIC's window together.
+        let messages = (3 * RECEIVED_BYTES_MAX as u64) >> 20;
+        let first = |number: u64| 1 + number * 10_000;
+        for number in 0..messages {
+            a.transport.send(b.id, append(first(number), 10_000));
+        }
+        // Nobody takes events: what comes in must come to a stand, and stay there.
+        let mut received = 0;
+        loop {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let now = b.transport.counters().bytes_received;
+            if now == received && now > 0 {
+                break;
+            }
+            received = now;
+        }
+        assert!(
+            received <= (RECEIVED_BYTES_MAX + FRAME_BYTES_MAX) as u64,
+            "{received} bytes were taken in"
+        );
+        for number in 0..messages {
+            match b.next().await {
+                TransportEvent::Message { message, .. } => {
+                    assert_eq!(message, append(first(number), 10_000));
+                }
+                other => panic!("expected a message, got {other:?}"),
+            }
+        }
     });
 }

@@ -22,7 +22,7 @@ fn lie(random: &mut Random) -> Message {
         0 => random.below(u64::MAX),
         _ => random.below(5),
     });
-    let transfer = TransferId(random.below(3));
+    let transfer = TransferId(random.below(3).into());
     match random.below(8) {
         0 => Message::Join {
             machine: MachineId(u128::from(random.below(3))),
