@@ -83,9 +83,32 @@ pub struct NodeConfig {
     pub console: Option<PathBuf>,
     /// What executes the guest here; the best that the host allows where nothing is said.
     pub engine: Option<EngineKind>,
+    /// What becomes of a backup that cannot keep up, where this node is the primary.
+    #[serde(default)]
+    pub slow_backup: SlowBackup,
     /// Translated code that is kept.
     #[serde(default)]
     pub code_cache: CodeCacheSize,
+}
+
+/// `node.slow_backup`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SlowBackup {
+    /// The machine becomes as slow as its backup.
+    Brake,
+    /// The machine goes on without it, and tries again later.
+    #[default]
+    Drop,
+}
+
+impl From<SlowBackup> for replication::SlowBackup {
+    fn from(policy: SlowBackup) -> Self {
+        match policy {
+            SlowBackup::Brake => Self::Brake,
+            SlowBackup::Drop => Self::Drop,
+        }
+    }
 }
 
 /// `[keys]`.

@@ -133,6 +133,7 @@ impl EngineRoom {
         protocol.times.heartbeat_us = u64::from(config.timeouts.heartbeat_ms) * 1000;
         protocol.times.suspect_primary_us = suspicion_us;
         protocol.times.suspect_backup_us = suspicion_us * 4 / 5;
+        protocol.slow_backup = config.node.slow_backup.into();
         protocol.times.arbiter_us = u64::from(config.timeouts.arbiter_ms) * 1000;
         let network = Network::new(&config, doors.switch_key, doors.switch_events);
         let now = std::time::Instant::now();
@@ -270,6 +271,10 @@ impl EngineRoom {
             .sample(now, self.transport.counters().bytes_sent);
         self.network.reconnect();
         self.tell_room();
+        if let Some(progress) = &self.sending {
+            let (transfer, bytes) = (progress.transfer(), progress.bytes_done());
+            self.tell(Local::TransferProgress { transfer, bytes });
+        }
     }
 
     /// Says what this node could take in, and what another would need for this one's state, while that matters.

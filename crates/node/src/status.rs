@@ -101,6 +101,9 @@ pub struct NodeStatus {
     pub handshakes_dropped: u64,
     /// How hard the hart brakes, in thousandths.
     pub throttle: u16,
+    /// Whether the backup has long been too slow for the primary, which brakes for it (primary only).
+    #[serde(default)]
+    pub backup_slow: bool,
     /// Whether the arbiter answered the last request.
     pub arbiter_reachable: bool,
     /// Whether the peer is suspected.
@@ -188,8 +191,16 @@ impl fmt::Display for NodeStatus {
         )?;
         writeln!(
             f,
-            "lag         {} entries, {} positions, {:.1} ms; brake {}/1000",
-            self.lag_entries, self.lag_positions, self.lag_ms, self.throttle
+            "lag         {} entries, {} positions, {:.1} ms; brake {}/1000{}",
+            self.lag_entries,
+            self.lag_positions,
+            self.lag_ms,
+            self.throttle,
+            if self.backup_slow {
+                ": the backup is too slow"
+            } else {
+                ""
+            }
         )?;
         writeln!(
             f,

@@ -82,6 +82,13 @@ pub enum Local {
         /// First log index after the snapshot.
         from: LogIndex,
     },
+    /// So much of the state of a transfer has been sent.
+    TransferProgress {
+        /// The transfer.
+        transfer: TransferId,
+        /// In bytes.
+        bytes: u64,
+    },
     /// The state of a transfer has come in whole and was restored (`intact`), or not: also when the bulk channel
     /// broke.
     StateRestored {

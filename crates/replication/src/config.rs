@@ -18,9 +18,20 @@ pub struct Config {
     pub times: Times,
     /// How much may wait.
     pub bounds: Bounds,
+    /// What becomes of a backup that cannot keep up.
+    pub slow_backup: SlowBackup,
     /// Breaks one invariant on purpose.
     #[cfg(feature = "mutations")]
     pub mutation: Option<Mutation>,
+}
+
+/// What becomes of the backup of a pair that cannot keep up with its primary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlowBackup {
+    /// The machine becomes as slow as the backup.
+    Brake,
+    /// The machine goes on alone, and tries again later.
+    Drop,
 }
 
 /// Times, in microseconds.
@@ -38,8 +49,10 @@ pub struct Times {
     /// A backup whose channel broke is suspected after so long, unless it comes back; a primary later, by as much
     /// as `suspect_primary_us` exceeds `suspect_backup_us`.
     pub suspect_disconnected_us: u64,
-    /// A state transfer that takes longer than this is given up.
-    pub transfer_us_max: u64,
+    /// A state transfer that has made no progress for so long is given up, however far it is.
+    pub transfer_stall_us: u64,
+    /// An owner that holds its outputs back, so that a pair can be formed, waits for the backup so long at most.
+    pub closing_us_max: u64,
     /// A backup acknowledges after at most so long what is not urgent. It does so earlier when it has replayed
     /// something: one acknowledgement then says both.
     pub acknowledge_us: u64,
@@ -68,6 +81,14 @@ pub struct Times {
     pub lag_target_us: u64,
     /// The primary brakes as hard as it does for time alone when the backup's replay is so far behind.
     pub lag_us_max: u64,
+    /// The primary of a pair stands still when the backup's replay is so far behind.
+    pub lag_us_stop: u64,
+    /// A backup is slow when it is so far behind in time,
+    pub slow_lag_us: u64,
+    /// although the primary brakes so hard (in thousandths),
+    pub slow_brake: u16,
+    /// for so long.
+    pub slow_us: u64,
 }
 
 impl Times {
@@ -86,8 +107,10 @@ impl Times {
             Some(
                 "the first wait before another transfer must be above zero, and no longer than the longest",
             )
-        } else if self.lag_target_us >= self.lag_us_max {
-            Some("the lag aimed at must be below the largest lag")
+        } else if self.lag_target_us >= self.lag_us_max || self.lag_us_max >= self.lag_us_stop {
+            Some(
+                "the lag aimed at must be below the largest lag, and that below the lag that stops the guest",
+            )
         } else {
             None
         }
@@ -132,6 +155,7 @@ impl Config {
             secret: [0; 32],
             times: Times::default(),
             bounds: Bounds::default(),
+            slow_backup: SlowBackup::Drop,
             #[cfg(feature = "mutations")]
             mutation: None,
         }
@@ -146,7 +170,8 @@ impl Default for Times {
             suspect_primary_us: 250_000,
             suspect_in_transfer_us: 2_000_000,
             suspect_disconnected_us: 50_000,
-            transfer_us_max: 300_000_000,
+            transfer_stall_us: 60_000_000,
+            closing_us_max: 1_000_000,
             acknowledge_us: 20_000,
             acknowledge_pause_us: 5_000,
             acknowledge_gap_us: 1_000,
@@ -160,6 +185,10 @@ impl Default for Times {
             backoff_us_max: 1_000_000,
             lag_target_us: 75_000,
             lag_us_max: 300_000,
+            lag_us_stop: 5_000_000,
+            slow_lag_us: 250_000,
+            slow_brake: 800,
+            slow_us: 10_000_000,
         }
     }
 }
@@ -220,6 +249,12 @@ pub enum Mutation {
     ReleaseOnLoss,
     /// A joiner that fails is tried again at once, however long the guest stood still for it (pauses).
     JoinWithoutPacing,
+    /// A joiner may stop the guest of an owner that is alone (pauses).
+    StopForJoiner,
+    /// A backup that cannot keep up is kept, whatever the policy (slow).
+    KeepSlowBackup,
+    /// A state transfer is given up for its age (transfer).
+    TransferByAge,
     /// A lost reply to a swap counts as a lost swap: the winner kills itself (liveness).
     LostReplyIsLoss,
     /// What has not come in time makes the primary send all that is not acknowledged once more (bandwidth).
@@ -231,7 +266,7 @@ pub enum Mutation {
 impl Mutation {
     /// All of them, in the order of the invariants that they break.
     #[cfg_attr(not(feature = "mutations"), allow(unreachable_pub, dead_code))]
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::ReuseEpoch,
         Self::ReleaseWithoutAcknowledge,
         Self::AcceptOlderEpochAcknowledge,
@@ -248,6 +283,9 @@ impl Mutation {
         Self::IgnoreLostSwap,
         Self::ReleaseOnLoss,
         Self::JoinWithoutPacing,
+        Self::StopForJoiner,
+        Self::KeepSlowBackup,
+        Self::TransferByAge,
         Self::LostReplyIsLoss,
         Self::ResendWholeWindow,
         Self::IgnoreCredit,

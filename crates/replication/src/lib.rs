@@ -23,6 +23,7 @@ mod primary;
 mod protection;
 mod resolution;
 mod shared;
+mod slow;
 mod status;
 mod suspicion;
 mod takeover;
@@ -33,7 +34,7 @@ mod window;
 pub use action::{Action, ArbiterOperation, ArbiterReply, HaltReason, Local, RequestId};
 #[cfg(feature = "mutations")]
 pub use config::Mutation;
-pub use config::{Bounds, Config, Times};
+pub use config::{Bounds, Config, SlowBackup, Times};
 pub use core::Core;
 pub use entries::APPEND_ENTRIES_MAX;
 pub use fence::Fence;

@@ -26,6 +26,8 @@ pub enum Refusal {
     StateUnusable,
     /// It fell silent, or its channel broke, before it was a backup.
     Vanished,
+    /// Its transfer made no progress for too long.
+    Stalled,
     /// It fell too far behind.
     TooSlow,
     /// Its state differed.
@@ -48,6 +50,7 @@ impl fmt::Display for Refusal {
             ),
             Self::StateUnusable => f.write_str("it could not use the state that it was sent"),
             Self::Vanished => f.write_str("it vanished before it was a backup"),
+            Self::Stalled => f.write_str("the transfer of the state to it made no progress"),
             Self::TooSlow => f.write_str("it fell too far behind"),
             Self::Diverged => f.write_str("its state differed from the primary's"),
             Self::PausesSpent => f.write_str("the guest has paused often enough for joiners"),

@@ -11,6 +11,7 @@ use crate::output::{Outputs, Rule};
 use crate::pacing::{Pacing, Refusal};
 use crate::protection::Protection;
 use crate::shared::Shared;
+use crate::slow::{BRAKE_FOR_JOINER_MAX, brake_for_lag};
 use crate::status::Refused;
 use crate::transfer::{Acknowledgement, Owner};
 use crate::types::{Epoch, Instant, LogIndex, Mode, NodeId, Record, TransferId};
@@ -19,6 +20,9 @@ use std::collections::VecDeque;
 
 /// The brake is told anew when it changes by so much, in thousandths.
 const BRAKE_STEP: u16 = 25;
+
+/// Told once when a backup turns out to be slow.
+const SLOW: &str = "the backup cannot keep up: the machine is only as fast as it";
 
 /// The owner of the machine.
 #[derive(Debug)]
@@ -171,6 +175,16 @@ impl Primary {
                 }
             }
             Local::Disconnected { peer } => self.disconnected(shared, peer),
+            Local::TransferProgress { transfer, bytes } => {
+                let now = shared.now;
+                if let Some(stream) = self
+                    .protection
+                    .stream_mut()
+                    .filter(|s| s.transfer == transfer)
+                {
+                    stream.sent_bytes(now, bytes);
+                }
+            }
             Local::Arbiter { request, reply } => {
                 let next = self.arbiter(shared, request, reply);
                 if !matches!(next, Next::Stay) {
@@ -342,12 +356,34 @@ impl Primary {
         let by_marks = (marks / half).saturating_sub(1000).min(1000) as u16;
         let by_stream = self.protection.stream();
         let by_stream = by_stream.map_or(0, |stream| stream.brake(shared));
-        let brake = by_marks.max(by_stream);
+        let brake = self.pace(shared, by_marks.max(by_stream));
         let edge = brake != self.brake && (brake == 0 || brake == 1000);
         if edge || brake.abs_diff(self.brake) >= BRAKE_STEP {
             self.brake = brake;
             shared.act(Action::Throttle { brake });
         }
+    }
+
+    /// The brake when the backup's pace is looked at, too: harder for one that lags far behind in a pair, and never a full
+    /// stop for one that protects nothing yet.
+    fn pace(&mut self, shared: &mut Shared, brake: u16) -> u16 {
+        let alone = matches!(
+            self.protection,
+            Protection::Copying(_) | Protection::Closing { .. }
+        );
+        if alone && !shared.mutated(Mutation::StopForJoiner) {
+            return brake.min(BRAKE_FOR_JOINER_MAX);
+        }
+        let (now, times) = (shared.now, &shared.config.times);
+        let Some(stream) = self.protection.stream_mut().filter(|stream| stream.ready) else {
+            return brake;
+        };
+        let lag_us = stream.lag_us(now);
+        let brake = brake.max(brake_for_lag(lag_us, times));
+        if stream.pace.look(now, lag_us, brake, times) {
+            shared.decide(SLOW);
+        }
+        brake
     }
 
     /// Stops as the loser of the machine.

@@ -43,6 +43,8 @@ pub struct Status {
     pub flow: FlowStatus,
     /// How hard the hart brakes, in thousandths.
     pub brake: u16,
+    /// Whether the backup has long been too slow for its primary (primary only).
+    pub backup_slow: bool,
     /// Where a state transfer stands.
     pub transfer: TransferStatus,
     /// Who was refused last, for as long as it has not become the backup.
@@ -149,6 +151,7 @@ impl Core {
             lag_us: 0,
             flow: FlowStatus::default(),
             brake: 0,
+            backup_slow: false,
             transfer: TransferStatus::Idle,
             join_refused: None,
             arbiter_reachable: self.shared.arbiter_reachable,
@@ -233,6 +236,7 @@ fn of_primary(status: &mut Status, primary: &Primary, core: &Core) {
             resent: stream.flight.resent(),
             room: stream.flight.room(),
         };
+        status.backup_slow = stream.pace.is_slow();
     }
     status.transfer = match &primary.protection {
         Protection::Alone => TransferStatus::Idle,

@@ -1,16 +1,20 @@
 //! The primary's side of a backup: one stream, from the snapshot that it starts from to the day it ends.
 
+use crate::config::Mutation;
 use crate::flight::{Batch, Flight};
 use crate::message::{Message, Room};
 use crate::pacing::Refusal;
 use crate::pairing::{Progress, Stage};
 use crate::shared::Shared;
+use crate::slow::Pace;
 use crate::types::{Epoch, HostId, Instant, LogIndex, NodeId, TransferId};
 use crate::window::Window;
 use bytes::Bytes;
 
 /// On a link that loses messages, so many signs of life are given in the time of one.
 const HEARTBEATS_WHERE_LOSSY: u64 = 3;
+/// A transfer has got further when so many more bytes of its state were sent.
+const PROGRESS_BYTES_MIN: u64 = 64 << 10;
 
 /// A backup, and the log that streams to it.
 #[derive(Debug)]
@@ -24,9 +28,20 @@ pub(crate) struct Stream {
     pub(crate) flight: Flight,
     /// The state was restored and its digest agreed.
     pub(crate) ready: bool,
+    /// The record said so once: it has caught up before.
+    pub(crate) protects: bool,
     /// The epoch under which the stream began: older ones say nothing about it.
     begun_in: Epoch,
     begun: Instant,
+    /// When the transfer last got further, the bytes of the state that were sent then, and the last entry replayed.
+    progressed: Instant,
+    progress_bytes: u64,
+    /// The smallest lag since the state was there, in time and in entries, and when either last became smaller.
+    least_lag: (u64, u64),
+    nearer: Instant,
+    pub(crate) pace: Pace,
+    /// Since when outputs are held back for it.
+    pub(crate) closing: Option<Instant>,
     first: LogIndex,
     heard: Instant,
     sent: Instant,
@@ -68,8 +83,15 @@ impl Stream {
             window: Window::new(first),
             flight: Flight::new(first, shared.now),
             ready: false,
+            protects: false,
             begun_in: epoch,
             begun: shared.now,
+            progressed: shared.now,
+            progress_bytes: 0,
+            least_lag: (u64::MAX, u64::MAX),
+            nearer: shared.now,
+            pace: Pace::default(),
+            closing: None,
             first,
             heard: shared.now,
             sent: shared.now,
@@ -182,12 +204,65 @@ impl Stream {
         }
         self.heard = shared.now;
         self.answered = true;
+        let replayed_before = self.window.replayed();
         if !self.window.acknowledge(said.held, said.replayed) {
             return;
+        }
+        if said.replayed > replayed_before || said.ready {
+            self.progressed = shared.now;
         }
         self.ready |= said.ready;
         self.flight.acknowledge(shared.now, &shared.config, said);
         self.send(shared, owner);
+    }
+
+    /// So much of the state was sent. Little steps are none: a peer that takes a few bytes now and then would hold the
+    /// place of one that could be a backup.
+    pub(crate) fn sent_bytes(&mut self, now: Instant, bytes: u64) {
+        if bytes >= self.progress_bytes.saturating_add(PROGRESS_BYTES_MIN) {
+            self.progress_bytes = bytes;
+            self.progressed = now;
+        }
+    }
+
+    /// Gives it up for what time shows: no progress, outputs held back in vain, or a lag that does not shrink.
+    pub(crate) fn judge(&mut self, shared: &mut Shared) {
+        let (now, times) = (shared.now, &shared.config.times);
+        if !self.ready && self.stalls_at(shared) <= now {
+            self.finish(Refusal::Stalled);
+        }
+        let waited = |since: Instant| now.since(since) >= times.closing_us_max;
+        let lag_us = self.lag_us(now);
+        let (least_us, least_entries) = self.least_lag;
+        let entries = self.window.unreplayed();
+        // Where the log is dense, fewer entries may be left although they are older.
+        if !self.ready || lag_us < least_us || entries < least_entries {
+            self.nearer = now;
+        }
+        if self.ready {
+            self.least_lag = (lag_us.min(least_us), entries.min(least_entries));
+        }
+        let long = now.since(self.nearer) >= times.slow_us;
+        let catches_up = self.protects || lag_us <= times.lag_us_max || !long;
+        let policy = shared.config.slow_backup;
+        let slow = self.pace.gives_up(policy) && !shared.mutated(Mutation::KeepSlowBackup);
+        if slow || !catches_up || self.closing.is_some_and(waited) {
+            self.finish(Refusal::TooSlow);
+        }
+    }
+
+    /// How far the backup's replay is behind, beyond what the path to it takes anyway.
+    pub(crate) fn lag_us(&self, now: Instant) -> u64 {
+        let trip_us = self.flight.path().trip_us_usual();
+        self.window.lag_us(now).saturating_sub(trip_us)
+    }
+
+    fn stalls_at(&self, shared: &Shared) -> Instant {
+        let times = &shared.config.times;
+        if shared.mutated(Mutation::TransferByAge) {
+            return self.begun.after(times.transfer_stall_us);
+        }
+        self.progressed.after(times.transfer_stall_us)
     }
 
     /// The backup said that it is no use any more.
@@ -209,6 +284,12 @@ impl Stream {
     /// The node itself stood still: the silence of its peer until now proves nothing.
     pub(crate) fn forgive(&mut self, shared: &Shared) {
         self.heard = shared.now;
+        self.progressed = shared.now;
+        self.nearer = shared.now;
+        self.pace.forgive();
+        if let Some(closing) = &mut self.closing {
+            *closing = shared.now;
+        }
         if let Some(disconnected) = &mut self.disconnected {
             *disconnected = shared.now;
         }
@@ -224,7 +305,7 @@ impl Stream {
         };
         let mut at = self.heard.after(silence_us);
         if !self.ready {
-            at = at.min(self.begun.after(times.transfer_us_max));
+            at = at.min(self.stalls_at(shared));
         }
         if let Some(disconnected) = self.disconnected {
             at = at.min(disconnected.after(times.suspect_disconnected_us));
@@ -293,7 +374,8 @@ impl Stream {
             suspected: self.cause(shared).is_some(),
             ready: self.ready,
             near: self.window.unacknowledged() <= bounds.pair_unacknowledged_max
-                && self.window.unreplayed() <= bounds.pair_unreplayed_max,
+                && self.window.unreplayed() <= bounds.pair_unreplayed_max
+                && self.lag_us(shared.now) <= shared.config.times.lag_us_max,
             reached: sync.is_some_and(|sync| self.window.acknowledged() >= sync),
         }
     }

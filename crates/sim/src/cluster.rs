@@ -5,19 +5,17 @@ use crate::arbiter::Arbiter;
 use crate::checker::{Broken, Checker};
 use crate::faults::Faults;
 use crate::flow::{self, Flows};
+use crate::joiners::Joiners;
 use crate::links::Channel;
 use crate::network::{Network, ProcessIndex};
-use crate::pauses::Pauses;
-use crate::process::{Arrival, Effect, Life, Process, Unfit};
+use crate::process::{Arrival, Effect, Life, Process};
 use crate::queue::Queue;
 use crate::random::Random;
 use crate::toy::{self, Reply, Request};
 use crate::world::{Clients, Switch};
 use crate::{Counts, Kind, Link, Options};
 use machine::Output;
-use replication::{
-    Action, ArbiterOperation, Config, Epoch, Instant, Local, Message, NodeId, RequestId,
-};
+use replication::{Action, ArbiterOperation, Config, Epoch, Instant, Local, NodeId, RequestId};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -94,11 +92,7 @@ pub(crate) struct Cluster {
     pub(crate) switch: Switch,
     pub(crate) clients: Clients,
     pub(crate) checker: Checker,
-    pub(crate) pauses: Pauses,
-    /// In which way one host cannot hold a backup.
-    pub(crate) unfit: Option<Unfit>,
-    /// How long a guest stands still for a snapshot, at most.
-    pub(crate) snapshot_us_max: u64,
+    pub(crate) joiners: Joiners,
     pub(crate) faults: Faults,
     pub(crate) channels: BTreeMap<(ProcessIndex, ProcessIndex), Channel>,
     pub(crate) generations: u64,
@@ -138,9 +132,7 @@ impl Cluster {
             switch: Switch::default(),
             clients: Clients::new(CLIENTS),
             checker: Checker::default(),
-            pauses: Pauses::default(),
-            unfit: None,
-            snapshot_us_max: 0,
+            joiners: Joiners::default(),
             faults,
             channels: BTreeMap::new(),
             generations: 0,
@@ -192,7 +184,7 @@ impl Cluster {
             takeovers: self.checker.takeovers(),
             divergences: self.checker.divergences(),
             states_compared: self.checker.states_compared(),
-            snapshots: self.pauses.count(),
+            snapshots: self.joiners.pauses.count(),
             power_offs: u64::from(self.is_off()),
             machines_lost: u64::from(!self.is_off() && !self.has_survivor()),
             ..self.counts
@@ -277,7 +269,10 @@ impl Cluster {
                     return self.hart_slice(process);
                 }
             }
-            Happening::Channels => self.tick_channels(),
+            Happening::Channels => {
+                self.tick_channels();
+                return self.watch_laggards();
+            }
             Happening::Clients => self.tick_clients(),
             Happening::Faults => self.tick_faults(),
             Happening::RequestReaches { request, to } => {
@@ -388,7 +383,7 @@ impl Cluster {
         match effect {
             Effect::Action(action) => {
                 self.checker.acts(from, &action, self.arbiter.history())?;
-                self.judge_stop(&action)?;
+                self.judge_stop(from, &action)?;
                 self.flows.acts(self.queue.now(), &action)?;
                 self.carry_action(from, action);
             }
@@ -404,9 +399,8 @@ impl Cluster {
             }
             Effect::Verified => self.checker.verified(from),
             Effect::Snapshot { transfer } => {
-                let now = self.queue.now();
-                let times = &self.config.times;
-                self.pauses.end(now, from, transfer, times)?;
+                let (now, times) = (self.queue.now(), &self.config.times);
+                self.joiners.pauses.end(now, from, transfer, times)?;
             }
             Effect::Dies => self.crash(from),
             Effect::GoesLive { next, fingerprint } => {
@@ -432,57 +426,10 @@ impl Cluster {
             Effect::State {
                 to,
                 transfer,
-                mut state,
-            } => {
-                if self.network.damages_state() {
-                    self.note(|| format!("the state that process {from} sends arrives damaged"));
-                    self.counts.states_damaged += 1;
-                    state.truncate(state.len() - 1);
-                }
-                let sender = self.processes[from].node;
-                if let Some(to) = self.process_called(to) {
-                    let generation = self.channel(from, to).generation;
-                    let mut delay = self.random.between(5_000, 200_000);
-                    if let Some(link) = self.link {
-                        delay += link.state_us();
-                    }
-                    let arrival = Arrival::State {
-                        transfer,
-                        from: sender,
-                        state,
-                    };
-                    self.queue.after(
-                        delay,
-                        Happening::Arrives {
-                            to,
-                            channel: Some(generation),
-                            from,
-                            arrival,
-                        },
-                    );
-                }
-            }
+                state,
+            } => self.carry_state(from, to, transfer, state),
         }
         Ok(())
-    }
-
-    /// A guest was stopped to begin a transfer: not for a joiner that said that it has no room.
-    fn judge_stop(&self, action: &Action) -> Result<(), Broken> {
-        let Action::Send {
-            to,
-            message: Message::TransferStart { .. },
-        } = action
-        else {
-            return Ok(());
-        };
-        let to = self.process_called(*to);
-        match to.filter(|to| self.processes[*to].unfit == Some(Unfit::NoRoom)) {
-            None => Ok(()),
-            Some(to) => Err(Broken {
-                invariant: "pauses",
-                what: format!("process {to} has no room for the state, and is sent it"),
-            }),
-        }
     }
 
     fn carry_action(&mut self, from: ProcessIndex, action: Action) {
@@ -508,7 +455,8 @@ impl Cluster {
                 );
             }
             Action::TakeSnapshot { transfer } => {
-                self.pauses.begin(self.queue.now(), from, transfer);
+                let now = self.queue.now();
+                self.joiners.pauses.begin(now, from, transfer);
             }
             Action::Refuse { peer, why } => {
                 self.counts.refusals += 1;

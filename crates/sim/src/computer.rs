@@ -18,6 +18,16 @@ pub(crate) struct Fingerprint {
     pub(crate) digest: u64,
 }
 
+/// How fast a toy replays; it records at about one entry a slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speed {
+    Full,
+    /// So slowly that its owner must brake.
+    Slow,
+    /// So slowly that braking does not help for long.
+    Crawling,
+}
+
 /// What a simulation runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
@@ -36,11 +46,11 @@ pub(crate) enum Computer {
 }
 
 impl Computer {
-    /// A machine of this kind; `initial` says whether it has the initial state, or waits for another's. A slow toy
-    /// replays so slowly that its owner must brake; a busy one logs so many entries more.
-    pub(crate) fn new(kind: &Kind, initial: bool, slow: bool, busy: usize) -> Self {
+    /// A machine of this kind; `initial` says whether it has the initial state, or waits for another's. Speed is a toy's;
+    /// a busy one logs so many entries more.
+    pub(crate) fn new(kind: &Kind, initial: bool, speed: Speed, busy: usize) -> Self {
         match kind {
-            Kind::Toy => Self::Toy(Toy::new(slow, busy)),
+            Kind::Toy => Self::Toy(Toy::new(speed, busy)),
             Kind::Real(kernel) => Self::Real(Box::new(Real::new(initial.then_some(&kernel[..])))),
         }
     }

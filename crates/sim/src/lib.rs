@@ -9,6 +9,7 @@ mod computer;
 mod counts;
 mod faults;
 mod flow;
+mod joiners;
 mod life;
 mod links;
 mod network;

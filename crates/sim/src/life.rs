@@ -1,9 +1,10 @@
 //! Lives and deaths of a cluster's processes.
 
 use crate::cluster::{Cluster, Happening};
-use crate::computer::Computer;
+use crate::computer::{Computer, Speed};
+use crate::joiners::Unfit;
 use crate::network::ProcessIndex;
-use crate::process::{Build, Life, Process, Unfit, node_id};
+use crate::process::{Build, Life, Process, node_id};
 use replication::{Core, Instant, Local, Mode, Record};
 
 /// How long a host takes to notice that its process is gone and to start another, in microseconds.
@@ -23,11 +24,15 @@ impl Cluster {
         let build = Build {
             gate_bytes_max: *self.random.choose(&[1_000, 1 << 20]),
             lagging: self.random.chance(500),
-            unfit: self.unfit.filter(|_| host == UNFIT_HOST),
-            snapshot_us_max: self.snapshot_us_max,
+            unfit: self.joiners.unfit.filter(|_| host == UNFIT_HOST),
+            snapshot_us_max: self.joiners.snapshot_us_max,
         };
-        let slow = self.link.is_none() && self.random.chance(150);
-        let computer = Computer::new(&self.kind, initial, slow, self.busy);
+        let speed = match self.link.is_none() && self.random.chance(150) {
+            _ if build.unfit == Some(Unfit::Crawls) => Speed::Crawling,
+            true => Speed::Slow,
+            false => Speed::Full,
+        };
+        let computer = Computer::new(&self.kind, initial, speed, self.busy);
         self.processes
             .push(Process::new(host, node, core, computer, build));
         self.checker.born(index, node);

@@ -2,6 +2,7 @@
 //! `node` runs too. It has no notion of the others; the cluster carries what it says.
 
 use crate::computer::{Computer, Fingerprint};
+use crate::joiners::Unfit;
 use crate::network::ProcessIndex;
 use bytes::Bytes;
 use machine::{Input, Output};
@@ -12,17 +13,6 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// A hart that is a thread of its own takes at most so long to restore a state, in microseconds.
 const RESTORE_US_MAX: u64 = 400_000;
-
-/// In which way a host cannot hold a backup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unfit {
-    /// It says so when it asks.
-    NoRoom,
-    /// Each state that it restores turns out damaged.
-    Damages,
-    /// Its process is killed when it restores a state, as for want of memory.
-    Dies,
-}
 
 /// Whether a process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -259,7 +249,7 @@ impl Process {
     fn command_now(&mut self, now: Instant, mut command: HartCommand) {
         if let HartCommand::Restore { state, .. } = &mut command {
             self.dies |= self.unfit == Some(Unfit::Dies);
-            if self.unfit.is_some() {
+            if matches!(self.unfit, Some(Unfit::Damages | Unfit::Dies)) {
                 state.truncate(state.len().saturating_sub(1));
             }
         }

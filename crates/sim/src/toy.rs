@@ -2,6 +2,7 @@
 //! behind the same commands and reports as the real hart. Its entries are as opaque to the protocol as
 //! the real ones.
 
+use crate::computer::Speed;
 use bytes::Bytes;
 use eventlog::Divergence;
 use machine::{Input, Output, Position};
@@ -220,8 +221,8 @@ pub(crate) struct Toy {
     inputs: VecDeque<Vec<u8>>,
     /// A digest has agreed since it was restored.
     verified: bool,
-    /// Replays slowly.
-    slow: bool,
+    /// How fast it replays.
+    speed: Speed,
     /// Entries that it logs in each slice, beside the one that there always is.
     busy: usize,
     /// In thousandths.
@@ -233,10 +234,10 @@ impl Toy {
     pub(crate) const SLICE_US: u64 = 4_000;
 
     /// A machine in its initial state that waits to be run or restored.
-    pub(crate) fn new(slow: bool, busy: usize) -> Self {
+    pub(crate) fn new(speed: Speed, busy: usize) -> Self {
         Self {
             verified: false,
-            slow,
+            speed,
             busy,
             brake: 0,
             inputs: VecDeque::new(),
@@ -382,8 +383,12 @@ impl Toy {
                 }
             }
             Role::Replaying { .. } => {
-                let entries_max = if self.slow { 3 } else { 40 };
-                self.replay(1 + usize::try_from(chance % entries_max).expect("small"));
+                let budget = match self.speed {
+                    Speed::Full => 1 + chance % 40,
+                    Speed::Slow => 1 + chance % 3,
+                    Speed::Crawling => u64::from(chance.is_multiple_of(5)),
+                };
+                self.replay(usize::try_from(budget).expect("small"));
             }
             Role::Waiting | Role::Stopped => {}
         }

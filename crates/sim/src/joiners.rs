@@ -1,0 +1,196 @@
+//! Joiners and backups that are no good: what is wrong with them, and the judge of what they cost the guest.
+
+use crate::checker::Broken;
+use crate::cluster::{Cluster, Happening};
+use crate::network::ProcessIndex;
+use crate::pauses::Pauses;
+use crate::process::{Arrival, Life};
+use crate::random::Random;
+use bytes::Bytes;
+use replication::{
+    Action, Flag, Local, Message, NodeId, SlowBackup, Times, TransferId, TransferStatus,
+};
+use std::collections::BTreeMap;
+
+/// How often a node tells its core how far a transfer is, in microseconds.
+const PROGRESS_EVERY: u64 = 250_000;
+/// How much of a state is sent in that time, when it takes long, in bytes.
+const PROGRESS_BYTES: u64 = 1 << 20;
+/// How much longer than it should a pair may stay as it is, in microseconds: the record must be read and changed.
+const DISARMS_WITHIN: u64 = 2_000_000;
+
+/// In which way a host cannot hold a backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    /// It says so when it asks.
+    NoRoom,
+    /// Each state that it restores turns out damaged.
+    Damages,
+    /// Its process is killed when it restores a state, as for want of memory.
+    Dies,
+    /// States that are sent to it never come in whole.
+    Stalls,
+    /// It replays far more slowly than its primary records.
+    Crawls,
+}
+
+/// What is wrong with joiners in a simulation, and what they cost.
+#[derive(Debug, Default)]
+pub(crate) struct Joiners {
+    /// In which way one host cannot hold a backup.
+    pub(crate) unfit: Option<Unfit>,
+    /// How long a guest stands still for a snapshot, at most.
+    pub(crate) snapshot_us_max: u64,
+    /// Whether every state takes longer than a transfer may stand still.
+    slow_states: bool,
+    pub(crate) pauses: Pauses,
+    /// Since when an owner's backup has been too slow, and nothing kept it from saying so.
+    laggards: BTreeMap<ProcessIndex, u64>,
+}
+
+impl Joiners {
+    /// Whether every joiner that comes to hold the state can keep up with a busy machine.
+    pub(crate) fn keep_up(&self) -> bool {
+        self.unfit != Some(Unfit::Crawls) && !self.slow_states
+    }
+
+    /// Chooses what is wrong: not a long transfer where bounds are tight.
+    pub(crate) fn vary(&mut self, random: &mut Random, times: &mut Times, tight: bool) {
+        // A wait that outlasted the simulation would only show that nothing happened.
+        times.rejoin_us_min = *random.choose(&[20_000, 200_000]);
+        times.rejoin_us_max = *random.choose(&[200_000, 2_000_000]);
+        if random.chance(250) {
+            self.unfit = Some(*random.choose(&[
+                Unfit::NoRoom,
+                Unfit::Damages,
+                Unfit::Dies,
+                Unfit::Stalls,
+                Unfit::Crawls,
+                Unfit::Crawls,
+            ]));
+            self.snapshot_us_max = *random.choose(&[1_000, 30_000]);
+            times.pauses_window_us = *random.choose(&[1_000_000, 5_000_000]);
+            times.pauses_us_max = times.pauses_window_us / 20;
+            times.slow_us = *random.choose(&[300_000, 1_000_000]);
+            times.lag_us_stop = 1_000_000;
+        }
+        // What is logged meanwhile must fit into the window.
+        self.slow_states = !tight && random.chance(40);
+        if self.slow_states || self.unfit.is_some() {
+            times.transfer_stall_us = 1_000_000;
+        }
+    }
+}
+
+impl Cluster {
+    /// Carries the state of a transfer, whole, damaged, slowly or not at all.
+    pub(crate) fn carry_state(
+        &mut self,
+        from: ProcessIndex,
+        to: NodeId,
+        transfer: TransferId,
+        mut state: Bytes,
+    ) {
+        if self.network.damages_state() {
+            self.note(|| format!("the state that process {from} sends arrives damaged"));
+            self.counts.states_damaged += 1;
+            state.truncate(state.len() - 1);
+        }
+        let sender = self.processes[from].node;
+        let to = self.process_called(to);
+        let Some(to) = to.filter(|to| self.processes[*to].unfit != Some(Unfit::Stalls)) else {
+            return;
+        };
+        let generation = self.channel(from, to).generation;
+        let mut delay = self.random.between(5_000, 200_000);
+        if self.joiners.slow_states {
+            delay = self.random.between(1_500_000, 3_000_000);
+            for part in 1..delay / PROGRESS_EVERY {
+                let bytes = part * PROGRESS_BYTES;
+                let local = Local::TransferProgress { transfer, bytes };
+                self.schedule_local(from, self.now() + part * PROGRESS_EVERY, local);
+            }
+        }
+        if let Some(link) = self.link {
+            delay += link.state_us();
+        }
+        let arrival = Arrival::State {
+            transfer,
+            from: sender,
+            state,
+        };
+        let channel = Some(generation);
+        self.queue.after(
+            delay,
+            Happening::Arrives {
+                to,
+                channel,
+                from,
+                arrival,
+            },
+        );
+    }
+
+    /// A guest is stopped, or was: not for a joiner that said that it has no room, and not until a joiner keeps up.
+    pub(crate) fn judge_stop(&self, from: ProcessIndex, action: &Action) -> Result<(), Broken> {
+        let what = match action {
+            Action::Send {
+                to,
+                message: Message::TransferStart { .. },
+            } => {
+                let to = self.process_called(*to);
+                to.filter(|to| self.processes[*to].unfit == Some(Unfit::NoRoom))
+                    .map(|to| format!("process {to} has no room for the state, and is sent it"))
+            }
+            Action::Throttle { brake } if *brake >= 1_000 => {
+                let status = self.processes[from].core.status();
+                let joined = matches!(
+                    status.transfer,
+                    TransferStatus::Copying(_) | TransferStatus::Closing(_)
+                );
+                (joined && status.flag == Flag::Solo)
+                    .then(|| format!("process {from}, alone, stops its guest for a joiner"))
+            }
+            _ => None,
+        };
+        what.map_or(Ok(()), |what| {
+            Err(Broken {
+                invariant: "pauses",
+                what,
+            })
+        })
+    }
+
+    /// Judges pairs whose backup does not keep up: by the policy it is dropped in time, if the arbiter can be asked.
+    pub(crate) fn watch_laggards(&mut self) -> Result<(), Broken> {
+        let times = &self.config.times;
+        let asked = self.arbiter.reachable && self.arbiter.trouble == 0;
+        if !asked || self.config.slow_backup != SlowBackup::Drop {
+            self.joiners.laggards.clear();
+            return Ok(());
+        }
+        let now = self.queue.now();
+        for (index, process) in self.processes.iter().enumerate() {
+            if process.life == Life::Crashed || process.life == Life::Halted {
+                continue;
+            }
+            let status = process.core.status();
+            let lags = process.life == Life::Running
+                && status.flag == Flag::Pair
+                && status.lag_us >= times.slow_lag_us
+                && status.brake >= times.slow_brake;
+            if !lags {
+                self.joiners.laggards.remove(&index);
+                continue;
+            }
+            let since = *self.joiners.laggards.entry(index).or_insert(now);
+            if now - since > times.slow_us + DISARMS_WITHIN {
+                return Err(Broken {
+                    invariant: "slow",
+                    what: format!("process {index} has waited for its backup since {since} us"),
+                });
+            }
+        }
+        Ok(())
+    }
+}
