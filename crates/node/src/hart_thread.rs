@@ -1,10 +1,10 @@
 //! The thread that runs the hart. Commands come in by a bounded channel, reports leave by another, which wakes the I/O
 //! side. The hart never waits inside the guest: between two slices of execution it looks at its commands.
 
+use crate::clock::HostClock;
 use crate::first_words::FirstWords;
 use anyhow::Context;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError, bounded};
-use machine::TICKS_PER_SECOND;
 use replica::{Advice, Hart, HartCommand, HartReport, HartStatus};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,7 +25,6 @@ const BUDGET_FIRST: u64 = 20_000;
 const SPIN_MAX: Duration = Duration::from_micros(60);
 /// Waits up to this long count as soon.
 const SOON: Duration = Duration::from_micros(150);
-const NANOSECONDS_PER_TICK: u128 = 1_000_000_000 / TICKS_PER_SECOND as u128;
 
 /// What comes from the hart's thread.
 #[derive(Debug)]
@@ -55,12 +54,21 @@ pub(crate) struct HartThread {
 impl HartThread {
     /// Starts the thread with what runs on it.
     pub(crate) fn start(hart: Hart, events: mpsc::Sender<HartEvent>) -> anyhow::Result<Self> {
+        Self::start_with(hart, events, HostClock::system())
+    }
+
+    /// By another clock than the host's.
+    pub(crate) fn start_with(
+        hart: Hart,
+        events: mpsc::Sender<HartEvent>,
+        clock: HostClock,
+    ) -> anyhow::Result<Self> {
         let (commands, receiver) = bounded(COMMANDS_MAX);
         let status = Arc::new(Mutex::new(HartStatus::default()));
         let shown = Arc::clone(&status);
         thread::Builder::new()
             .name("hart".to_owned())
-            .spawn(move || Runner::new(hart, receiver, events, shown).run())
+            .spawn(move || Runner::new(hart, receiver, events, shown, clock).run())
             .context("cannot start the hart's thread")?;
         Ok(Self {
             commands,
@@ -157,7 +165,7 @@ struct Runner {
     commands: Receiver<HartCommand>,
     events: mpsc::Sender<HartEvent>,
     shown: Arc<Mutex<HartStatus>>,
-    origin: Instant,
+    clock: HostClock,
     budget: u64,
     spin: Duration,
     first_words: FirstWords,
@@ -172,13 +180,14 @@ impl Runner {
         commands: Receiver<HartCommand>,
         events: mpsc::Sender<HartEvent>,
         shown: Arc<Mutex<HartStatus>>,
+        clock: HostClock,
     ) -> Self {
         Self {
             hart,
             commands,
             events,
             shown,
-            origin: Instant::now(),
+            clock,
             budget: BUDGET_FIRST,
             spin: SPIN_MAX,
             first_words: FirstWords::default(),
@@ -201,7 +210,7 @@ impl Runner {
             }
             let start = Instant::now();
             let before = self.hart.status().position;
-            let advice = self.hart.step(self.ticks(), self.budget);
+            let advice = self.hart.step(self.clock.ticks(), self.budget);
             self.adapt(
                 start.elapsed(),
                 self.hart.status().position.0.saturating_sub(before.0),
@@ -216,14 +225,9 @@ impl Runner {
         }
     }
 
-    /// Host time in guest clock ticks.
-    fn ticks(&self) -> u64 {
-        u64::try_from(self.origin.elapsed().as_nanos() / NANOSECONDS_PER_TICK).unwrap_or(u64::MAX)
-    }
-
     fn handle(&mut self, command: HartCommand) -> Result<(), Over> {
         let halts = matches!(command, HartCommand::Halt);
-        if let Err(error) = self.hart.handle(self.ticks(), command) {
+        if let Err(error) = self.hart.handle(self.clock.ticks(), command) {
             let _ = self
                 .events
                 .blocking_send(HartEvent::Broken(error.to_string()));
@@ -257,13 +261,10 @@ impl Runner {
         self.budget = ((self.budget * 3 + wanted) / 4).clamp(BUDGET_MIN, BUDGET_MAX);
     }
 
-    /// Waits for a command or until host time `until`. Spins a little first where that has paid lately.
+    /// Waits for a command or until host time `until`, in pieces. Spins a little first where that has paid lately.
     fn wait(&mut self, until: Option<u64>) -> Result<(), Over> {
         let start = Instant::now();
-        let deadline = until.map(|until| {
-            let ahead = u128::from(until.saturating_sub(self.ticks())) * NANOSECONDS_PER_TICK;
-            start + Duration::from_nanos(u64::try_from(ahead).unwrap_or(u64::MAX / 4))
-        });
+        let deadline = until.map(|until| start + self.clock.wait(until));
         let deadline = deadline.into_iter().chain(self.first_words.due()).min();
         let spin_end = start + self.spin;
         let command = loop {

@@ -8,6 +8,7 @@
 mod agreement;
 pub mod arbiter;
 pub mod certificate;
+mod clock;
 pub mod config;
 pub mod console;
 pub mod control;

@@ -339,16 +339,16 @@ impl Cluster {
         act: impl FnOnce(&mut Process, Instant, &mut Vec<Effect>),
     ) -> Result<(), Broken> {
         let mut effects = Vec::new();
-        act(
-            &mut self.processes[index],
-            Instant(self.queue.now()),
-            &mut effects,
-        );
+        let now = Instant(self.processes[index].clock.at(self.queue.now()));
+        act(&mut self.processes[index], now, &mut effects);
         for effect in effects {
             self.carry(index, effect)?;
         }
         if let Some(due) = self.processes[index].core.poll_timeout() {
-            let due = due.0.max(self.queue.now());
+            let due = self.processes[index]
+                .clock
+                .when(due.0)
+                .max(self.queue.now());
             if self.timers.get(&index) != Some(&due) {
                 self.set_timer(index, due);
             }
@@ -399,7 +399,8 @@ impl Cluster {
             }
             Effect::Verified => self.checker.verified(from),
             Effect::Snapshot { transfer } => {
-                let (now, times) = (self.queue.now(), &self.config.times);
+                let now = self.processes[from].clock.at(self.queue.now());
+                let times = &self.config.times;
                 self.joiners.pauses.end(now, from, transfer, times)?;
             }
             Effect::Dies => self.crash(from),
@@ -455,7 +456,7 @@ impl Cluster {
                 );
             }
             Action::TakeSnapshot { transfer } => {
-                let now = self.queue.now();
+                let now = self.processes[from].clock.at(self.queue.now());
                 self.joiners.pauses.begin(now, from, transfer);
             }
             Action::Refuse { peer, why } => {
@@ -502,6 +503,7 @@ impl Cluster {
         })?;
         if let Some(again) = again.filter(|_| self.processes[index].is_alive()) {
             // Not at this very instant: time must pass.
+            let again = self.processes[index].clock.when(again);
             self.wake_hart(index, again.max(self.queue.now() + 1));
         }
         Ok(())

@@ -16,6 +16,8 @@ pub struct Counts {
     pub kills: u64,
     /// Processes paused.
     pub pauses: u64,
+    /// Hosts suspended, with their clocks.
+    pub suspends: u64,
     /// Links cut, in one direction or both.
     pub cuts: u64,
     /// Backups whose state was damaged.
@@ -47,6 +49,7 @@ impl AddAssign for Counts {
         self.takeovers += other.takeovers;
         self.kills += other.kills;
         self.pauses += other.pauses;
+        self.suspends += other.suspends;
         self.cuts += other.cuts;
         self.corruptions += other.corruptions;
         self.divergences += other.divergences;
@@ -69,6 +72,7 @@ impl fmt::Display for Counts {
             (self.takeovers, "takeovers"),
             (self.kills, "kills"),
             (self.pauses, "pauses"),
+            (self.suspends, "suspends"),
             (self.cuts, "cuts"),
             (self.dismissals, "dismissals"),
             (self.corruptions, "corruptions"),

@@ -11,6 +11,8 @@ use replication::Mode;
 enum Fault {
     Kill,
     Pause,
+    Suspend,
+    SuspendAll,
     CutOneWay,
     CutBothWays,
     Weather,
@@ -21,12 +23,14 @@ enum Fault {
     Dismiss,
 }
 
-const FAULTS: [Fault; 13] = [
+const FAULTS: [Fault; 15] = [
     Fault::Kill,
     Fault::Kill,
     Fault::Kill,
     Fault::Pause,
     Fault::Pause,
+    Fault::Suspend,
+    Fault::SuspendAll,
     Fault::CutOneWay,
     Fault::CutBothWays,
     Fault::Weather,
@@ -129,6 +133,21 @@ impl Faults {
                 if cluster.processes[one].life == Life::Running {
                     cluster.pause(one);
                     self.reliefs.push((until, Relief::Resume(one)));
+                }
+            }
+            Fault::Suspend => {
+                if cluster.processes[one].life == Life::Running {
+                    cluster.suspend(one);
+                    self.reliefs.push((until, Relief::Resume(one)));
+                }
+            }
+            Fault::SuspendAll => {
+                for index in alive {
+                    if cluster.processes[index].life == Life::Running {
+                        cluster.suspend(index);
+                        let late = random.between(0, 400_000);
+                        self.reliefs.push((until + late, Relief::Resume(index)));
+                    }
                 }
             }
             Fault::CutOneWay | Fault::CutBothWays => {

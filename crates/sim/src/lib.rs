@@ -4,6 +4,7 @@
 
 mod arbiter;
 mod checker;
+mod clock;
 mod cluster;
 mod computer;
 mod counts;

@@ -1,5 +1,6 @@
 //! Lives and deaths of a cluster's processes.
 
+use crate::clock::Clock;
 use crate::cluster::{Cluster, Happening};
 use crate::computer::{Computer, Speed};
 use crate::joiners::Unfit;
@@ -20,8 +21,10 @@ impl Cluster {
         let mut config = self.config.clone();
         config.node = node;
         config.seed = self.random.bits();
-        let core = Core::new(config, Instant(self.queue.now()));
+        let clock = Clock::new(&mut self.random, self.queue.now());
+        let core = Core::new(config, Instant(clock.at(self.queue.now())));
         let build = Build {
+            clock,
             gate_bytes_max: *self.random.choose(&[1_000, 1 << 20]),
             lagging: self.random.chance(500),
             unfit: self.joiners.unfit.filter(|_| host == UNFIT_HOST),
@@ -94,6 +97,15 @@ impl Cluster {
         self.processes[index].life = Life::Paused;
     }
 
+    /// Stops a process as the suspension of its host does: its clock stands still, too.
+    pub(crate) fn suspend(&mut self, index: ProcessIndex) {
+        self.note(|| format!("the host of process {index} is suspended"));
+        self.counts.suspends += 1;
+        self.processes[index].life = Life::Paused;
+        let now = self.queue.now();
+        self.processes[index].clock.stop(now);
+    }
+
     /// Lets a paused process go on: its timers and what arrived meanwhile come in any order.
     pub(crate) fn resume(&mut self, index: ProcessIndex) {
         if self.processes[index].life != Life::Paused {
@@ -102,6 +114,7 @@ impl Cluster {
         self.note(|| format!("process {index} goes on"));
         self.processes[index].life = Life::Running;
         let now = self.queue.now();
+        self.processes[index].clock.go(now);
         self.wake_hart(index, now);
         let timer_first = self.random.chance(500);
         if timer_first {

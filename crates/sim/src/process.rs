@@ -1,6 +1,7 @@
 //! One node process of a simulated cluster: the protocol core, a hart, and the bridge between them that
 //! `node` runs too. It has no notion of the others; the cluster carries what it says.
 
+use crate::clock::Clock;
 use crate::computer::{Computer, Fingerprint};
 use crate::joiners::Unfit;
 use crate::network::ProcessIndex;
@@ -88,6 +89,8 @@ pub(crate) struct Process {
     pub(crate) host: usize,
     /// Its name in the protocol, of this life only.
     pub(crate) node: NodeId,
+    /// Its host's clock.
+    pub(crate) clock: Clock,
     /// Whether it runs.
     pub(crate) life: Life,
     /// Why it ended itself.
@@ -133,6 +136,8 @@ pub(crate) struct Build {
     pub(crate) gate_bytes_max: usize,
     /// Whether its hart is a thread of its own, which takes commands later.
     pub(crate) lagging: bool,
+    /// Its host's clock.
+    pub(crate) clock: Clock,
     /// In which way it cannot become a backup.
     pub(crate) unfit: Option<Unfit>,
     /// How long its guest stands still for a snapshot, at most.
@@ -151,6 +156,7 @@ impl Process {
         Self {
             host,
             node,
+            clock: build.clock,
             life: Life::Running,
             halted: None,
             inbox: VecDeque::new(),

@@ -2,15 +2,17 @@
 
 use super::console::Console;
 use super::net::Cable;
+use crate::clock::HostClock;
 use crate::first_words::FirstWords;
 use crate::signals::when_told_to_end;
 use crate::vm::Network;
 use anyhow::Context;
 use crossbeam_channel::{Receiver, bounded};
 use eventlog::{Recorder, RecorderState, Step};
-use machine::{Input, Output, Refusal, StopRequest, TICKS_PER_SECOND};
+use machine::{Input, Output, Refusal, StopRequest};
+use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Positions after which the loop looks for inputs again: some tens of microseconds.
 const SLICE: u64 = 50_000;
@@ -57,7 +59,7 @@ pub(super) enum HostEvent {
 /// What the machine is plugged into.
 #[derive(Debug)]
 pub(super) struct Host {
-    origin: Instant,
+    clock: RefCell<HostClock>,
     events: Receiver<HostEvent>,
     cable: Option<Cable>,
     console: Console,
@@ -76,7 +78,7 @@ impl Host {
         when_told_to_end(move || drop(told.send(HostEvent::Quit)))?;
         let console = Console::open(sender).context("cannot use the terminal")?;
         Ok(Self {
-            origin: Instant::now(),
+            clock: RefCell::new(HostClock::system()),
             events,
             cable,
             console,
@@ -85,9 +87,7 @@ impl Host {
 
     /// Host time, in guest clock ticks.
     pub(super) fn ticks(&self) -> u64 {
-        let elapsed = self.origin.elapsed();
-        elapsed.as_secs() * TICKS_PER_SECOND
-            + u64::from(elapsed.subsec_nanos()) * TICKS_PER_SECOND / 1_000_000_000
+        self.clock.borrow_mut().ticks()
     }
 
     fn put_out(&self, outputs: Vec<Output>) {
@@ -114,10 +114,9 @@ impl Host {
         let first = match wait {
             None => self.events.try_recv().ok(),
             Some(wake_at) => {
-                let wake = wake_at.and_then(|wake_at| {
-                    let ticks = wake_at.saturating_sub(self.ticks());
-                    let wait = ticks.saturating_mul(1_000_000_000 / TICKS_PER_SECOND);
-                    Instant::now().checked_add(Duration::from_nanos(wait))
+                let wake = wake_at.map(|wake_at| {
+                    let wait = self.clock.borrow_mut().wait(wake_at);
+                    Instant::now() + wait
                 });
                 match wake.into_iter().chain(latest).min() {
                     Some(deadline) => self.events.recv_deadline(deadline).ok(),
