@@ -12,14 +12,37 @@ use node::switch::{SwitchConfig, SwitchSecret, Uplink, run_switch_process};
 use node::{Config, control};
 
 #[derive(Args)]
-#[group(required = true, multiple = false)]
+#[group(skip)]
 pub(crate) struct Node {
+    #[command(flatten)]
+    wish: NodeWish,
+    #[command(flatten)]
+    sandbox: Sandboxed,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct NodeWish {
     /// The node's configuration.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print a complete commented configuration to start from.
     #[arg(long)]
     example: bool,
+}
+
+/// Whether a process keeps what it needs no more once it is up.
+#[derive(Args)]
+pub(crate) struct Sandboxed {
+    /// Do not confine this process: let it open files and sockets, and start programs, as any of its user's.
+    #[arg(long)]
+    no_sandbox: bool,
+}
+
+impl Sandboxed {
+    pub(crate) fn is_confined(&self) -> bool {
+        !self.no_sandbox
+    }
 }
 
 #[derive(Args)]
@@ -42,6 +65,27 @@ pub(crate) struct Switch {
     /// The guest's gateway.
     #[arg(long, value_name = "ADDRESS", default_value_t = Uplink::default().gateway)]
     gateway: Ipv4Addr,
+    #[command(flatten)]
+    sandbox: Sandboxed,
+}
+
+/// All that passt is told, and where it finds the switch.
+#[derive(Args)]
+pub(crate) struct KeptUplink {
+    #[arg(long)]
+    socket: PathBuf,
+    #[arg(long)]
+    program: PathBuf,
+    #[arg(long)]
+    forward: Vec<String>,
+    #[arg(long)]
+    guest: Ipv4Addr,
+    #[arg(long)]
+    gateway: Ipv4Addr,
+    #[arg(long)]
+    prefix: u8,
+    #[arg(long)]
+    mtu: u16,
 }
 
 /// Which node.
@@ -72,11 +116,11 @@ pub(crate) struct Stop {
 
 /// Runs `futago node`.
 pub(crate) fn node(arguments: &Node) -> Result<ExitCode> {
-    let Some(path) = &arguments.config else {
+    let Some(path) = &arguments.wish.config else {
         std::io::stdout().write_all(Config::example().as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     };
-    let reason = node::run_node(Config::load(path)?)?;
+    let reason = node::run_node(Config::load(path)?, arguments.sandbox.is_confined())?;
     if reason.code() == 0 {
         tracing::info!("{reason}");
     } else {
@@ -102,8 +146,22 @@ pub(crate) fn switch(arguments: Switch) -> Result<ExitCode> {
         socket: arguments.socket,
         uplink: (!arguments.no_uplink).then_some(uplink),
     };
-    let counters = run_switch_process(&config)?;
+    let counters = run_switch_process(&config, arguments.sandbox.is_confined())?;
     tracing::info!(?counters, "the switch ends");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs `futago uplink`.
+pub(crate) fn uplink(arguments: KeptUplink) -> Result<ExitCode> {
+    let uplink = Uplink {
+        program: arguments.program,
+        guest: arguments.guest,
+        gateway: arguments.gateway,
+        prefix: arguments.prefix,
+        mtu: arguments.mtu,
+        tcp_forwards: arguments.forward,
+    };
+    node::switch::keep_uplink(&uplink, &arguments.socket)?;
     Ok(ExitCode::SUCCESS)
 }
 

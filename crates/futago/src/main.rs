@@ -38,6 +38,9 @@ enum Command {
     Node(cluster::Node),
     /// An Ethernet switch for replicas on one machine, with passt as its way out.
     Switch(cluster::Switch),
+    /// What a confined switch starts, to keep its uplink.
+    #[command(hide = true)]
+    Uplink(cluster::KeptUplink),
     /// Ask a running node how it is.
     Status(cluster::Status),
     /// The console of a running node's guest. Ctrl-A x leaves it.
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
             Command::Replay(arguments) => unprotected::replay(arguments),
             Command::Node(arguments) => cluster::node(&arguments),
             Command::Switch(arguments) => cluster::switch(arguments),
+            Command::Uplink(arguments) => cluster::uplink(arguments),
             Command::Status(arguments) => cluster::status(&arguments),
             Command::Console(arguments) => cluster::console(&arguments),
             Command::Swap(_) => Err(anyhow::anyhow!(

@@ -9,6 +9,7 @@ use anyhow::Result;
 use clap::Args;
 use node::unprotected::{Ending, RecordOptions, ReplayEvent, ReplayOptions, RunOptions};
 
+use crate::cluster::Sandboxed;
 use crate::vm;
 
 /// A replay shorter than this shows no progress.
@@ -54,6 +55,8 @@ pub(crate) struct Replay {
     console: bool,
     #[command(flatten)]
     execution: vm::Execution,
+    #[command(flatten)]
+    sandbox: Sandboxed,
 }
 
 /// Runs `futago run`.
@@ -129,6 +132,7 @@ pub(crate) fn replay(arguments: Replay) -> Result<ExitCode> {
         verify: arguments.verify,
         from_snapshot: arguments.from_snapshot,
         engine: arguments.execution.choose()?,
+        confined: arguments.sandbox.is_confined(),
     };
     let terminal = std::io::stderr().is_terminal();
     let every = PROGRESS_EVERY[usize::from(!terminal)];

@@ -9,6 +9,8 @@ use node::config::{CodeCacheSize, MacAddress, MemorySize};
 use node::engine::{EngineChoice, EngineKind};
 use node::vm::{Network, VmOptions};
 
+use crate::cluster::Sandboxed;
+
 /// What executes the guest's instructions.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Engine {
@@ -100,6 +102,8 @@ pub(crate) struct Options {
     dtb: Option<PathBuf>,
     #[command(flatten)]
     execution: Execution,
+    #[command(flatten)]
+    sandbox: Sandboxed,
 }
 
 #[derive(Clone, Debug)]
@@ -149,6 +153,7 @@ impl Options {
             network,
             mac: self.mac,
             engine: self.execution.choose()?,
+            confined: self.sandbox.is_confined(),
         })
     }
 }

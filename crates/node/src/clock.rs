@@ -126,7 +126,7 @@ mod tests {
         let clock = HostClock::new(Box::new(move || {
             began.elapsed() + Duration::from_secs(seconds.load(Ordering::Relaxed))
         }));
-        let mut thread = HartThread::start_with(hart, events, clock).unwrap();
+        let mut thread = HartThread::start_with(hart, events, clock, false).unwrap();
         let next = LogIndex(1);
         thread.send(HartCommand::Run { next });
         (thread, receiver, added)

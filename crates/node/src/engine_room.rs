@@ -14,6 +14,7 @@ use crate::hart_thread::{HartEvent, HartThread};
 use crate::names::{host_id, short};
 use crate::node::ExitReason;
 use crate::room::Room;
+use crate::sandbox::Confinement;
 use crate::switch::{MachineKey, SwitchEvent};
 use crate::transport::{TransferProgress, Transport, TransportEvent};
 use bytes::Bytes;
@@ -55,6 +56,7 @@ pub(crate) struct Doors {
     pub(crate) control: mpsc::Receiver<ControlEvent>,
     pub(crate) control_counters: Arc<ControlCounters>,
     pub(crate) console: Console,
+    pub(crate) sandbox: Confinement,
 }
 
 /// What is random about a process.
@@ -100,6 +102,7 @@ pub(crate) struct EngineRoom {
     arbiter: ArbiterWorker,
     control_counters: Arc<ControlCounters>,
     console: Console,
+    sandbox: Confinement,
     network: Network,
     incoming: Incoming,
     sending: Option<Arc<TransferProgress>>,
@@ -155,6 +158,7 @@ impl EngineRoom {
             arbiter: doors.arbiter,
             control_counters: doors.control_counters,
             console: doors.console,
+            sandbox: doors.sandbox,
             network,
             incoming: Incoming::default(),
             sending: None,

@@ -3,6 +3,7 @@
 
 use crate::clock::HostClock;
 use crate::first_words::FirstWords;
+use crate::sandbox::confine_hart_thread;
 use anyhow::Context;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError, bounded};
 use replica::{Advice, Hart, HartCommand, HartReport, HartStatus};
@@ -11,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+use tracing::warn;
 
 /// Commands that may wait for the hart. More wait on the I/O side, but no inputs: see [`Waiting`].
 const COMMANDS_MAX: usize = 1024;
@@ -52,9 +54,13 @@ pub(crate) struct HartThread {
 }
 
 impl HartThread {
-    /// Starts the thread with what runs on it.
-    pub(crate) fn start(hart: Hart, events: mpsc::Sender<HartEvent>) -> anyhow::Result<Self> {
-        Self::start_with(hart, events, HostClock::system())
+    /// Starts the thread with what runs on it. Where `confined`, it cannot open a file or a socket any more.
+    pub(crate) fn start(
+        hart: Hart,
+        events: mpsc::Sender<HartEvent>,
+        confined: bool,
+    ) -> anyhow::Result<Self> {
+        Self::start_with(hart, events, HostClock::system(), confined)
     }
 
     /// By another clock than the host's.
@@ -62,13 +68,19 @@ impl HartThread {
         hart: Hart,
         events: mpsc::Sender<HartEvent>,
         clock: HostClock,
+        confined: bool,
     ) -> anyhow::Result<Self> {
         let (commands, receiver) = bounded(COMMANDS_MAX);
         let status = Arc::new(Mutex::new(HartStatus::default()));
         let shown = Arc::clone(&status);
         thread::Builder::new()
             .name("hart".to_owned())
-            .spawn(move || Runner::new(hart, receiver, events, shown, clock).run())
+            .spawn(move || {
+                if confined && let Err(missing) = confine_hart_thread() {
+                    warn!("the hart's thread is less confined than it could be: {missing}");
+                }
+                Runner::new(hart, receiver, events, shown, clock).run();
+            })
             .context("cannot start the hart's thread")?;
         Ok(Self {
             commands,

@@ -24,6 +24,7 @@ pub mod names;
 mod node;
 pub mod outlet;
 mod room;
+pub mod sandbox;
 pub mod signals;
 pub mod status;
 pub mod switch;

@@ -10,6 +10,7 @@ use crate::engine::EngineChoice;
 use crate::engine_room::{Doors, EngineRoom, Fate};
 use crate::hart_thread::HartThread;
 use crate::names::{fill_random, fresh_node_id, hex, random_u128, short};
+use crate::sandbox::{Kind, Place, Sandbox};
 use crate::status::{CERTIFICATE_DAYS_WARN, days_left};
 use crate::switch::MachineKey;
 use crate::tls::{TlsIdentity, load_identity};
@@ -97,18 +98,19 @@ impl fmt::Display for ExitReason {
     }
 }
 
-/// Runs a node until it ends. Blocks the calling thread; the hart has a thread of its own.
+/// Runs a node until it ends. Blocks the calling thread; the hart has a thread of its own. Gives up new privileges and,
+/// where `confined`, everything else that a node needs no more once it is up; for good, and for the whole process.
 ///
 /// # Errors
 /// One sentence (with its chain) on what is missing or broken on this host. Nothing of the machine is lost by it that was
 /// ever told to anyone, as long as its peer lives.
-pub fn run_node(config: Config) -> anyhow::Result<ExitReason> {
+pub fn run_node(config: Config, confined: bool) -> anyhow::Result<ExitReason> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the I/O runtime")?;
     // As a task: what wakes it from the same thread then needs no system call, as it would for the outermost future.
-    let result = runtime.block_on(async { tokio::spawn(run(config)).await });
+    let result = runtime.block_on(async { tokio::spawn(run(config, confined)).await });
     let result = result.unwrap_or_else(|error| match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),
         Err(error) => Err(error).context("the node's own task ended"),
@@ -118,7 +120,8 @@ pub fn run_node(config: Config) -> anyhow::Result<ExitReason> {
     result
 }
 
-async fn run(config: Config) -> anyhow::Result<ExitReason> {
+async fn run(config: Config, confined: bool) -> anyhow::Result<ExitReason> {
+    let mut sandbox = Sandbox::new(Kind::Node, confined)?;
     let node = fresh_node_id().context("the host gives no random numbers")?;
     let seed = random_u128().context("the host gives no random numbers")? as u64;
     let mut secret = [0; 32];
@@ -171,9 +174,14 @@ async fn run(config: Config) -> anyhow::Result<ExitReason> {
     let arbiter = ArbiterWorker::start(Box::new(store), move |answer| {
         arbiter_events.blocking_send(answer).is_ok()
     })?;
+    // The arbiter's thread has begun: a filesystem that is mounted anew has other files by the same names, and without
+    // the arbiter nobody could take over. All else is open that will be; more threads begin below.
+    sandbox.limit_files(&places(&config));
     let (hart_events, from_hart) = mpsc::channel(REPORTS_MAX);
     let hart = Hart::new(machine, engine.source(), HartConfig::default());
-    let hart = HartThread::start(hart, hart_events)?;
+    // Before the hart's thread begins: it goes on to give up more.
+    let sandbox = sandbox.limit_calls();
+    let hart = HartThread::start(hart, hart_events, confined)?;
     let (switch_events, from_switch) = mpsc::channel(FRAMES_MAX);
     info!(
         node = %hex(node.0), name = config.node.name, machine = config.machine.name,
@@ -193,6 +201,7 @@ async fn run(config: Config) -> anyhow::Result<ExitReason> {
         control,
         control_counters,
         console,
+        sandbox,
     };
     let (room, sources) = EngineRoom::new(config, node, Fate { seed, secret }, doors);
     room.run(sources, async move {
@@ -245,6 +254,27 @@ async fn certificates(config: Config, reloader: Reloader, mut hangup: Signal) {
             );
         }
     }
+}
+
+/// Where a running node still opens files, beside the arbiter's thread: its keys are renewed while it runs.
+fn places(config: &Config) -> Vec<Place> {
+    let parent = |path: &Path| path.parent().unwrap_or(Path::new("")).to_owned();
+    let keys = [
+        &config.keys.authority,
+        &config.keys.certificate,
+        &config.keys.key,
+    ];
+    let mut places = Vec::from(keys.map(|path| Place::Read(parent(path))));
+    places.extend(
+        config
+            .keys
+            .withdrawn
+            .iter()
+            .map(|path| Place::Read(parent(path))),
+    );
+    let sockets = std::iter::once(&config.node.control).chain(&config.node.control_look);
+    places.extend(sockets.map(|path| Place::Remove(parent(path))));
+    places
 }
 
 fn transport_config(config: &Config, node: NodeId, agreement: Agreement) -> TransportConfig {

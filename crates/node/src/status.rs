@@ -115,6 +115,9 @@ pub struct NodeStatus {
     /// What else went nowhere, by queue.
     #[serde(default)]
     pub dropped: Dropped,
+    /// How far the process is confined: `full`, `partial: …` with what the kernel lacks, or `off`.
+    #[serde(default)]
+    pub sandbox: String,
     /// Seconds since the node started.
     pub uptime_s: f64,
 }
@@ -246,9 +249,10 @@ impl fmt::Display for NodeStatus {
         }
         write!(
             f,
-            "arbiter     reachable: {}; peers refused: {}; up {:.0} s",
+            "arbiter     reachable: {}; peers refused: {}; sandbox: {}; up {:.0} s",
             yes(self.arbiter_reachable),
             self.refused_peers,
+            self.sandbox,
             self.uptime_s
         )
     }

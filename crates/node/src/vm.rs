@@ -57,6 +57,9 @@ pub struct VmOptions {
     pub mac: MacAddress,
     /// What executes it.
     pub engine: EngineChoice,
+    /// Whether the process gives up all that it needs no more once the machine is up; for good. A protected machine's
+    /// node is told elsewhere.
+    pub confined: bool,
 }
 
 impl VmOptions {
@@ -73,6 +76,7 @@ impl VmOptions {
             network: Network::None,
             mac: MacAddress::default(),
             engine,
+            confined: false,
         }
     }
 

@@ -205,6 +205,7 @@ impl EngineRoom {
             network_connected: self.network.is_connected(),
             inputs_dropped: hart.inputs_dropped,
             dropped,
+            sandbox: self.sandbox.to_string(),
             uptime_s: self.gauges.started.elapsed().as_secs_f64(),
         }
     }

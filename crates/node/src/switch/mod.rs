@@ -26,6 +26,7 @@
 
 mod client;
 mod frame;
+mod keeper;
 mod passt;
 mod port;
 mod recent;
@@ -36,6 +37,7 @@ mod word;
 
 pub use client::{PortCounters, Speaker, SwitchClient, SwitchEvent, announcement};
 pub use frame::{FRAME_BYTES_MAX, FRAME_BYTES_MIN, FrameError, put_frame, take_frame};
+pub use keeper::keep_uplink;
 pub use passt::Uplink;
 pub use secret::{MachineKey, SwitchSecret};
 pub use server::{SwitchConfig, run_switch, run_switch_process};

@@ -1,19 +1,19 @@
-//! The uplink: a passt process (user-mode networking, <https://passt.top>) that the switch starts, connects to as one
-//! of its ports, and starts again when it dies. passt ends by itself when the switch does.
+//! The uplink: a passt process (user-mode networking, <https://passt.top>) that is started, connected to a port of the
+//! switch, and started again when it dies. passt ends by itself when the switch does.
+//!
+//! A switch that is confined can start no program, and passt could not set up its own confinement within the switch's.
+//! There, a process beside the switch keeps passt (`keeper.rs`): it sees no frame.
 
-use super::server::{Hub, serve_uplink};
 use anyhow::{Context, bail};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream as StdStream;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::net::UnixStream;
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
@@ -94,14 +94,15 @@ impl Uplink {
     }
 }
 
-/// Starts passt, serves it as a port of the switch, and starts it again when it dies. Returns only when it cannot work.
-pub(super) async fn keep(uplink: &Uplink, hub: &RefCell<Hub>) -> anyhow::Result<()> {
+/// Starts passt with a connection to the switch, and again when it dies. Returns only when it cannot work.
+pub(super) async fn keep(
+    uplink: &Uplink,
+    mut connect: impl FnMut() -> anyhow::Result<OwnedFd>,
+) -> anyhow::Result<()> {
     loop {
         let started = Instant::now();
-        let (ours, theirs) = StdStream::pair().context("cannot make a pair of sockets")?;
-        ours.set_nonblocking(true)?;
-        let ours = UnixStream::from_std(ours)?;
-        let mut child = uplink.command(theirs.into()).spawn().map_err(|error| match error.kind() {
+        let socket = connect()?;
+        let mut child = uplink.command(socket).spawn().map_err(|error| match error.kind() {
             ErrorKind::NotFound => anyhow::anyhow!(
                 "{} is not installed: install it (Debian: apt-get install passt), or run the switch without uplink",
                 uplink.program.display()
@@ -111,8 +112,8 @@ pub(super) async fn keep(uplink: &Uplink, hub: &RefCell<Hub>) -> anyhow::Result<
         let stderr = child.stderr.take().context("passt has no standard error")?;
         info!(forwards = ?uplink.tcp_forwards, guest = %uplink.guest, "the uplink is started");
         let said = RefCell::new(VecDeque::new());
-        // Each ends when passt does.
-        let (served, ()) = tokio::join!(serve_uplink(hub, ours), listen_to(stderr, &said));
+        // Ends when passt does.
+        listen_to(stderr, &said).await;
         if timeout(EXIT_MAX, child.wait()).await.is_err() {
             // Best effort: `kill_on_drop` tries again.
             let _ = child.start_kill();
@@ -126,10 +127,7 @@ pub(super) async fn keep(uplink: &Uplink, hub: &RefCell<Hub>) -> anyhow::Result<
         if started.elapsed() < LIFE_MIN {
             bail!("passt ended at once; it said: {words}");
         }
-        match served {
-            Ok(()) => warn!("passt ended and is started again; it said: {words}"),
-            Err(error) => warn!("the uplink broke and is started again: {error:#}"),
-        }
+        warn!("passt ended and is started again; it said: {words}");
         sleep(RESTART_PAUSE).await;
     }
 }

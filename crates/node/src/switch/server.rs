@@ -2,6 +2,7 @@
 
 use super::client::announcement;
 use super::frame::take_frame;
+use super::keeper::Keeper;
 use super::passt::{self, Uplink};
 use super::port::{OutQueue, read_some, write_forever};
 use super::secret::SwitchSecret;
@@ -9,14 +10,17 @@ use super::table::{Kind, PortId, SwitchCounters, Table};
 use super::word::Word;
 use crate::listener::{Access, Listener};
 use crate::names::fill_random;
+use crate::sandbox::{Kind as ProcessKind, Place, Sandbox};
 use crate::signals::told_to_end;
 use anyhow::Context;
 use bytes::BytesMut;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
-use std::path::PathBuf;
+use std::os::unix::net::UnixStream as StdStream;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
@@ -52,7 +56,7 @@ struct Opened {
 
 /// The switch's state; its tasks run on one thread and borrow it between two awaits only.
 #[derive(Debug)]
-pub(super) struct Hub {
+struct Hub {
     table: Table,
     ports: BTreeMap<PortId, Port>,
     next: u64,
@@ -124,7 +128,7 @@ impl Hub {
 }
 
 /// Serves a port to a peer that has just been born: it is told every address that is known, by their announcements.
-pub(super) async fn serve_uplink(hub: &RefCell<Hub>, stream: UnixStream) -> anyhow::Result<()> {
+async fn serve_uplink(hub: &RefCell<Hub>, stream: UnixStream) -> anyhow::Result<()> {
     let mut queue = OutQueue::default();
     for address in hub.borrow().table.addresses() {
         queue.push(&announcement(address));
@@ -170,46 +174,125 @@ pub async fn run_switch(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<SwitchCounters> {
     let secret = SwitchSecret::load_or_create(&config.socket)?;
-    let mut listener = Listener::bind(&config.socket, Access::User)?;
+    let listener = Listener::bind(&config.socket, Access::User)?;
     let hub = Rc::new(RefCell::new(Hub::new(secret)));
-    let local = tokio::task::LocalSet::new();
-    let serve = async {
-        let uplink = async {
-            match &config.uplink {
-                Some(uplink) => passt::keep(uplink, &hub).await,
-                None => std::future::pending().await,
-            }
+    let uplink = async {
+        let Some(uplink) = &config.uplink else {
+            return std::future::pending().await;
         };
+        let connect = || {
+            let (ours, theirs) = StdStream::pair().context("cannot make a pair of sockets")?;
+            ours.set_nonblocking(true)?;
+            spawn_uplink(&hub, UnixStream::from_std(ours)?);
+            Ok(theirs.into())
+        };
+        passt::keep(uplink, connect).await
+    };
+    serve_all(config, listener, &hub, uplink, stop).await
+}
+
+async fn serve_all(
+    config: &SwitchConfig,
+    mut listener: Listener,
+    hub: &Rc<RefCell<Hub>>,
+    uplink: impl Future<Output = anyhow::Result<()>>,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<SwitchCounters> {
+    let serve = async {
         tokio::select! {
-            result = accept(&mut listener, &hub) => result,
-            () = report(&hub) => Ok(()),
+            result = accept(&mut listener, hub) => result,
+            () = report(hub) => Ok(()),
             result = uplink => result,
             () = stop => Ok(()),
         }
     };
     info!(socket = %config.socket.display(), "the switch is up");
-    let result = local.run_until(serve).await;
+    let result = tokio::task::LocalSet::new().run_until(serve).await;
     let counters = hub.borrow().counters();
     result.map(|()| counters)
 }
 
-/// Runs a switch until this process is told to end, by SIGINT or SIGTERM. Blocks the calling thread.
+/// Runs a switch until this process is told to end, by SIGINT or SIGTERM. Blocks the calling thread. Where `confined`, this
+/// process gives up all that a switch needs no more once it is up, for good, and another one keeps its uplink.
 ///
 /// # Errors
 /// As [`run_switch`].
-pub fn run_switch_process(config: &SwitchConfig) -> anyhow::Result<SwitchCounters> {
+pub fn run_switch_process(config: &SwitchConfig, confined: bool) -> anyhow::Result<SwitchCounters> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the I/O runtime")?;
+    let told = async {
+        if let Err(error) = told_to_end().await {
+            warn!("{error:#}");
+        }
+    };
     runtime.block_on(async {
-        let told = async {
-            if let Err(error) = told_to_end().await {
-                warn!("{error:#}");
+        if confined {
+            run_confined(config, told).await
+        } else {
+            Sandbox::new(ProcessKind::Switch, false)?;
+            run_switch(config, told).await
+        }
+    })
+}
+
+async fn run_confined(
+    config: &SwitchConfig,
+    told: impl Future<Output = ()>,
+) -> anyhow::Result<SwitchCounters> {
+    // passt is an ordinary program and may do what it needs to confine itself, but gain nothing.
+    let mut sandbox = Sandbox::new(ProcessKind::Switch, true)?;
+    let secret = SwitchSecret::load_or_create(&config.socket)?;
+    let listener = Listener::bind(&config.socket, Access::User)?;
+    let mut keeper = (config.uplink.as_ref())
+        .map(|uplink| Keeper::start(uplink, &config.socket))
+        .transpose()?;
+    let hub = Rc::new(RefCell::new(Hub::new(secret)));
+    let uplink = async {
+        let Some(keeper) = &mut keeper else {
+            return std::future::pending().await;
+        };
+        let (listener, words) = keeper.parts();
+        let uplinks = async {
+            loop {
+                let stream = listener.accept().await;
+                spawn_uplink(&hub, stream);
             }
         };
-        run_switch(config, told).await
+        tokio::select! {
+            end = Keeper::ended(words) => end,
+            () = uplinks => Ok(()),
+        }
+    };
+    // Signals are listened for from the first look on, which must come before.
+    let mut told = std::pin::pin!(told);
+    if is_done(&mut told).await {
+        return Ok(hub.borrow().counters());
+    }
+    let directory = config.socket.parent().unwrap_or(Path::new(""));
+    sandbox.limit_files(&[Place::Remove(directory.to_owned())]);
+    let sandbox = sandbox.limit_calls();
+    info!(%sandbox, "the switch is confined");
+    serve_all(config, listener, &hub, uplink, told).await
+}
+
+/// Looks once whether something is done.
+async fn is_done(future: &mut (impl Future<Output = ()> + Unpin)) -> bool {
+    std::future::poll_fn(|context| {
+        Poll::Ready(std::pin::Pin::new(&mut *future).poll(context).is_ready())
     })
+    .await
+}
+
+/// Serves a connection to passt until it ends.
+fn spawn_uplink(hub: &Rc<RefCell<Hub>>, stream: UnixStream) {
+    let hub = Rc::clone(hub);
+    tokio::task::spawn_local(async move {
+        if let Err(error) = serve_uplink(&hub, stream).await {
+            warn!("the uplink broke: {error:#}");
+        }
+    });
 }
 
 async fn accept(listener: &mut Listener, hub: &Rc<RefCell<Hub>>) -> anyhow::Result<()> {

@@ -4,8 +4,9 @@ use super::console::Console;
 use super::net::Cable;
 use crate::clock::HostClock;
 use crate::first_words::FirstWords;
+use crate::sandbox::{Kind, Place, Sandbox};
 use crate::signals::when_told_to_end;
-use crate::vm::Network;
+use crate::vm::{Network, VmOptions};
 use anyhow::Context;
 use crossbeam_channel::{Receiver, bounded};
 use eventlog::{Recorder, RecorderState, Step};
@@ -66,10 +67,13 @@ pub(super) struct Host {
 }
 
 impl Host {
-    /// Plugs in the console and the network, and listens for signals that end the program.
-    pub(super) fn new(network: &Network) -> anyhow::Result<Self> {
+    /// Plugs in the console and the network, and listens for signals that end the program. Afterwards files are opened
+    /// in `places` only, where the machine is to be confined.
+    pub(super) fn new(vm: &VmOptions, places: &[Place]) -> anyhow::Result<Self> {
+        let mut sandbox = Sandbox::new(Kind::Machine, vm.confined)?;
+        sandbox.limit_files(places);
         let (sender, events) = bounded(EVENTS_MAX);
-        let cable = match network {
+        let cable = match &vm.network {
             Network::None => None,
             Network::Stream(socket) => Some(Cable::plug(socket, sender.clone())?),
         };
@@ -77,6 +81,7 @@ impl Host {
         // A machine that has ended by itself listens no more.
         when_told_to_end(move || drop(told.send(HostEvent::Quit)))?;
         let console = Console::open(sender).context("cannot use the terminal")?;
+        sandbox.limit_calls();
         Ok(Self {
             clock: RefCell::new(HostClock::system()),
             events,

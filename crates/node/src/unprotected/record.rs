@@ -63,7 +63,7 @@ pub fn record(options: &RecordOptions) -> anyhow::Result<RecordSummary> {
         config.digest_page_ticks = 0;
     }
     let mut recorder = Recorder::new(machine, config);
-    let host = Host::new(&options.vm.network)?;
+    let host = Host::new(&options.vm, &[])?;
     let mut snapshot_at = options.snapshot_every.map(|every| Instant::now() + every);
     let sink = |recorder: &mut Recorder, step: &mut Step| {
         file.entries(step)?;

@@ -2,6 +2,7 @@
 
 use super::record::final_state;
 use crate::engine::EngineChoice;
+use crate::sandbox::{Kind, Sandbox};
 use anyhow::{Context, bail, ensure};
 use eventlog::record::{End, Frame, RecordReader, Snapshot};
 use eventlog::{Divergence, Entry, Event, ReplayState, Replayer, digest_from_bytes};
@@ -28,6 +29,8 @@ pub struct ReplayOptions {
     pub from_snapshot: u64,
     /// What executes the guest.
     pub engine: EngineChoice,
+    /// Whether the process gives up all that it needs no more once the record is open; for good.
+    pub confined: bool,
 }
 
 /// What the replay did.
@@ -118,6 +121,9 @@ impl Replay<'_> {
     /// Reads and repeats the whole record; says where the machine differs first, if it does.
     fn read(&mut self) -> anyhow::Result<Option<Divergence>> {
         let mut file = File::open(&self.options.file).context("it cannot be opened")?;
+        let mut sandbox = Sandbox::new(Kind::Machine, self.options.confined)?;
+        sandbox.limit_files(&[]);
+        sandbox.limit_calls();
         let mut reader = RecordReader::new();
         let mut buffer = vec![0; READ_BYTES];
         let mut end = None;

@@ -1,6 +1,7 @@
 //! `futago run`: one machine, unprotected and unrecorded; also the way in for the public RISC-V test suites.
 
 use super::drive::{Ending, Host, drive};
+use crate::sandbox::Place;
 use crate::vm::VmOptions;
 use anyhow::{Context, ensure};
 use eventlog::{Recorder, RecorderConfig};
@@ -40,7 +41,10 @@ pub fn run(options: &RunOptions) -> anyhow::Result<Ending> {
         progress_ticks: u64::MAX,
     };
     let mut recorder = Recorder::new(machine, config);
-    let host = Host::new(&options.vm.network)?;
+    // The signature is written at the end.
+    let places = options.signature.iter().filter_map(|path| path.parent());
+    let places: Vec<_> = places.map(|path| Place::Write(path.to_owned())).collect();
+    let host = Host::new(&options.vm, &places)?;
     let ending = drive(&mut recorder, &host, |_, _| Ok(()))?;
     if let Some((path, (from, to))) = signature {
         let words = signature_words(recorder.machine(), from, to)?;

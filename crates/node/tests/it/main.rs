@@ -9,6 +9,7 @@ mod guest_station;
 mod identity;
 mod joiner;
 mod pair;
+mod sandbox;
 mod switch;
 mod transport;
 mod unprotected;

@@ -2,6 +2,7 @@
 //!
 //! The guest counts: for each byte typed at its console it says the next number, as one byte.
 
+use crate::sandbox::filters_of;
 use node::status::NodeStatus;
 use node::{Config, control, keys, run_node};
 use std::fs;
@@ -35,7 +36,7 @@ fn node_process() {
         tracing_subscriber::fmt()
             .with_writer(std::io::stderr)
             .init();
-        let reason = run_node(Config::load(Path::new(&path)).unwrap());
+        let reason = run_node(Config::load(Path::new(&path)).unwrap(), true);
         match reason {
             Ok(reason) => {
                 eprintln!("node ended: {reason}");
@@ -261,6 +262,20 @@ fn console_after(node: &Node, expected: u8) -> BufReader<UnixStream> {
     console
 }
 
+/// Every thread of a running node is confined, and the hart's most of all.
+fn check_confinement(node: &Node) {
+    let sandbox = node.status().unwrap().sandbox;
+    assert!(
+        sandbox == "full" || sandbox.starts_with("partial: "),
+        "{sandbox}"
+    );
+    let filters = filters_of(node.child.id());
+    let of = |wanted: &str| filters.iter().find(|(name, _)| name == wanted).unwrap().1;
+    let least = filters.iter().map(|(_, filters)| *filters).min().unwrap();
+    assert!(sandbox != "full" || least > 0, "{filters:?}");
+    assert!(sandbox != "full" || of("hart") > least, "{filters:?}");
+}
+
 #[test]
 fn the_backup_goes_on_counting_when_the_primary_is_killed() {
     let site = Site::new(11);
@@ -293,6 +308,9 @@ fn the_backup_goes_on_counting_when_the_primary_is_killed() {
         assert!(status.epoch > epoch);
         backup = site.start(name);
         protected(&primary, &backup);
+    }
+    for node in [&primary, &backup] {
+        check_confinement(node);
     }
     let status = backup.wait("checked", |status| status.digests_compared > 0);
     assert_eq!(status.refused_peers, 0);

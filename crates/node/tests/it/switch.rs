@@ -292,7 +292,7 @@ fn switch_process() {
             socket: PathBuf::from(socket),
             uplink: None,
         };
-        let counters = run_switch_process(&config).unwrap();
+        let counters = run_switch_process(&config, true).unwrap();
         println!("accept failures: {}", counters.accept_failures);
         std::process::exit(0);
     }

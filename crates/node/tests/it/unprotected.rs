@@ -32,7 +32,10 @@ fn run_process() {
     if let Ok(directory) = std::env::var(RUN_DIRECTORY) {
         let directory = Path::new(&directory);
         let options = RecordOptions {
-            vm: vm(directory.join("counter.bin")),
+            vm: VmOptions {
+                confined: true,
+                ..vm(directory.join("counter.bin"))
+            },
             file: directory.join("record"),
             snapshot_every: Some(Duration::from_millis(50)),
             digest_positions: None,
@@ -50,6 +53,7 @@ fn replay_file(
         verify: true,
         from_snapshot: 0,
         engine: EngineChoice::default(),
+        confined: false,
     };
     change(&mut options);
     replay(&options, &mut |_| {})
