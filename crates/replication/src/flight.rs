@@ -217,24 +217,36 @@ impl Flight {
 
     /// Finds out what is lost by now, and when to look again.
     fn look(&mut self, now: Instant, config: &Config) {
-        let overtaken_us = self.path.overtaken_us();
+        let oldest = self.spans.front().map(|span| span.stamp);
         if mutated(config, Mutation::ResendWholeWindow)
-            && (self.spans.front()).is_some_and(|span| span.stamp + MUTANT_US <= now.0)
+            && oldest.is_some_and(|stamp| stamp + MUTANT_US <= now.0)
         {
             self.lose_all();
         }
-        self.lose(|span| !span.large && span.stamp + overtaken_us <= now.0);
-        let overtaken = (self.spans.iter()).filter(|span| !span.large && self.is_overtaken(span));
-        let overtaken = overtaken
-            .map(|span| Instant(span.stamp).after(overtaken_us))
-            .min();
+        self.lose(now);
+        let overtaken = (self.spans.iter()).filter(|span| self.is_overtaken(span));
+        let overtaken = overtaken.map(|span| self.lost_at(span)).min();
         self.due = overtaken.into_iter().chain(self.silent_at(config)).min();
     }
 
-    /// What was overtaken and satisfies `is_late` is lost.
-    fn lose(&mut self, is_late: impl Fn(&Span) -> bool) {
+    /// When a span that was overtaken counts as lost.
+    fn lost_at(&self, span: &Span) -> Instant {
+        Instant(span.stamp).after(match span.large {
+            true => self.stream_silent_us(0),
+            false => self.path.overtaken_us(),
+        })
+    }
+
+    /// What went by stream and has not come for so long is sent again.
+    fn stream_silent_us(&self, tries: u32) -> u64 {
+        (self.path.silent_us(tries) * STREAM_SILENT_TIMES).max(STREAM_SILENT_US_MIN)
+    }
+
+    /// What was overtaken, and is late even so, is lost.
+    fn lose(&mut self, now: Instant) {
         for at in 0..self.spans.len() {
-            if self.is_overtaken(&self.spans[at]) && is_late(&self.spans[at]) {
+            let span = &self.spans[at];
+            if self.is_overtaken(span) && self.lost_at(span) <= now {
                 let span = &mut self.spans[at];
                 span.fate = Fate::Lost;
                 self.flying_bytes -= span.bytes;
@@ -265,7 +277,7 @@ impl Flight {
         let span = self.spans.iter().find(|span| span.fate == Fate::Flying)?;
         let mut wait_us = self.path.silent_us(self.tries);
         if span.large {
-            wait_us = (wait_us * STREAM_SILENT_TIMES).max(STREAM_SILENT_US_MIN);
+            wait_us = self.stream_silent_us(self.tries);
         } else if self.asked < span.stamp {
             // The backup takes its time.
             wait_us += config.times.acknowledge_us;
