@@ -5,7 +5,7 @@ use crate::types::Instant;
 use std::collections::VecDeque;
 
 /// So much may be under way before anything is known, and however little there was to say lately,
-const FLIGHT_BYTES_FIRST: u64 = 16 << 10;
+const FLIGHT_BYTES_FIRST: u64 = 8 << 10;
 /// unless the path loses even that; so much always.
 const FLIGHT_BYTES_MIN: u64 = 2 << 10;
 /// A round that loses more than one byte in so many says that the path is full; links that merely lose lose less.
