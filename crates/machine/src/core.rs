@@ -6,6 +6,7 @@ use isa::CsrAccess;
 use crate::Width;
 use crate::boot::sbi::{self, Effect};
 use crate::clock::GuestClock;
+use crate::fault::{Faults, Rig};
 use crate::hart::{Access, Cause, Effects, Hart, NO_RESERVATION, Trapped};
 use crate::mmu::{Tlb, access_fault};
 use crate::watch::Watch;
@@ -44,6 +45,10 @@ pub struct Core {
     pub(crate) built_in_firmware: bool,
     /// For people only.
     pub(crate) watch: Watch,
+    pub(crate) faults: Faults,
+    /// For tests.
+    #[doc(hidden)]
+    pub rig: Rig,
 }
 
 impl Core {
@@ -57,6 +62,8 @@ impl Core {
             effort: 0,
             built_in_firmware,
             watch: Watch::default(),
+            faults: Faults::default(),
+            rig: Rig::default(),
         };
         core.mode_changed();
         core
@@ -224,7 +231,13 @@ impl Core {
         } else {
             0
         };
-        let (old, effects) = self.hart.access_other(number, access, operand, time)?;
+        let (old, effects) = match self.hart.access_other(number, access, operand, time) {
+            Ok(done) => done,
+            Err(trapped) => {
+                self.rig.look_at(Some(number), None);
+                return Err(trapped);
+            }
+        };
         if effects != Effects::default() {
             self.follow(effects);
         }
@@ -281,7 +294,10 @@ impl Core {
         let now = self.now();
         match self.bus.load(physical, width, now) {
             Ok(value) => Ok(value),
-            Err(_) => Err(self.hart.raise(Cause::LoadAccess, address)),
+            Err(_) => {
+                self.rig.look_at(None, Some(address));
+                Err(self.hart.raise(Cause::LoadAccess, address))
+            }
         }
     }
 
@@ -313,7 +329,10 @@ impl Core {
         let now = self.now();
         match self.bus.store(physical, width, value, now) {
             Ok(()) => Ok(()),
-            Err(_) => Err(self.hart.raise(Cause::StoreAccess, address)),
+            Err(_) => {
+                self.rig.look_at(None, Some(address));
+                Err(self.hart.raise(Cause::StoreAccess, address))
+            }
         }
     }
 

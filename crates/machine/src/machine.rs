@@ -11,8 +11,8 @@ use crate::hart::{Hart, Mode, NO_RESERVATION};
 use crate::snapshot::{Snapshot, SnapshotError, State};
 use crate::watch::{Illegal, Watch};
 use crate::{
-    AccessFault, Board, Boot, Bus, Clock, Firmware, GuestAddr, Input, Output, Position, Stop,
-    StopRequest,
+    AccessFault, Board, Boot, Bus, Clock, Faults, Firmware, GuestAddr, Input, Interpreter,
+    InterpreterOptions, Output, Position, Stop, StopRequest,
 };
 
 /// One deterministic computer.
@@ -103,7 +103,7 @@ impl Machine {
     /// Whoever looks at the machine where a run ends finds done what is due there, as it is where a run goes on.
     fn execute(&mut self, until: Position, exactly: bool) -> Stop {
         let stop = self.execute_to_stop(until, exactly);
-        self.core.bus.go_on(self.core.now());
+        self.core.go_on();
         stop
     }
 
@@ -112,7 +112,7 @@ impl Machine {
         let start = core.hart.position;
         core.effort = 0;
         loop {
-            core.bus.go_on(core.now());
+            core.go_on();
             core.effort += EVENT_EFFORT + core.bus.take_effort();
             if let Some(stop) = core.bus.stop() {
                 return match stop {
@@ -153,10 +153,23 @@ impl Machine {
                 limit = limit.min(due);
             }
             let exactly = exactly || limit != until;
-            if exactly {
-                self.engine.run(core, limit);
-            } else {
-                self.engine.run_about(core, limit);
+            let engine = &mut self.engine;
+            let ended = core.contain(|core| {
+                if exactly {
+                    engine.run(core, limit);
+                } else {
+                    engine.run_about(core, limit);
+                }
+            });
+            if ended.is_none() {
+                // What it holds may be half done.
+                self.engine = Box::new(Interpreter::new(InterpreterOptions::default()));
+            }
+            if core.faults.take_interrupted() || ended.is_none() {
+                if core.hart.position < limit {
+                    core.once_more();
+                }
+                core.attention = true;
             }
             // Nothing else happens between the last instruction and this look, wherever runs end. Where the hart begins to
             // wait, no other position follows at which to look.
@@ -176,6 +189,11 @@ impl Machine {
         self.core.effort
     }
 
+    /// The panics that were contained since the machine was made here.
+    pub fn faults(&self) -> &Faults {
+        &self.core.faults
+    }
+
     /// Where execution stands.
     pub fn position(&self) -> Position {
         self.core.hart.position
@@ -188,7 +206,7 @@ impl Machine {
         match input {
             Input::Clock(clock) => {
                 self.core.clock.set(clock, position);
-                self.core.bus.go_on(self.core.now());
+                self.core.go_on();
             }
             Input::Synchronize => {
                 self.core.tlb.flush();
@@ -199,7 +217,9 @@ impl Machine {
             Input::PowerOff => self.core.bus.request_stop(StopRequest::PowerOff),
             Input::Frame { .. } | Input::Console(_) | Input::Seed(_) => {
                 let now = self.core.now();
-                self.core.bus.apply(&input, now)?;
+                // What panicked was applied, as far as it went: here as on the other replica.
+                let applied = self.core.contain(|core| core.bus.apply(&input, now));
+                applied.unwrap_or(Ok(()))?;
             }
         }
         Ok(())

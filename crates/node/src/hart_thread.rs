@@ -3,6 +3,7 @@
 
 use crate::clock::HostClock;
 use crate::first_words::FirstWords;
+use crate::panics;
 use crate::sandbox::confine_hart_thread;
 use anyhow::Context;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError, bounded};
@@ -70,6 +71,7 @@ impl HartThread {
         clock: HostClock,
         confined: bool,
     ) -> anyhow::Result<Self> {
+        panics::print_few();
         let (commands, receiver) = bounded(COMMANDS_MAX);
         let status = Arc::new(Mutex::new(HartStatus::default()));
         let shown = Arc::clone(&status);
@@ -181,6 +183,8 @@ struct Runner {
     budget: u64,
     spin: Duration,
     first_words: FirstWords,
+    /// It was said that a panic was contained.
+    fault_said: bool,
 }
 
 /// The thread's work is over.
@@ -203,6 +207,7 @@ impl Runner {
             budget: BUDGET_FIRST,
             spin: SPIN_MAX,
             first_words: FirstWords::default(),
+            fault_said: false,
         }
     }
 
@@ -254,6 +259,12 @@ impl Runner {
             self.events
                 .blocking_send(HartEvent::Report(report))
                 .map_err(|_| Over)?;
+        }
+        if !self.fault_said
+            && let Some(fault) = self.hart.first_fault()
+        {
+            panics::say(fault);
+            self.fault_said = true;
         }
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = self.hart.status();
         Ok(())

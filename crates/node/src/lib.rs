@@ -23,6 +23,7 @@ pub mod log;
 pub mod names;
 mod node;
 pub mod outlet;
+mod panics;
 mod room;
 pub mod sandbox;
 pub mod signals;

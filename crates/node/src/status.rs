@@ -115,6 +115,9 @@ pub struct NodeStatus {
     /// What else went nowhere, by queue.
     #[serde(default)]
     pub dropped: Dropped,
+    /// Panics of the engine that executes the guest, each of which was contained: the guest went on. Each is a bug.
+    #[serde(default)]
+    pub engine_faults: u64,
     /// How far the process is confined: `full`, `partial: …` with what the kernel lacks, or `off`.
     #[serde(default)]
     pub sandbox: String,
@@ -247,6 +250,13 @@ impl fmt::Display for NodeStatus {
                 "unread      {console_pieces} pieces by console clients, {console_file_bytes} bytes of the console file, {log_lines} lines of the log"
             )?;
         }
+        if self.engine_faults > 0 {
+            writeln!(
+                f,
+                "engine      {} faults, each contained: the log says what the first was",
+                self.engine_faults
+            )?;
+        }
         write!(
             f,
             "arbiter     reachable: {}; peers refused: {}; sandbox: {}; up {:.0} s",
@@ -288,8 +298,15 @@ mod tests {
         assert!(text.contains("certificate ends within a day"), "{text}");
         let fine = NodeStatus {
             certificate_days_left: 30,
-            ..status
+            ..status.clone()
         };
         assert!(!fine.to_string().contains("warning"), "{fine}");
+        assert!(!text.contains("faults"), "{text}");
+        let text = NodeStatus {
+            engine_faults: 3,
+            ..status
+        }
+        .to_string();
+        assert!(text.contains("engine      3 faults"), "{text}");
     }
 }

@@ -59,6 +59,7 @@ impl Backup {
             queued: self.replayer.queued(),
             touched_bytes: self.machine().touched_bytes(),
             inputs_dropped: 0,
+            engine_faults: self.machine().faults().count(),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::command::{HartCommand, HartReport};
 use crate::primary::Primary;
 use bytes::Bytes;
 use eventlog::RecorderConfig;
-use machine::{Engine, Machine, Position, Snapshot};
+use machine::{Engine, Fault, Machine, Position, Snapshot};
 use replication::{LogIndex, TransferId};
 use std::collections::VecDeque;
 
@@ -74,6 +74,8 @@ pub struct HartStatus {
     pub touched_bytes: u64,
     /// Inputs dropped for want of room, since this hart began.
     pub inputs_dropped: u64,
+    /// Panics that were contained since this machine was made here.
+    pub engine_faults: u64,
 }
 
 enum Role {
@@ -194,6 +196,11 @@ impl Hart {
             Role::Backup(backup) => backup.status(),
             _ => HartStatus::default(),
         }
+    }
+
+    /// The first panic that was contained since this machine was made here.
+    pub fn first_fault(&self) -> Option<&Fault> {
+        self.machine()?.faults().first()
     }
 
     /// The machine, for checks from outside; none before a restore, or after the guest or hart stopped.

@@ -111,6 +111,7 @@ impl Primary {
             queued: 0,
             touched_bytes: self.machine().touched_bytes(),
             inputs_dropped: self.inputs_dropped,
+            engine_faults: self.machine().faults().count(),
         }
     }
 

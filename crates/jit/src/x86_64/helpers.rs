@@ -1,6 +1,10 @@
 //! What translated code calls for everything that is off the straight path. Helpers see the hart whole, execute one
 //! instruction as the interpreter does, and say how to go on.
+//!
+//! None may unwind into translated code, which nobody can unwind: each contains its panics.
 #![allow(unsafe_code)]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use isa::{Insn, Op};
 use machine::engine::{execute_one, step};
@@ -45,7 +49,7 @@ impl<'a> Paused<'a> {
         let hart = &mut core.hart;
         let (page, limit) = (hart.pc, hart.position);
         hart.pc = page.wrapping_add(record.offset.into());
-        hart.position = Position(limit.0 - left - u64::from(record.ahead));
+        hart.position = Position(limit.0.wrapping_sub(left).wrapping_sub(record.ahead.into()));
         Paused { core, page, limit }
     }
 
@@ -89,11 +93,33 @@ impl<'a> Paused<'a> {
     }
 }
 
+/// What a helper does. If it panics, the hart is about to execute the instruction, and translated code is left: the machine
+/// decides how to go on. `harvested` says that the host's float exceptions are the helper's own.
+fn contained(core: &mut Core, harvested: bool, help: impl FnOnce(&mut Core) -> Reply) -> Reply {
+    match catch_unwind(AssertUnwindSafe(|| help(core))) {
+        Ok(reply) => reply,
+        Err(panic) => {
+            if harvested {
+                exceptions::discard();
+            }
+            core.interrupted(&*panic);
+            Reply {
+                value: 0,
+                verdict: verdict::LEAVE,
+            }
+        }
+    }
+}
+
 /// A load that no fast translation has: gives the value as the instruction extends it.
 extern "sysv64" fn load(core: *mut Core, address: u64, record: *const Record, left: u64) -> Reply {
     // SAFETY: the engine lends the core to translated code for the run, which passes it on and touches nothing until
     // this returns; the record was written beside the code by the translator, and stays as long as that.
     let (core, record) = unsafe { (&mut *core, &*record) };
+    contained(core, false, |core| load_for(core, address, record, left))
+}
+
+fn load_for(core: &mut Core, address: u64, record: &Record, left: u64) -> Reply {
     let paused = Paused::new(core, record, left);
     let (width, signed) = shape(record.insn.op);
     match paused.core.load(address, width) {
@@ -128,6 +154,12 @@ extern "sysv64" fn store(
 ) -> Reply {
     // SAFETY: as in `load`.
     let (core, record) = unsafe { (&mut *core, &*record) };
+    contained(core, false, |core| {
+        store_for(core, address, record, left, value)
+    })
+}
+
+fn store_for(core: &mut Core, address: u64, record: &Record, left: u64, value: u64) -> Reply {
     let paused = Paused::new(core, record, left);
     let (width, _) = shape(record.insn.op);
     match paused.core.store(address, width, value) {
@@ -141,6 +173,11 @@ extern "sysv64" fn store(
 extern "sysv64" fn execute(core: *mut Core, _: u64, record: *const Record, left: u64) -> Reply {
     // SAFETY: as in `load`.
     let (core, record) = unsafe { (&mut *core, &*record) };
+    let harvested = is_float(record.insn.op) || reads_flags(&record.insn);
+    contained(core, harvested, |core| execute_for(core, record, left))
+}
+
+fn execute_for(core: &mut Core, record: &Record, left: u64) -> Reply {
     let paused = Paused::new(core, record, left);
     let core = &mut *paused.core;
     let behind = core.hart.pc.wrapping_add(record.insn.length.into());
@@ -167,6 +204,10 @@ extern "sysv64" fn execute(core: *mut Core, _: u64, record: *const Record, left:
 extern "sysv64" fn rest(core: *mut Core, _: u64, record: *const Record, left: u64) -> Reply {
     // SAFETY: as in `load`.
     let (core, record) = unsafe { (&mut *core, &*record) };
+    contained(core, true, |core| rest_for(core, record, left))
+}
+
+fn rest_for(core: &mut Core, record: &Record, left: u64) -> Reply {
     exceptions::harvest(core);
     let paused = Paused::new(core, record, left);
     for _ in 0..record.ahead {

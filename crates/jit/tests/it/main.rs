@@ -3,6 +3,7 @@
 mod boot;
 mod counters;
 mod engines;
+mod faults;
 mod generated;
 mod hurt;
 mod image;

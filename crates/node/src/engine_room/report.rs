@@ -206,6 +206,7 @@ impl EngineRoom {
             inputs_dropped: hart.inputs_dropped,
             dropped,
             sandbox: self.sandbox.to_string(),
+            engine_faults: hart.engine_faults,
             uptime_s: self.gauges.started.elapsed().as_secs_f64(),
         }
     }

@@ -4,6 +4,7 @@ use super::console::Console;
 use super::net::Cable;
 use crate::clock::HostClock;
 use crate::first_words::FirstWords;
+use crate::panics;
 use crate::sandbox::{Kind, Place, Sandbox};
 use crate::signals::when_told_to_end;
 use crate::vm::{Network, VmOptions};
@@ -159,6 +160,8 @@ fn drive_on(
     first_words: &mut FirstWords,
     sink: &mut impl FnMut(&mut Recorder, &mut Step) -> anyhow::Result<()>,
 ) -> anyhow::Result<Ending> {
+    panics::print_few();
+    let mut fault_said = false;
     let mut inputs = VecDeque::new();
     let mut wait = None;
     loop {
@@ -174,6 +177,10 @@ fn drive_on(
             host.put_out(outputs);
         }
         first_words.look(recorder.machine());
+        if !fault_said && let Some(fault) = recorder.machine().faults().first() {
+            panics::say(fault);
+            fault_said = true;
+        }
         wait = match step.state {
             RecorderState::Running => None,
             RecorderState::Idle { .. } if !inputs.is_empty() => None,

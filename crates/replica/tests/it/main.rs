@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // also in helpers, which clippy does not take for tests
 
 mod bridge;
+mod faults;
 #[path = "../../../eventlog/tests/it/guest.rs"]
 #[allow(dead_code)]
 mod guest;

@@ -3,7 +3,7 @@
 use crate::guest::{MS, boot, console, engine};
 use bytes::Bytes;
 use machine::{Input, Output};
-use replica::{Advice, Hart, HartCommand, HartConfig, HartError, HartReport};
+use replica::{Advice, EngineSource, Hart, HartCommand, HartConfig, HartError, HartReport};
 use replication::{LogIndex, TransferId};
 
 const TRANSFER: TransferId = TransferId(3);
@@ -11,17 +11,17 @@ const TRANSFER: TransferId = TransferId(3);
 const SPEED: u64 = 50_000;
 
 /// A primary's hart, what it appended and what it said.
-struct Primary {
-    hart: Hart,
-    now: u64,
-    next: u64,
-    log: Vec<Bytes>,
+pub(crate) struct Primary {
+    pub(crate) hart: Hart,
+    pub(crate) now: u64,
+    pub(crate) next: u64,
+    pub(crate) log: Vec<Bytes>,
     outputs: Vec<(LogIndex, Vec<Output>)>,
     other: Vec<HartReport>,
 }
 
 impl Primary {
-    fn new(hart: Hart, next: u64, now: u64) -> Self {
+    pub(crate) fn new(hart: Hart, next: u64, now: u64) -> Self {
         Self {
             hart,
             now,
@@ -44,7 +44,7 @@ impl Primary {
         self.drain();
     }
 
-    fn type_in(&mut self, text: &str) {
+    pub(crate) fn type_in(&mut self, text: &str) {
         self.command(HartCommand::Input(Input::Console(text.into())));
     }
 
@@ -65,7 +65,7 @@ impl Primary {
     }
 
     /// Runs for so long. Says for how much of that time the guest executed, in ticks.
-    fn run(&mut self, milliseconds: u64) -> u64 {
+    pub(crate) fn run(&mut self, milliseconds: u64) -> u64 {
         let end = self.now + milliseconds * MS;
         let mut busy = 0;
         while self.now < end {
@@ -82,12 +82,12 @@ impl Primary {
         busy
     }
 
-    fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         console(self.outputs.iter().flat_map(|(_, outputs)| outputs))
     }
 
     /// Takes a snapshot: its bytes, and the index of the entry after it.
-    fn snapshot(&mut self) -> (Bytes, LogIndex) {
+    pub(crate) fn snapshot(&mut self) -> (Bytes, LogIndex) {
         let transfer = TRANSFER;
         self.command(HartCommand::TakeSnapshot { transfer });
         match self.other.pop() {
@@ -105,7 +105,11 @@ fn reports(hart: &mut Hart) -> Vec<HartReport> {
 }
 
 fn restored(state: &Bytes, next: LogIndex) -> Hart {
-    let mut hart = Hart::new(None, Box::new(engine), HartConfig::default());
+    restored_with(state, next, Box::new(engine))
+}
+
+pub(crate) fn restored_with(state: &Bytes, next: LogIndex, engines: EngineSource) -> Hart {
+    let mut hart = Hart::new(None, engines, HartConfig::default());
     let command = HartCommand::Restore {
         transfer: TRANSFER,
         next,
@@ -121,12 +125,12 @@ fn restored(state: &Bytes, next: LogIndex) -> Hart {
 }
 
 /// Steps a backup until it waits; what it reports.
-fn settle(hart: &mut Hart) -> Vec<HartReport> {
+pub(crate) fn settle(hart: &mut Hart) -> Vec<HartReport> {
     while hart.step(0, 10_000) == Advice::Again {}
     reports(hart)
 }
 
-fn replay(hart: &mut Hart, now: u64, first: LogIndex, entries: &[Bytes]) {
+pub(crate) fn replay(hart: &mut Hart, now: u64, first: LogIndex, entries: &[Bytes]) {
     let entries = entries.to_vec();
     let command = HartCommand::Replay { first, entries };
     hart.handle(now, command).unwrap();

@@ -1,0 +1,98 @@
+//! An engine that panics on both sides of a pair, at the same instruction, while there is much to do.
+
+use crate::guest::{MS, boot_with, config, engine};
+use crate::pair::{Primary, replay, restored_with, settle};
+use machine::{Core, Engine, Position};
+use replica::{Hart, HartCommand, HartConfig, HartReport};
+use replication::LogIndex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Panics before the instruction at a position that the test chooses later.
+struct Fragile {
+    inner: Box<dyn Engine>,
+    at: Arc<AtomicU64>,
+}
+
+impl Fragile {
+    fn boxed(at: &Arc<AtomicU64>) -> Box<dyn Engine> {
+        Box::new(Self {
+            inner: engine(),
+            at: Arc::clone(at),
+        })
+    }
+}
+
+impl Engine for Fragile {
+    fn run(&mut self, core: &mut Core, limit: Position) {
+        let at = self.at.load(Ordering::Relaxed);
+        if core.hart.position.0 > at || limit.0 <= at {
+            return self.inner.run(core, limit);
+        }
+        self.inner.run(core, Position(at));
+        assert!(
+            core.attention || core.hart.position.0 != at,
+            "a test asked for it"
+        );
+    }
+}
+
+#[test]
+fn neither_side_dies_of_an_instruction_at_which_both_engines_panic() {
+    let at = Arc::new(AtomicU64::new(u64::MAX));
+    let config = HartConfig {
+        recorder: config(),
+        ..HartConfig::default()
+    };
+    let mut hart = Hart::new(
+        Some(boot_with(Fragile::boxed(&at))),
+        Box::new(engine),
+        config,
+    );
+    hart.handle(0, HartCommand::Run { next: LogIndex(1) })
+        .unwrap();
+    let mut primary = Primary::new(hart, 1, 0);
+    primary.type_in("b");
+    primary.run(20);
+    let (state, next) = primary.snapshot();
+    let from = next.0 as usize - 1;
+    let source = Arc::clone(&at);
+    let mut backup = restored_with(&state, next, Box::new(move || Fragile::boxed(&source)));
+    at.store(
+        primary.hart.status().position.0 + 300_000,
+        Ordering::Relaxed,
+    );
+    for typed in ["cd", "ef", "g"] {
+        primary.type_in(typed);
+        primary.run(20);
+    }
+    assert_eq!(primary.hart.status().engine_faults, 1);
+    assert_eq!(
+        primary.hart.first_fault().map(|fault| fault.position.0),
+        Some(at.load(Ordering::Relaxed))
+    );
+
+    let entries = &primary.log[from..];
+    replay(&mut backup, primary.now, next, entries);
+    let all = next.0 + entries.len() as u64 - 1;
+    let reports = settle(&mut backup);
+    let ends = |report: &HartReport| matches!(report, HartReport::Replayed { index, .. } if index.0 == all);
+    assert!(
+        reports.iter().any(ends),
+        "the digests agree: {:?}",
+        reports.last()
+    );
+    assert_eq!(backup.status().engine_faults, 1);
+    assert_eq!(backup.first_fault(), primary.hart.first_fault());
+
+    // It can take over.
+    let next = LogIndex(primary.next);
+    backup
+        .handle(primary.now, HartCommand::GoLive { next })
+        .unwrap();
+    let mut second = Primary::new(backup, next.0, primary.now + 100 * MS);
+    second.type_in("yz");
+    second.run(20);
+    assert_eq!(second.said(), "yz");
+    assert_eq!(second.hart.status().engine_faults, 1);
+}
