@@ -109,6 +109,11 @@ impl Backup {
         matches!(self.state, State::Following)
     }
 
+    /// Entries held and not replayed.
+    pub(crate) fn unreplayed(&self) -> usize {
+        self.unreplayed.len()
+    }
+
     fn is_restored(&self) -> bool {
         !matches!(self.state, State::Receiving { .. })
     }

@@ -253,6 +253,8 @@ pub enum Mutation {
     StopForJoiner,
     /// A backup that cannot keep up is kept, whatever the policy (slow).
     KeepSlowBackup,
+    /// Nodes that wait for their turn to join are neither few nor different (memory).
+    PileUpCandidates,
     /// A state transfer is given up for its age (transfer).
     TransferByAge,
     /// A lost reply to a swap counts as a lost swap: the winner kills itself (liveness).
@@ -266,7 +268,7 @@ pub enum Mutation {
 impl Mutation {
     /// All of them, in the order of the invariants that they break.
     #[cfg_attr(not(feature = "mutations"), allow(unreachable_pub, dead_code))]
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::ReuseEpoch,
         Self::ReleaseWithoutAcknowledge,
         Self::AcceptOlderEpochAcknowledge,
@@ -285,6 +287,7 @@ impl Mutation {
         Self::JoinWithoutPacing,
         Self::StopForJoiner,
         Self::KeepSlowBackup,
+        Self::PileUpCandidates,
         Self::TransferByAge,
         Self::LostReplyIsLoss,
         Self::ResendWholeWindow,

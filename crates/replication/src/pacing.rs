@@ -179,6 +179,11 @@ impl Pacing {
         news
     }
 
+    /// How much is remembered.
+    pub(crate) fn footprint(&self) -> usize {
+        self.hosts.len() + self.pauses.len()
+    }
+
     fn remember(&mut self, now: Instant, host: HostId, cause: Refusal) -> &mut Host {
         if !self.hosts.contains_key(&host) && self.hosts.len() >= HOSTS_MAX {
             let first = self.hosts.iter().min_by_key(|(_, known)| known.until);

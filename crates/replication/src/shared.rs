@@ -90,6 +90,11 @@ impl Shared {
         )
     }
 
+    /// How many actions wait.
+    pub(crate) fn actions(&self) -> usize {
+        self.actions.len()
+    }
+
     pub(crate) fn next_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }

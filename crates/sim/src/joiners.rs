@@ -161,6 +161,11 @@ impl Cluster {
         })
     }
 
+    /// Time jumps for all: what lagged before it is looked at anew.
+    pub(crate) fn forget_laggards(&mut self) {
+        self.joiners.laggards.clear();
+    }
+
     /// Judges pairs whose backup does not keep up: by the policy it is dropped in time, if the arbiter can be asked.
     pub(crate) fn watch_laggards(&mut self) -> Result<(), Broken> {
         let times = &self.config.times;

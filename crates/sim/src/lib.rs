@@ -22,6 +22,7 @@ mod random;
 mod real;
 mod toy;
 mod variety;
+mod week;
 mod world;
 
 use checker::Broken;
@@ -62,6 +63,8 @@ pub struct Options {
     pub machine: Kind,
     /// Keep a transcript.
     pub transcript: bool,
+    /// Simulate a week, in steps, instead of seconds.
+    pub week: bool,
     /// Take down the switch's fence against older epochs.
     pub unfenced_switch: bool,
 }
@@ -72,6 +75,7 @@ impl Default for Options {
             config: Config::new(MachineId(1), NodeId(0), 0),
             machine: Kind::default(),
             transcript: false,
+            week: false,
             unfenced_switch: false,
         }
     }
@@ -163,7 +167,14 @@ fn judge(
 ) -> Outcome {
     cluster.switch.unfenced = options.unfenced_switch;
     // An assertion that fails is a verdict like others, and wants its seed.
-    let verdict = catch_unwind(AssertUnwindSafe(|| run(&mut cluster)));
+    let verdict = catch_unwind(AssertUnwindSafe(|| {
+        if options.week {
+            // Nobody presses the button.
+            cluster.power_off_at = None;
+            week::run(&mut cluster)?;
+        }
+        run(&mut cluster)
+    }));
     let verdict = verdict.unwrap_or_else(|panic| {
         let words = panic.downcast_ref::<String>().map(String::as_str);
         let words = words.or(panic.downcast_ref::<&str>().copied());
@@ -181,7 +192,7 @@ fn judge(
 }
 
 fn run(cluster: &mut Cluster) -> Result<(), Broken> {
-    cluster.run_until(FAULTS_LAST)?;
+    cluster.run_until(cluster.now() + FAULTS_LAST)?;
     cluster.heal();
     let deadline = cluster.now() + CONVERGES_WITHIN;
     let mut protected_at = None;

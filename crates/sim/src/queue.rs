@@ -37,6 +37,14 @@ impl<T> Queue<T> {
             .insert((when.max(self.now), self.scheduled), what);
     }
 
+    /// Lets `by` microseconds pass in which nothing happens: what was to come comes so much later.
+    pub(crate) fn jump(&mut self, by: u64) {
+        self.now += by;
+        let pending = std::mem::take(&mut self.pending);
+        let later = |((when, order), what)| ((when + by, order), what);
+        self.pending = pending.into_iter().map(later).collect();
+    }
+
     /// Moves time to the next thing that happens and takes it.
     pub(crate) fn next(&mut self) -> Option<T> {
         let ((when, _), what) = self.pending.pop_first()?;

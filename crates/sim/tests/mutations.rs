@@ -26,6 +26,7 @@ fn expected(mutation: Mutation) -> &'static [&'static str] {
         Mutation::ReleaseOnLoss => &["I9"],
         Mutation::JoinWithoutPacing | Mutation::StopForJoiner => &["pauses"],
         Mutation::KeepSlowBackup => &["slow"],
+        Mutation::PileUpCandidates => &["memory"],
         Mutation::TransferByAge => &["liveness"],
         Mutation::LostReplyIsLoss => &["liveness"],
         Mutation::ResendWholeWindow => &["bandwidth"],
@@ -47,6 +48,8 @@ fn every_mutation_is_caught() {
     let mutated = Mutation::ALL.map(|mutation| {
         let mut options = Options::default();
         options.config.mutation = Some(mutation);
+        // Seconds are too short for what piles up.
+        options.week = mutation == Mutation::PileUpCandidates;
         (format!("{mutation:?}"), options, expected(mutation))
     });
     let unfenced = Options {

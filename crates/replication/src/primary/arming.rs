@@ -46,11 +46,14 @@ impl Primary {
             protection if protection.stream().is_some_and(|s| s.peer == from) => return,
             _ => {}
         }
-        self.candidates.retain(|(node, _)| *node != from);
+        let piles_up = shared.mutated(Mutation::PileUpCandidates);
+        if !piles_up {
+            self.candidates.retain(|(node, _)| *node != from);
+        }
         if !self.admits(shared, from, host, attempt, room_bytes) {
             return;
         }
-        if self.candidates.len() < shared.config.bounds.candidates_max {
+        if piles_up || self.candidates.len() < shared.config.bounds.candidates_max {
             self.candidates.push_back((from, attempt));
         }
     }

@@ -7,7 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 const SEEDS_MAX: u64 = 2_000;
 
 /// What only a simulation that lasts longer, with harts of different speeds, can show: `sim` does.
-const JUDGED_BY_SIM: [Mutation; 3] = [
+const JUDGED_BY_SIM: [Mutation; 4] = [
+    Mutation::PileUpCandidates,
     Mutation::StopForJoiner,
     Mutation::KeepSlowBackup,
     Mutation::TransferByAge,

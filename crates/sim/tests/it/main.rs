@@ -46,6 +46,18 @@ fn three_hundred_clusters_keep_every_invariant_and_converge() {
 }
 
 #[test]
+fn a_week_makes_nothing_grow() {
+    let options = Options {
+        week: true,
+        ..Options::default()
+    };
+    let counts = check(0..8, &options);
+    assert!(counts.takeovers >= 8 && counts.pairings >= 80, "{counts}");
+    assert!(counts.refusals >= 20, "{counts}");
+    assert_eq!(counts.machines_lost, 0, "{counts}");
+}
+
+#[test]
 fn forty_clusters_of_real_machines_keep_every_invariant_and_converge() {
     let counts = check(0..40, &real());
     assert!(counts.takeovers >= 10, "{counts}");
