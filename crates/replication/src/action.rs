@@ -21,6 +21,11 @@ pub enum ArbiterOperation {
         /// What it becomes.
         new: Record,
     },
+    /// Keep `new` at hand, durably: a swap to it may follow. Changes nothing, and needs no answer.
+    Prepare {
+        /// What the record may become.
+        new: Record,
+    },
 }
 
 /// What the arbiter answered. A swap may have happened although it is answered by `Unavailable`.

@@ -11,6 +11,10 @@
 //! A change is repeated with the same nonce until its outcome is certain and is never given up before: an earlier
 //! attempt may take effect late, and then has the same effect. At most one attempt can, since each expects the
 //! record before it.
+//!
+//! An answer that comes when its question was given up, or has been asked again, is an answer all the same: a store that
+//! always takes longer than `Times::arbiter_us` delays a change of role, and does not prevent it. Only that nothing is
+//! known is no news then.
 
 use crate::action::{ArbiterOperation, ArbiterReply, RequestId};
 use crate::config::Mutation;
@@ -50,6 +54,12 @@ impl Question {
         }
     }
 
+    /// Asks for the first time; `first` says under which name.
+    fn begin(shared: &mut Shared, operation: ArbiterOperation) -> (RequestId, Self) {
+        let first = shared.next_request();
+        (first, Self::ask(shared, operation))
+    }
+
     fn pause(shared: &mut Shared, tries: &mut u32) -> Self {
         let pause_us = shared.backoff_us(*tries);
         *tries = tries.saturating_add(1);
@@ -66,6 +76,8 @@ impl Question {
 /// The record, asked for until someone is content with it.
 #[derive(Debug)]
 pub(crate) struct Inquiry {
+    /// Requests count up, and a core asks for one thing at a time: what was asked since then was asked by this.
+    first: RequestId,
     question: Question,
     tries: u32,
 }
@@ -79,8 +91,10 @@ pub(crate) enum Answer {
 
 impl Inquiry {
     pub(crate) fn start(shared: &mut Shared) -> Self {
+        let (first, question) = Question::begin(shared, ArbiterOperation::Read);
         Self {
-            question: Question::ask(shared, ArbiterOperation::Read),
+            first,
+            question,
             tries: 0,
         }
     }
@@ -89,17 +103,19 @@ impl Inquiry {
         self.question.until()
     }
 
-    /// The answer, if this reply is the one to the question asked last.
+    /// The answer, if this reply is one to this question, in time or late.
     pub(crate) fn reply(
         &self,
         shared: &mut Shared,
         request: RequestId,
         reply: ArbiterReply,
     ) -> Option<Answer> {
-        if !self.question.is(request) {
+        let late = !self.question.is(request);
+        if request < self.first || late && shared.mutated(Mutation::DropLateAnswer) {
             return None;
         }
         Some(match reply {
+            ArbiterReply::Unavailable if late => return None,
             ArbiterReply::Current(record) | ArbiterReply::Refused(record) => {
                 shared.arbiter_reachable = true;
                 Answer::Record(record)
@@ -143,6 +159,8 @@ impl Inquiry {
 /// A change of the record, from the first attempt until its outcome is certain.
 #[derive(Debug)]
 pub(crate) struct Change {
+    /// As an inquiry's.
+    first: RequestId,
     expected: Option<Record>,
     new: Record,
     step: Step,
@@ -164,8 +182,10 @@ impl Change {
             expected.is_none_or(|before| before.epoch < new.epoch),
             "I1: each change of the record raises its epoch",
         );
-        let question = Question::ask(shared, ArbiterOperation::Swap { expected, new });
+        let operation = ArbiterOperation::Swap { expected, new };
+        let (first, question) = Question::begin(shared, operation);
         Self {
+            first,
             expected,
             new,
             step: Step::Swap,
@@ -190,15 +210,21 @@ impl Change {
         request: RequestId,
         reply: ArbiterReply,
     ) -> Option<Outcome> {
-        if !self.question.is(request) {
+        let late = !self.question.is(request);
+        if request < self.first || late && shared.mutated(Mutation::DropLateAnswer) {
             return None;
         }
         let record = match reply {
             ArbiterReply::Current(record) | ArbiterReply::Refused(record) => Some(record),
+            ArbiterReply::Unavailable if late => return None,
             ArbiterReply::Unavailable => None,
         };
         shared.arbiter_reachable = record.is_some();
         let seen = self.classify(record);
+        if late && seen == Seen::Expected && self.step == Step::Swap {
+            // The record as it was before the attempt that is on its way now.
+            return None;
+        }
         let (resolution, why) = resolve(self.step, seen);
         shared.decide(why);
         match resolution {

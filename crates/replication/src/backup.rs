@@ -8,6 +8,7 @@ use crate::arbitration::Inquiry;
 use crate::config::Mutation;
 use crate::core::{Next, Role};
 use crate::joining::Joining;
+use crate::look;
 use crate::message::{LeaveReason, Message, Room};
 use crate::shared::Shared;
 use crate::types::{Epoch, Instant, LogIndex, NodeId, TransferId};
@@ -47,7 +48,12 @@ pub(crate) struct Backup {
     early: Arrivals,
     /// The newest stamp of the primary's, and when it came.
     echo: (u64, Instant),
-    suspicion: Option<Inquiry>,
+    /// The record is being read: because the primary is suspected, or only to look.
+    inquiry: Option<Inquiry>,
+    /// Since when the primary is suspected.
+    suspected: Option<Instant>,
+    /// When to look at the record next.
+    look_at: Instant,
 }
 
 /// Whether the state is there.
@@ -99,7 +105,9 @@ impl Backup {
             announced: from.previous(),
             early: Arrivals::default(),
             echo: (0, shared.now),
-            suspicion: None,
+            inquiry: None,
+            suspected: None,
+            look_at: look::next(shared),
         };
         backup.acknowledge(shared);
         backup
@@ -118,8 +126,8 @@ impl Backup {
         !matches!(self.state, State::Receiving { .. })
     }
 
-    pub(crate) fn is_suspicious(&self) -> bool {
-        self.suspicion.is_some()
+    pub(crate) fn is_suspicious(&self, shared: &Shared) -> bool {
+        self.suspected.is_some() && self.suspect_at(shared) <= shared.now
     }
 
     pub(crate) fn on_message(
@@ -154,6 +162,10 @@ impl Backup {
                 stamp,
             } if transfer == self.transfer => {
                 self.hear(shared, epoch, released, stamp);
+                if paired && !self.paired {
+                    // There is something to look at, and to prepare for.
+                    self.look_at = self.look_at.min(shared.now);
+                }
                 self.paired = paired;
                 self.announced = self.announced.max(last);
                 if urgent {
@@ -235,18 +247,8 @@ impl Backup {
     }
 
     pub(crate) fn on_timeout(&mut self, shared: &mut Shared) -> Next {
-        if let Some(inquiry) = &mut self.suspicion {
-            if inquiry.pause_is_over(shared) && self.suspect_at(shared) > shared.now {
-                self.suspicion = None;
-            } else if let Some(inquiry) = &mut self.suspicion {
-                inquiry.timeout(shared);
-            }
-        } else if self.suspect_at(shared) <= shared.now {
-            let incomplete_may = shared.mutated(Mutation::TakeOverIncomplete);
-            if !self.is_ready() && !incomplete_may {
-                return self.start_over(shared);
-            }
-            self.suspicion = Some(Inquiry::start(shared));
+        if let Some(next) = self.watch(shared) {
+            return next;
         }
         if self.acknowledge_due(shared) <= shared.now {
             self.acknowledge(shared);
@@ -255,11 +257,7 @@ impl Backup {
     }
 
     pub(crate) fn deadline(&self, shared: &Shared) -> Instant {
-        let suspicion = match &self.suspicion {
-            Some(inquiry) => inquiry.deadline(),
-            None => self.suspect_at(shared),
-        };
-        suspicion.min(self.acknowledge_due(shared))
+        self.watch_at(shared).min(self.acknowledge_due(shared))
     }
 
     pub(crate) fn forgive(&mut self, shared: &Shared) {

@@ -73,6 +73,9 @@ pub struct Times {
     pub pauses_window_us: u64,
     /// A request to the arbiter that is not answered for so long counts as unavailable.
     pub arbiter_us: u64,
+    /// A node that the record names reads it about so often although nothing seems wrong: an operator may have decided
+    /// otherwise, and a store that is not there is better known before it is needed.
+    pub look_us: u64,
     /// First pause before the arbiter is asked again; doubled each time, with jitter.
     pub backoff_us_min: u64,
     /// Longest pause before the arbiter is asked again.
@@ -95,8 +98,8 @@ impl Times {
     /// What is wrong with these times, as a sentence, if anything is.
     pub fn problem(&self) -> Option<&'static str> {
         let beats = self.heartbeat_us.saturating_mul(2);
-        if self.heartbeat_us == 0 || self.join_us == 0 {
-            Some("heartbeat and join times must be above zero")
+        if self.heartbeat_us == 0 || self.join_us == 0 || self.look_us == 0 {
+            Some("heartbeat, join and look times must be above zero")
         } else if beats > self.suspect_backup_us || beats > self.suspect_primary_us {
             Some("a peer must be silent for at least two heartbeats before it is suspected")
         } else if self.suspect_backup_us > self.suspect_primary_us {
@@ -181,6 +184,7 @@ impl Default for Times {
             pauses_us_max: 3_000_000,
             pauses_window_us: 60_000_000,
             arbiter_us: 2_000_000,
+            look_us: 1_500_000,
             backoff_us_min: 20_000,
             backoff_us_max: 1_000_000,
             lag_target_us: 75_000,
@@ -263,12 +267,16 @@ pub enum Mutation {
     ResendWholeWindow,
     /// The primary sends whatever it has, however full its backup says that it is (credit).
     IgnoreCredit,
+    /// An answer of the arbiter that comes after `Times::arbiter_us` is not heard (liveness).
+    DropLateAnswer,
+    /// Nobody reads the record unless it suspects its peer (I9).
+    NeverLook,
 }
 
 impl Mutation {
     /// All of them, in the order of the invariants that they break.
     #[cfg_attr(not(feature = "mutations"), allow(unreachable_pub, dead_code))]
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::ReuseEpoch,
         Self::ReleaseWithoutAcknowledge,
         Self::AcceptOlderEpochAcknowledge,
@@ -292,6 +300,8 @@ impl Mutation {
         Self::LostReplyIsLoss,
         Self::ResendWholeWindow,
         Self::IgnoreCredit,
+        Self::DropLateAnswer,
+        Self::NeverLook,
     ];
 }
 

@@ -10,11 +10,13 @@ mod arbitration;
 mod backup;
 mod config;
 mod core;
+mod desk;
 mod entries;
 mod fence;
 mod flight;
 mod footprint;
 mod joining;
+mod look;
 mod message;
 mod output;
 mod pacing;
@@ -38,11 +40,12 @@ pub use config::Mutation;
 pub use config::{Bounds, Config, SlowBackup, Times};
 pub use core::Core;
 pub use entries::APPEND_ENTRIES_MAX;
+pub use desk::ArbiterDesk;
 pub use fence::Fence;
 pub use footprint::Footprint;
 pub use message::{BEYOND_MAX, LeaveReason, Message, Room};
 pub use pacing::Refusal;
-pub use status::{Flag, FlowStatus, Refused, RoleStatus, Status, TransferStatus};
+pub use status::{Flag, FlowStatus, Refused, RoleStatus, Status, TakeoverTimes, TransferStatus};
 pub use types::{
     Epoch, HostId, Instant, LogIndex, MachineId, Mode, NodeId, Nonce, Record, TransferId,
 };

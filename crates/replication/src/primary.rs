@@ -3,16 +3,18 @@
 mod arming;
 
 use crate::action::{Action, ArbiterReply, HaltReason, Local, RequestId};
-use crate::arbitration::Won;
+use crate::arbitration::{Answer, Won};
 use crate::config::Mutation;
 use crate::core::Next;
+use crate::look::Look;
 use crate::message::{LeaveReason, Message};
 use crate::output::{Outputs, Rule};
 use crate::pacing::{Pacing, Refusal};
 use crate::protection::Protection;
 use crate::shared::Shared;
 use crate::slow::{BRAKE_FOR_JOINER_MAX, brake_for_lag};
-use crate::status::Refused;
+use crate::status::{Refused, TakeoverTimes};
+use crate::suspicion::OwnerView;
 use crate::transfer::{Acknowledgement, Owner};
 use crate::types::{Epoch, Instant, LogIndex, Mode, NodeId, Record, TransferId};
 use bytes::Bytes;
@@ -41,6 +43,9 @@ pub(crate) struct Primary {
     /// The guest switched itself off.
     pub(crate) powered_off: bool,
     pub(crate) brake: u16,
+    pub(crate) look: Look,
+    /// How the machine came to this node, if it was another's before.
+    pub(crate) takeover: Option<TakeoverTimes>,
 }
 
 impl Primary {
@@ -50,7 +55,7 @@ impl Primary {
         shared.act(Action::Run {
             epoch: record.epoch,
         });
-        Self::new(record, LogIndex(0))
+        Self::new(shared, record, LogIndex(0))
     }
 
     /// A backup that the arbiter made the owner, and that has replayed all it holds.
@@ -59,20 +64,24 @@ impl Primary {
         won: &Won,
         held: LogIndex,
         powered_off: bool,
+        times: TakeoverTimes,
     ) -> (Self, Next) {
         let record = won.record();
         shared.act(Action::GoLive {
             epoch: record.epoch,
             next: held.next(),
         });
-        let mut primary = Self::new(record, held);
+        let mut primary = Self::new(shared, record, held);
         primary.powered_off = powered_off;
+        primary.takeover = Some(times);
         let next = primary.advance(shared);
         (primary, next)
     }
 
-    fn new(record: Record, last: LogIndex) -> Self {
+    fn new(shared: &mut Shared, record: Record, last: LogIndex) -> Self {
         Self {
+            look: Look::rest(shared),
+            takeover: None,
             record,
             last,
             outputs: Outputs::new(last),
@@ -219,7 +228,10 @@ impl Primary {
     }
 
     pub(crate) fn deadline(&self, shared: &Shared) -> Option<Instant> {
-        self.protection.deadline(shared)
+        let look = self.protection.is_at_rest().then(|| self.look.deadline());
+        look.into_iter()
+            .chain(self.protection.deadline(shared))
+            .min()
     }
 
     pub(crate) fn forgive(&mut self, shared: &Shared) {
@@ -398,11 +410,45 @@ impl Primary {
     }
 
     fn arbiter(&mut self, shared: &mut Shared, request: RequestId, reply: ArbiterReply) -> Next {
-        let judged = self.protection.arbiter(shared, self.record, request, reply);
-        self.judged(shared, judged)
+        let next = if self.protection.is_at_rest() {
+            match self.look.reply(shared, request, reply) {
+                Some(answer) => self.looked(shared, answer),
+                None => Next::Stay,
+            }
+        } else {
+            let judged = self.protection.arbiter(shared, self.record, request, reply);
+            self.judged(shared, judged)
+        };
+        match (next, reply) {
+            // The answer to a question that is not asked any more: whoever is told that it lost must not go on.
+            (
+                Next::Stay,
+                ArbiterReply::Current(Some(record)) | ArbiterReply::Refused(Some(record)),
+            ) if record.owner != shared.config.node
+                && !shared.mutated(Mutation::DropLateAnswer)
+                && !shared.mutated(Mutation::IgnoreLostSwap) =>
+            {
+                self.looked(shared, Answer::Record(Some(record)))
+            }
+            (next, _) => next,
+        }
+    }
+
+    /// What an owner that suspects nobody does about the record: it obeys it.
+    fn looked(&mut self, shared: &mut Shared, answer: Answer) -> Next {
+        match (OwnerView::of(self.record, answer), answer) {
+            (OwnerView::Changed, Answer::Record(Some(record))) => {
+                shared.decide("the record was changed by another: this node must not go on");
+                self.lose(shared, record)
+            }
+            _ => Next::Stay,
+        }
     }
 
     fn arbiter_timeout(&mut self, shared: &mut Shared) -> Next {
+        if self.protection.is_at_rest() {
+            self.look.timeout(shared);
+        }
         let judged = self.protection.arbiter_timeout(shared);
         self.judged(shared, judged)
     }

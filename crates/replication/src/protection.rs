@@ -94,6 +94,23 @@ impl Protection {
         matches!(self, Self::Arming { .. } | Self::Disarming { .. })
     }
 
+    /// Whether the arbiter is asked for nothing: the time for a look at the record.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        match self {
+            Self::Alone
+            | Self::Snapshotting(_)
+            | Self::Copying(_)
+            | Self::Closing { .. }
+            | Self::Paired {
+                suspicion: None, ..
+            } => true,
+            Self::Arming { .. }
+            | Self::Paired { .. }
+            | Self::Disarming { .. }
+            | Self::Stopping { .. } => false,
+        }
+    }
+
     pub(crate) fn take(&mut self) -> Self {
         std::mem::replace(self, Self::Alone)
     }

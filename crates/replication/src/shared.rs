@@ -25,6 +25,8 @@ pub(crate) struct Shared {
     transfers: u64,
     halted: bool,
     attempted_takeover: bool,
+    /// A record that is in force, and the one to SOLO that this node would write after it.
+    prepared: Option<(Record, Record)>,
 }
 
 impl Shared {
@@ -43,6 +45,7 @@ impl Shared {
             transfers: 0,
             halted: false,
             attempted_takeover: false,
+            prepared: None,
         }
     }
 
@@ -70,9 +73,14 @@ impl Shared {
         self.act(Action::Send { to, message });
     }
 
+    /// The name that the next request to the arbiter gets.
+    pub(crate) fn next_request(&self) -> RequestId {
+        RequestId(self.requests + 1)
+    }
+
     pub(crate) fn ask_arbiter(&mut self, operation: ArbiterOperation) -> RequestId {
-        self.requests += 1;
-        let request = RequestId(self.requests);
+        let request = self.next_request();
+        self.requests = request.0;
         self.act(Action::Arbiter { request, operation });
         request
     }
@@ -109,8 +117,24 @@ impl Shared {
         self.halted = true;
     }
 
+    /// Lets the store have at hand what this node would write to go on alone after `record`: less is then left to do
+    /// when each millisecond counts, and less that a full store could refuse.
+    pub(crate) fn prepare(&mut self, record: Record) {
+        if self.prepared.is_some_and(|(before, _)| before == record) {
+            return;
+        }
+        let new = self.successor(Some(record), Mode::Solo);
+        self.prepared = Some((record, new));
+        self.ask_arbiter(ArbiterOperation::Prepare { new });
+    }
+
     /// The record that this node wants after `before`.
     pub(crate) fn successor(&mut self, before: Option<Record>, mode: Mode) -> Record {
+        if let Some((prepared_for, new)) = self.prepared
+            && (Some(prepared_for), mode) == (before, new.mode)
+        {
+            return new;
+        }
         let epoch = before.map(|record| record.epoch).unwrap_or_default();
         Record {
             machine: self.config.machine,
@@ -130,6 +154,11 @@ impl Shared {
         let most = times.backoff_us_max.max(1);
         let pause = (times.backoff_us_min.max(1) << tries.min(16)).min(most);
         pause / 2 + self.random() % (pause / 2 + 1)
+    }
+
+    /// A time that is `mean_us` on average, and up to a half less or more.
+    pub(crate) fn jittered_us(&mut self, mean_us: u64) -> u64 {
+        mean_us / 2 + self.random() % mean_us.max(1)
     }
 
     /// SplitMix64: enough for jitter, and for nonces that need only be different.

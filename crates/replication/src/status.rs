@@ -53,6 +53,19 @@ pub struct Status {
     pub arbiter_reachable: bool,
     /// Whether the peer is suspected.
     pub suspects: bool,
+    /// How long each part took of the takeover by which this node became the primary, if it did so that way.
+    pub takeover: Option<TakeoverTimes>,
+}
+
+/// The parts of a takeover that the protocol knows of, in microseconds, one after the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TakeoverTimes {
+    /// From the last that was heard of the primary until it was suspected.
+    pub detected_us: u64,
+    /// From then until the record was read and everything acknowledged was replayed.
+    pub drained_us: u64,
+    /// From then until the record named this node.
+    pub swapped_us: u64,
 }
 
 /// A node that asked to join and was told to wait.
@@ -156,6 +169,7 @@ impl Core {
             join_refused: None,
             arbiter_reachable: self.shared.arbiter_reachable,
             suspects: false,
+            takeover: None,
         };
         match &self.role {
             Role::Out => {}
@@ -164,7 +178,7 @@ impl Core {
                 status.role = RoleStatus::Joining;
                 status.join_refused = joining.refused;
             }
-            Role::Backup(backup) => of_backup(&mut status, backup),
+            Role::Backup(backup) => of_backup(&mut status, backup, self),
             Role::TakingOver(takeover) => {
                 status.role = RoleStatus::TakingOver;
                 status.epoch = takeover.target().epoch;
@@ -182,7 +196,7 @@ impl Core {
     }
 }
 
-fn of_backup(status: &mut Status, backup: &Backup) {
+fn of_backup(status: &mut Status, backup: &Backup, core: &Core) {
     status.role = RoleStatus::Backup;
     status.epoch = backup.epoch;
     status.flag = if backup.paired {
@@ -197,7 +211,7 @@ fn of_backup(status: &mut Status, backup: &Backup) {
     status.replayed = backup.replayed;
     status.released = backup.released;
     status.flow.buffered_bytes = backup.buffered_bytes();
-    status.suspects = backup.is_suspicious();
+    status.suspects = backup.is_suspicious(&core.shared);
     status.transfer = if backup.is_ready() {
         TransferStatus::Complete(backup.transfer)
     } else {
@@ -216,6 +230,7 @@ fn of_primary(status: &mut Status, primary: &Primary, core: &Core) {
     status.outputs_gated = matches!(primary.outputs.rule(), Rule::Acknowledged { .. });
     status.brake = primary.brake;
     status.join_refused = primary.refused;
+    status.takeover = primary.takeover;
     let paired = primary.owner().paired;
     status.flag = match (&primary.protection, paired) {
         (protection, _) if protection.in_doubt() => Flag::Unknown,

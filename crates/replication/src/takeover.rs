@@ -8,6 +8,7 @@ use crate::core::{Next, Role};
 use crate::message::{Message, Room};
 use crate::primary::Primary;
 use crate::shared::Shared;
+use crate::status::TakeoverTimes;
 use crate::types::{Instant, LogIndex, Mode, NodeId, Record, TransferId};
 
 /// From the first attempt at the record until its outcome is certain.
@@ -21,6 +22,9 @@ pub(crate) struct Takeover {
     pub(crate) held: LogIndex,
     pub(crate) replayed: LogIndex,
     powered_off: bool,
+    /// Until it was asked for.
+    times: TakeoverTimes,
+    asked: Instant,
 }
 
 impl Takeover {
@@ -32,6 +36,7 @@ impl Takeover {
         transfer: TransferId,
         (held, replayed): (LogIndex, LogIndex),
         powered_off: bool,
+        times: TakeoverTimes,
     ) -> Self {
         shared.attempt_takeover();
         let new = shared.successor(Some(record), Mode::Solo);
@@ -42,6 +47,8 @@ impl Takeover {
             held,
             replayed,
             powered_off,
+            times,
+            asked: shared.now,
         }
     }
 
@@ -126,8 +133,12 @@ impl Takeover {
                     self.replayed == self.held,
                     "I3: everything acknowledged is replayed before the first live event",
                 );
+                let times = TakeoverTimes {
+                    swapped_us: shared.now.since(self.asked),
+                    ..self.times
+                };
                 let (primary, next) =
-                    Primary::after_takeover(shared, &won, self.held, self.powered_off);
+                    Primary::after_takeover(shared, &won, self.held, self.powered_off, times);
                 match next {
                     Next::Stay => Next::become_role(Role::Primary(Box::new(primary))),
                     other => other,

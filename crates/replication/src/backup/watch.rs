@@ -5,7 +5,9 @@ use crate::action::{ArbiterReply, HaltReason, RequestId};
 use crate::arbitration::{Answer, Inquiry};
 use crate::config::Mutation;
 use crate::core::{Next, Role};
+use crate::look;
 use crate::shared::Shared;
+use crate::status::TakeoverTimes;
 use crate::suspicion::{self, Allegiance, BackupView, Fitness, Verdict};
 use crate::takeover::Takeover;
 use crate::types::{Instant, Record};
@@ -31,14 +33,54 @@ impl Backup {
         }
     }
 
+    /// When `watch` has something to do.
+    pub(super) fn watch_at(&self, shared: &Shared) -> Instant {
+        let suspect = self.suspected.is_none().then(|| self.suspect_at(shared));
+        let read = match &self.inquiry {
+            Some(inquiry) => Some(inquiry.deadline()),
+            None if self.is_ready() => Some(self.look_at),
+            None => None,
+        };
+        let due = suspect.into_iter().chain(read).min();
+        due.unwrap_or(shared.now)
+    }
+
+    /// Suspects a primary that is silent for too long, and reads the record, about it or just to look.
+    pub(super) fn watch(&mut self, shared: &mut Shared) -> Option<Next> {
+        let silent = self.suspect_at(shared) <= shared.now;
+        if silent && self.suspected.is_none() {
+            if !self.is_ready() && !shared.mutated(Mutation::TakeOverIncomplete) {
+                return Some(self.start_over(shared));
+            }
+            self.suspected = Some(shared.now);
+        }
+        let looks = self.is_ready() && self.look_at <= shared.now;
+        match &mut self.inquiry {
+            Some(inquiry) if inquiry.pause_is_over(shared) && !silent => self.unsuspect(shared),
+            Some(inquiry) => inquiry.timeout(shared),
+            None if silent || looks => {
+                self.inquiry = Some(Inquiry::start(shared));
+            }
+            // It was suspected, and spoke before anything was asked.
+            None => self.suspected = None,
+        }
+        None
+    }
+
+    fn unsuspect(&mut self, shared: &mut Shared) {
+        self.inquiry = None;
+        self.suspected = None;
+        self.look_at = look::next(shared);
+    }
+
     /// Does not wait out a pause whose reason is gone: all that is held is replayed now.
     pub(super) fn suspect_sooner(&mut self, shared: &mut Shared) -> Next {
         if self.replayed == self.held
-            && self.suspicion.as_ref().is_some_and(Inquiry::is_pausing)
+            && self.inquiry.as_ref().is_some_and(Inquiry::is_pausing)
             && shared.arbiter_reachable
             && self.suspect_at(shared) <= shared.now
         {
-            self.suspicion = Some(Inquiry::start(shared));
+            self.inquiry = Some(Inquiry::start(shared));
         }
         Next::Stay
     }
@@ -49,7 +91,7 @@ impl Backup {
         request: RequestId,
         reply: ArbiterReply,
     ) -> Next {
-        let Some(inquiry) = &self.suspicion else {
+        let Some(inquiry) = &self.inquiry else {
             return Next::Stay;
         };
         let Some(answer) = inquiry.reply(shared, request, reply) else {
@@ -63,17 +105,24 @@ impl Backup {
         };
         let view = BackupView::of(me, answer);
         let fitness = self.fitness(shared);
-        match (self.verdict(shared, view, fitness), answer) {
+        let (verdict, why) = self.verdict(shared, view, fitness);
+        if self.suspected.is_some() || verdict != Verdict::Withdraw {
+            shared.decide(why);
+        }
+        match (verdict, answer) {
             (Verdict::Change, Answer::Record(Some(record))) => self.take_over(shared, record),
-            (Verdict::Withdraw, _) => {
-                self.suspicion = None;
+            (Verdict::Withdraw, answer) => {
+                self.unsuspect(shared);
+                if let (BackupView::PairWithMe, Answer::Record(Some(record))) = (view, answer) {
+                    shared.prepare(record);
+                }
                 Next::Stay
             }
             (Verdict::Off, _) => Next::Halt(HaltReason::PoweredOff),
             (Verdict::Leave | Verdict::Lose, _) if !self.is_ready() => self.start_over(shared),
             (Verdict::Leave | Verdict::Lose, _) => Next::Halt(HaltReason::Dismissed),
             (Verdict::Wait | Verdict::Change, _) => {
-                if let Some(inquiry) = &mut self.suspicion {
+                if let Some(inquiry) = &mut self.inquiry {
                     inquiry.ask_later(shared);
                 }
                 Next::Stay
@@ -89,17 +138,20 @@ impl Backup {
         }
     }
 
-    fn verdict(&self, shared: &mut Shared, view: BackupView, mut fitness: Fitness) -> Verdict {
+    fn verdict(
+        &self,
+        shared: &Shared,
+        view: BackupView,
+        mut fitness: Fitness,
+    ) -> (Verdict, &'static str) {
         if shared.mutated(Mutation::TakeOverIncomplete)
             && !fitness.heard
             && view == BackupView::PrimaryAlone
         {
-            return Verdict::Change;
+            return (Verdict::Change, "a mutation");
         }
         fitness.drained |= shared.mutated(Mutation::SkipDrain);
-        let (verdict, why) = suspicion::backup(view, fitness);
-        shared.decide(why);
-        verdict
+        suspicion::backup(view, fitness)
     }
 
     /// From here on nothing is acknowledged, ever (I4): a takeover has no stream to acknowledge.
@@ -108,6 +160,12 @@ impl Backup {
             self.is_ready() && self.replayed == self.held,
             "I7: an incomplete backup never takes over",
         );
+        let suspected = self.suspected.unwrap_or(shared.now);
+        let times = TakeoverTimes {
+            detected_us: suspected.since(self.heard),
+            drained_us: shared.now.since(suspected),
+            swapped_us: 0,
+        };
         let takeover = Takeover::start(
             shared,
             record,
@@ -115,6 +173,7 @@ impl Backup {
             self.transfer,
             (self.held, self.replayed),
             self.powered_off,
+            times,
         );
         Next::become_role(Role::TakingOver(takeover))
     }

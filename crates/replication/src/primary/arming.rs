@@ -5,6 +5,7 @@ use crate::action::{Action, HaltReason};
 use crate::arbitration::{Change, Inquiry, Won};
 use crate::config::Mutation;
 use crate::core::Next;
+use crate::look::Look;
 use crate::message::{LeaveReason, Message};
 use crate::output::Rule;
 use crate::pacing::Refusal;
@@ -251,6 +252,7 @@ impl Primary {
             if shared.mutated(Mutation::ReleaseOnSuspicion) {
                 self.outputs.set_rule(Rule::Free);
             }
+            self.look = Look::rest(shared);
             let suspicion = Some(Inquiry::start(shared));
             self.protection = Protection::Paired { stream, suspicion };
             return true;
@@ -270,6 +272,7 @@ impl Primary {
     }
 
     fn change(&mut self, shared: &mut Shared, mode: Mode) -> Change {
+        self.look = Look::rest(shared);
         let new = shared.successor(Some(self.record), mode);
         Change::start(shared, Some(self.record), new)
     }
@@ -298,6 +301,7 @@ impl Primary {
                 stream.heartbeat(shared, self.owner(), false);
                 self.pacing.paired(shared.now, stream.host);
                 self.refused.take_if(|refused| refused.peer == stream.peer);
+                shared.prepare(self.record);
                 let suspicion = None;
                 self.protection = Protection::Paired { stream, suspicion };
             }

@@ -148,13 +148,17 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// Everything works again, and a fresh node is there: whoever owns the machine must end protected.
+    /// Everything works again, if slowly in one of three clusters, where the store takes longer than its clients wait; and a fresh node is there: whoever owns the machine must end protected.
     fn heal(&mut self) {
         self.world.arbiter(false);
         self.world.fault(Fault::None);
         self.world.late_effect();
         self.world.damage_state = false;
         self.world.chaos = None;
+        let slow = self.random.below(3) == 0;
+        if slow {
+            self.world.arbiter_us = 2_300_000;
+        }
         for a in self.world.living() {
             self.world.resume(a);
             self.unstick(a);
@@ -170,7 +174,17 @@ impl<'a> Cluster<'a> {
                     self.connect(*a, *b);
                 }
             }
-            self.world.run(10_000_000);
+            self.world.run(if slow { 60_000_000 } else { 10_000_000 });
+        }
+    }
+
+    /// An operator gives the machine up, whatever still lives: it hears of it by itself, and ends.
+    fn recover(&mut self) {
+        self.world.recover();
+        self.world.run(20_000_000);
+        for id in self.world.living() {
+            assert!(!self.is_running(id), "{id:?} runs on after a recovery");
+            assert!(!self.is_backup(id), "{id:?} follows on after a recovery");
         }
     }
 
@@ -216,6 +230,9 @@ pub(crate) fn run(seed: u64, adjust: &dyn Fn(&mut Config)) -> (bool, u64) {
     cluster.maybe_power_off();
     cluster.heal();
     let lived = cluster.check_whole();
+    if cluster.random.below(4) == 0 {
+        cluster.recover();
+    }
     (lived, cluster.world.observer.takeovers)
 }
 

@@ -11,6 +11,7 @@
 //! kill A, pause A, resume A                 cut A B, heal A B (one way)
 //! stick B, unstick B (the hart)             diverge B, power-off A
 //! arbiter down|up|lose-reply|late|effect    state hold|go|damage|repair
+//! arbiter takes 3s, looks 1s (of nodes that come)                   recover
 //! ```
 
 use crate::words;
@@ -136,6 +137,9 @@ fn obey(world: &mut World, command: &str) {
         ["unstick", a] => world.unstick(id(a)),
         ["diverge", a] => world.local(id(a), Local::Diverged),
         ["power-off", a] => world.local(id(a), Local::PoweredOff),
+        ["arbiter", "takes", time] => world.arbiter_us = microseconds(time),
+        ["looks", time] => world.look_us = microseconds(time),
+        ["recover"] => world.recover(),
         ["arbiter", "down"] => world.arbiter(true),
         ["arbiter", "up"] => world.arbiter(false),
         ["arbiter", "lose-reply"] => world.fault(Fault::LostReply),

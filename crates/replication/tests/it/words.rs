@@ -37,6 +37,7 @@ pub(crate) fn action(id: NodeId, action: &Action) -> Option<String> {
         Action::Refuse { peer, why } => format!("{me}: refuses {}: {why}", node(*peer)),
         Action::Send { to, message } => format!("{me} -> {}: {}", node(*to), said(message)?),
         Action::Arbiter { operation, .. } => match operation {
+            ArbiterOperation::Prepare { .. } => return None,
             ArbiterOperation::Read => format!("{me}: reads the record"),
             ArbiterOperation::Swap { expected, new } => format!(
                 "{me}: swaps {} for {}",

@@ -8,7 +8,7 @@ use crate::words;
 use bytes::Bytes;
 use replication::{
     Action, ArbiterOperation, ArbiterReply, Config, Core, HostId, Instant, Local, LogIndex,
-    MachineId, Message, NodeId, Record, RequestId, TransferId,
+    MachineId, Message, Mode, NodeId, Nonce, Record, RequestId, TransferId,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -67,6 +67,10 @@ pub(crate) struct World {
     cuts: BTreeSet<(NodeId, NodeId)>,
     record: Option<Record>,
     arbiter_down: bool,
+    /// How long the arbiter takes for each answer.
+    pub(crate) arbiter_us: u64,
+    /// How often nodes look at the record; so seldom in most stories that none is told of it.
+    pub(crate) look_us: u64,
     fault: Fault,
     late: Vec<(Option<Record>, Record)>,
     /// Nodes whose hart stands still, and what it would have said.
@@ -103,6 +107,8 @@ impl World {
             cuts: BTreeSet::new(),
             record: None,
             arbiter_down: false,
+            arbiter_us: ARBITER_US,
+            look_us: 1 << 40,
             fault: Fault::None,
             late: Vec::new(),
             stuck: BTreeSet::new(),
@@ -132,6 +138,7 @@ impl World {
     pub(crate) fn add(&mut self, id: NodeId) {
         let mut config = Config::new(MachineId(1), id, id.0 as u64);
         config.bounds.window_entries_max = 64;
+        config.times.look_us = self.look_us;
         self.add_configured(config);
     }
 
@@ -237,6 +244,20 @@ impl World {
                 words::record(Some(new))
             ));
         }
+    }
+
+    /// An operator ends what the record says (`futago arbiter recover`).
+    pub(crate) fn recover(&mut self) {
+        let before = self.record.expect("there is a record to recover from");
+        let new = Record {
+            epoch: before.epoch.next(),
+            mode: Mode::Down,
+            owner: NodeId(u128::MAX),
+            nonce: Nonce(u128::from(before.epoch.0)),
+            ..before
+        };
+        self.record = Some(new);
+        self.observer.record(new);
     }
 
     pub(crate) fn record(&self) -> Option<Record> {
@@ -504,11 +525,12 @@ impl World {
             match operation {
                 ArbiterOperation::Read => ArbiterReply::Current(self.record),
                 ArbiterOperation::Swap { expected, new } => self.swap(expected, new),
+                ArbiterOperation::Prepare { .. } => return,
             }
         };
         self.say(&format!("the arbiter: {}", words::reply(&reply)));
         let local = Local::Arbiter { request, reply };
-        self.post(ARBITER_US, id, Event::Local(local));
+        self.post(self.arbiter_us, id, Event::Local(local));
     }
 
     fn swap(&mut self, expected: Option<Record>, new: Record) -> ArbiterReply {
