@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod arbiter;
 mod cluster;
 mod demo;
 mod guest;
@@ -49,6 +50,9 @@ enum Command {
     Swap(cluster::Control),
     /// Tell a running node to leave; its peer goes on.
     Stop(cluster::Stop),
+    /// The store of the record that says who is the machine, and what only a person may decide.
+    #[command(subcommand)]
+    Arbiter(arbiter::Command),
     /// Certificates by which the nodes of a machine know each other.
     Keys(keys::Keys),
     /// Guest images.
@@ -73,6 +77,7 @@ fn main() -> ExitCode {
                 "exchanging the roles is not built yet; stop the primary, and its backup takes over"
             )),
             Command::Stop(arguments) => cluster::stop(&arguments),
+            Command::Arbiter(command) => arbiter::run(&command),
             Command::Keys(arguments) => keys::run(&arguments),
             Command::Guest(command) => guest::run(command).map(|()| ExitCode::SUCCESS),
         });

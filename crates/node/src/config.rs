@@ -76,6 +76,9 @@ pub struct NodeConfig {
     pub control: PathBuf,
     /// UNIX socket for `futago status` alone, for the node's group, too.
     pub control_look: Option<PathBuf>,
+    /// File in which the node keeps what it has seen of the arbiter; `NAME.seen` beside the configuration where nothing
+    /// is said.
+    pub seen: Option<PathBuf>,
     /// Whether this node may start the machine where it runs nowhere; otherwise it only joins.
     #[serde(default = "yes")]
     pub may_start: bool,
@@ -203,6 +206,12 @@ impl Config {
         machine_id(&self.machine.name)
     }
 
+    /// Where the node keeps what it has seen of the arbiter.
+    pub fn seen_file(&self) -> PathBuf {
+        let default = || PathBuf::from(format!("{}.seen", self.node.name));
+        self.node.seen.clone().unwrap_or_else(default)
+    }
+
     /// The node's certificate files.
     pub fn key_files(&self) -> NodeKeyFiles {
         NodeKeyFiles {
@@ -226,6 +235,11 @@ impl Config {
         if self.machine.kernel.is_none() && self.machine.bios.is_none() {
             bail!("neither `machine.kernel` nor `machine.bios` is given; name the image to boot");
         }
+        ensure!(
+            self.node.seen.is_some() || !self.node.name.contains('/'),
+            "`node.name` (`{}`) is no file name, so that `node.seen` must be given",
+            self.node.name
+        );
         ensure!(
             timeouts.heartbeat_ms >= 1,
             "`timeouts.heartbeat_ms` must be at least 1"
@@ -259,6 +273,7 @@ impl Config {
     }
 
     fn resolve(&mut self, base: &Path) {
+        self.node.seen = Some(self.seen_file());
         let resolve = |path: &mut PathBuf| *path = base.join(&*path);
         let bios = self.machine.bios.as_mut();
         if let Some(bios) = bios.filter(|bios| !crate::vm::is_bios_word(bios)) {
@@ -272,6 +287,7 @@ impl Config {
             &mut self.node.control_look,
             &mut self.keys.network,
             &mut self.keys.withdrawn,
+            &mut self.node.seen,
         ];
         optional.into_iter().flatten().for_each(resolve);
         resolve(&mut self.node.control);
@@ -371,6 +387,7 @@ mod tests {
             config.machine.kernel,
             Some(directory.path().join("vmlinux"))
         );
+        assert_eq!(config.seen_file(), directory.path().join("a.seen"));
         let error = Config::load(&directory.path().join("none.toml")).unwrap_err();
         assert!(error.to_string().contains("cannot read the configuration"));
     }

@@ -4,8 +4,9 @@
 mod network;
 mod refusals;
 mod report;
+mod standing;
 
-use crate::arbiter::{ArbiterAnswer, ArbiterWorker};
+use crate::arbiter::{ArbiterAnswer, ArbiterWorker, Seen};
 use crate::config::Config;
 use crate::console::Console;
 use crate::control::{ControlCounters, ControlEvent};
@@ -23,10 +24,9 @@ use machine::{Input, Output};
 use network::Network;
 use refusals::Refusals;
 use replica::{Bridge, Effect, HartCommand, HartReport};
-use replication::{
-    Action, ArbiterReply, Core, HaltReason, Instant, Local, NodeId, RoleStatus, TransferId,
-};
+use replication::{Action, Core, HaltReason, Instant, Local, NodeId, RoleStatus, TransferId};
 use report::Gauges;
+use standing::Standing;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +51,8 @@ pub(crate) struct Doors {
     pub(crate) arbiter: ArbiterWorker,
     pub(crate) from_arbiter: mpsc::Receiver<ArbiterAnswer>,
     pub(crate) switch_key: Option<MachineKey>,
+    /// What an earlier process of this node had seen of the arbiter.
+    pub(crate) seen_before: Option<Seen>,
     pub(crate) switch_events: mpsc::Sender<SwitchEvent>,
     pub(crate) from_switch: mpsc::Receiver<SwitchEvent>,
     pub(crate) control: mpsc::Receiver<ControlEvent>,
@@ -110,7 +112,7 @@ pub(crate) struct EngineRoom {
     room: Room,
     origin: std::time::Instant,
     housekeeping_at: std::time::Instant,
-    arbiter_answers: bool,
+    standing: Standing,
     /// What the core explained last.
     explained: &'static str,
     refusals: Refusals,
@@ -166,7 +168,7 @@ impl EngineRoom {
             room: Room::open(),
             origin: now,
             housekeeping_at: now,
-            arbiter_answers: true,
+            standing: Standing::new(doors.seen_before),
             explained: "",
             refusals: Refusals::default(),
             difference: None,
@@ -182,13 +184,8 @@ impl EngineRoom {
         stop: impl Future<Output = ()>,
     ) -> anyhow::Result<ExitReason> {
         let mut stop = pin!(stop);
-        let begin = if self.config.node.may_start {
-            Local::Start
-        } else {
-            Local::Join
-        };
         self.tell_room();
-        self.tell(begin);
+        self.begin();
         loop {
             self.perform()?;
             self.heed_difference();
@@ -223,7 +220,7 @@ impl EngineRoom {
         if self.hart.is_backed_up() {
             deadline = deadline.min(std::time::Instant::now() + OFFER_AGAIN);
         }
-        deadline
+        deadline.min(self.standing.start_at().unwrap_or(deadline))
     }
 
     fn tell(&mut self, local: Local) {
@@ -240,7 +237,7 @@ impl EngineRoom {
                 )
             }
             Event::Transport(event) => self.on_transport(event),
-            Event::Arbiter(answer) => self.on_arbiter(&answer),
+            Event::Arbiter(answer) => self.on_arbiter(answer),
             Event::Switch(SwitchEvent::Frame(frame)) => {
                 if self.network.accepts(&frame) {
                     let frame = frame.to_vec();
@@ -256,6 +253,7 @@ impl EngineRoom {
                 self.hart.flush();
                 let now = self.now();
                 self.core.handle_timeout(now);
+                self.start_when_due();
                 self.keep_house();
             }
         }
@@ -274,6 +272,7 @@ impl EngineRoom {
         self.gauges
             .sample(now, self.transport.counters().bytes_sent);
         self.network.reconnect();
+        self.wonder();
         self.tell_room();
         if let Some(progress) = &self.sending {
             let (transfer, bytes) = (progress.transfer(), progress.bytes_done());
@@ -326,7 +325,7 @@ impl EngineRoom {
                 );
             }
             HartReport::PoweredOff => info!("the guest switched itself off"),
-            HartReport::Appended { .. } => {}
+            HartReport::Appended { .. } => self.on_life(),
         }
         if let Some(local) = self.bridge.report(report) {
             self.tell(local);
@@ -348,6 +347,7 @@ impl EngineRoom {
                 self.gauges.connected(peer, &name);
                 let host = host_id(&name);
                 self.tell(Local::Connected { peer, host });
+                self.start_now();
             }
             TransportEvent::Disconnected { peer, cause } => {
                 warn!(peer = %short(peer.0), "the connection to a peer is gone: {cause}");
@@ -398,6 +398,11 @@ impl EngineRoom {
     /// it would wait for ever. One that is the machine or its backup has only refused somebody.
     fn heed_difference(&mut self) {
         match self.core.status().role {
+            RoleStatus::Out if self.standing.start_at().is_some() => {
+                if let Some(what) = self.difference.take() {
+                    self.end = Some(ExitReason::Differs(what));
+                }
+            }
             // Whether it starts the machine itself is not known yet.
             RoleStatus::Out | RoleStatus::Starting => {}
             RoleStatus::Joining if !self.gauges.is_connected() => {
@@ -414,22 +419,6 @@ impl EngineRoom {
         if let Some(command) = self.bridge.state_received(transfer, state) {
             self.hart.send(command);
         }
-    }
-
-    fn on_arbiter(&mut self, answer: &ArbiterAnswer) {
-        let answers = answer.reply != ArbiterReply::Unavailable;
-        if answers != self.arbiter_answers {
-            self.arbiter_answers = answers;
-            if let Some(cause) = &answer.cause {
-                warn!("the arbiter is unavailable, nobody changes role: {cause}");
-            } else {
-                info!("the arbiter answers again");
-            }
-        }
-        self.tell(Local::Arbiter {
-            request: answer.request,
-            reply: answer.reply,
-        });
     }
 
     fn on_control(&mut self, event: ControlEvent) {
@@ -486,6 +475,7 @@ impl EngineRoom {
                         next = next.0,
                         "this node is the machine now: it goes live"
                     );
+                    self.gauges.goes_live();
                     self.network.speak_as(*epoch);
                     self.tell_room();
                 }
@@ -563,13 +553,10 @@ impl EngineRoom {
             Action::Send { to, message } => self.transport.send(to, message),
             Action::Arbiter { request, operation } => {
                 if let Some(answer) = self.arbiter.ask(request, operation) {
-                    self.on_arbiter(&answer);
+                    self.on_arbiter(answer);
                 }
             }
-            Action::StandAside { record } => {
-                info!(owner = %short(record.owner.0), epoch = record.epoch.0, "another node is the machine: this one joins it");
-                self.tell(Local::Join);
-            }
+            Action::StandAside { record } => self.stand_aside(record),
             // Everything else is the bridge's, which gives back other effects for it.
             other => anyhow::bail!("the bridge left {other:?} undone: this is a bug in Futago"),
         }

@@ -1,7 +1,7 @@
 //! One host's side of a protected machine, from its configuration to its end.
 
 use crate::agreement::agreement_of;
-use crate::arbiter::{ArbiterWorker, DirectoryArbiter};
+use crate::arbiter::{ArbiterWorker, DirectoryArbiter, GuardedStore, SeenFile};
 use crate::certificate::{self, date};
 use crate::config::Config;
 use crate::console::Console;
@@ -18,7 +18,7 @@ use crate::transport::{Agreement, Hello, Reloader, Transport, TransportConfig};
 use crate::vm::VmOptions;
 use anyhow::{Context, ensure};
 use replica::{Hart, HartConfig};
-use replication::{HaltReason, NodeId};
+use replication::{HaltReason, Mode, NodeId, Record};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -51,12 +51,19 @@ pub enum ExitReason {
     Differs(String),
     /// The protocol says so.
     Halted(HaltReason),
+    /// The only state of the machine ended with an earlier process of this node.
+    StateLost {
+        /// The record that says so.
+        record: Record,
+        /// What an operator can do about it.
+        recovery: String,
+    },
 }
 
 impl ExitReason {
     /// The process's exit status: 0 after a wish of the operator or the guest, 3 for a node that lost the machine, 4 for a
     /// backup that differs, 5 for one that was dismissed, 6 for one that belongs to another machine or is
-    /// configured otherwise.
+    /// configured otherwise, 7 where only an operator can help.
     pub fn code(&self) -> u8 {
         match self {
             Self::Stopped | Self::Halted(HaltReason::PoweredOff) => 0,
@@ -64,6 +71,7 @@ impl ExitReason {
             Self::Halted(HaltReason::Diverged) => 4,
             Self::Halted(HaltReason::Dismissed) => 5,
             Self::Halted(HaltReason::OtherMachine) | Self::Differs(_) => 6,
+            Self::StateLost { .. } => 7,
         }
     }
 }
@@ -74,6 +82,11 @@ impl fmt::Display for ExitReason {
             Self::Stopped => write!(f, "the node was told to stop"),
             Self::Differs(what) => write!(f, "this node cannot join its peers: {what}"),
             Self::Halted(HaltReason::PoweredOff) => write!(f, "the machine is switched off"),
+            Self::Halted(HaltReason::Lost { record }) if record.mode == Mode::Down => write!(
+                f,
+                "an operator ended the machine in epoch {}; start this node again to start it anew",
+                record.epoch.0
+            ),
             Self::Halted(HaltReason::Lost { record }) => write!(
                 f,
                 "node {} is the machine since epoch {}; this one has stopped for good: start it again to make it a backup",
@@ -94,6 +107,11 @@ impl fmt::Display for ExitReason {
                     "the peers belong to another machine: correct `machine.name` or `node.peers`"
                 )
             }
+            Self::StateLost { record, recovery } => write!(
+                f,
+                "the machine's only state, of epoch {}, ended with this node's earlier process, and nothing can go on from it; `{recovery}` gives it up, so that the nodes may start the machine anew",
+                record.epoch.0
+            ),
         }
     }
 }
@@ -135,7 +153,6 @@ async fn run(config: Config, confined: bool) -> anyhow::Result<ExitReason> {
     } else {
         None
     };
-    let agreement = agreement_of(&config)?;
     let switch_key = match &config.machine.network {
         Some(socket) => {
             MachineKey::of_node(config.keys.network.as_deref(), socket, config.machine_id())
@@ -143,8 +160,13 @@ async fn run(config: Config, confined: bool) -> anyhow::Result<ExitReason> {
         }
         None => None,
     };
-    let store = DirectoryArbiter::new(&config.arbiter.directory, config.machine_id());
+    let (root, machine_id) = (&config.arbiter.directory, config.machine_id());
+    let mut store = DirectoryArbiter::open(root, machine_id)?;
     store.check()?;
+    let agreement = agreement_of(&config)?.with("arbiter store", hex(store.id().0));
+    let at = (root.as_path(), store.id());
+    let seen = SeenFile::new(&config.seen_file());
+    let (store, seen_before) = GuardedStore::new(store, at, (machine_id, node), seen)?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
     let hangup = signal(SignalKind::hangup()).context("cannot wait for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
@@ -196,6 +218,7 @@ async fn run(config: Config, confined: bool) -> anyhow::Result<ExitReason> {
         arbiter,
         from_arbiter,
         switch_key,
+        seen_before,
         switch_events,
         from_switch,
         control,

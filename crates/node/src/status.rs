@@ -106,6 +106,12 @@ pub struct NodeStatus {
     pub backup_slow: bool,
     /// Whether the arbiter answered the last request.
     pub arbiter_reachable: bool,
+    /// Why it did not.
+    pub arbiter_problem: Option<String>,
+    /// Requests that lost their place before a store that was busy, to newer ones.
+    pub arbiter_passed_over: u64,
+    /// How long each part of the takeover took by which this node became the primary, if it did so that way.
+    pub takeover: Option<TakeoverParts>,
     /// Whether the peer is suspected.
     pub suspects: bool,
     /// Whether the network is connected (primary only).
@@ -151,6 +157,35 @@ pub struct Dropped {
     pub control_broken: u64,
     /// Times that a control client could not be accepted: the host had no descriptors or memory left.
     pub accept_failures: u64,
+}
+
+/// The parts of a takeover, one after the other, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TakeoverParts {
+    /// From the last that was heard of the primary until it was suspected.
+    pub detected_ms: f64,
+    /// Until the record was read, and everything acknowledged was replayed.
+    pub drained_ms: f64,
+    /// Until the record named this node.
+    pub swapped_ms: f64,
+    /// Until the guest did something new.
+    pub live_ms: f64,
+}
+
+impl fmt::Display for TakeoverParts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            detected_ms,
+            drained_ms,
+            swapped_ms,
+            live_ms,
+        } = self;
+        let all = detected_ms + drained_ms + swapped_ms + live_ms;
+        write!(
+            f,
+            "{all:.1} ms after the last sign of life: {detected_ms:.1} detected, {drained_ms:.1} drained, {swapped_ms:.1} swapped, {live_ms:.1} live"
+        )
+    }
 }
 
 impl fmt::Display for NodeStatus {
@@ -256,6 +291,12 @@ impl fmt::Display for NodeStatus {
                 "engine      {} faults, each contained: the log says what the first was",
                 self.engine_faults
             )?;
+        }
+        if let Some(takeover) = &self.takeover {
+            writeln!(f, "takeover    {takeover}")?;
+        }
+        if let Some(problem) = &self.arbiter_problem {
+            writeln!(f, "arbiter     {problem}")?;
         }
         write!(
             f,

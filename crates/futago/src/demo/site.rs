@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use node::arbiter::{ArbiterStore, DirectoryArbiter};
+use node::arbiter::{ArbiterStore, DirectoryArbiter, init_store};
 use node::control;
 use node::engine::EngineKind;
 use node::names::machine_id;
@@ -103,8 +103,9 @@ impl Site {
         let uplink = Uplink::default();
         let names = NAMES.map(str::to_owned);
         node::keys::create_keys(&directory.join("keys"), MACHINE, &names)?;
-        fs::create_dir_all(directory.join("arbiter"))
-            .context("cannot create the arbiter's directory")?;
+        let arbiter = directory.join("arbiter");
+        init_store(&arbiter)?;
+        let arbiter = DirectoryArbiter::open(&arbiter, machine_id(MACHINE))?;
         let redis = free_tcp_address()?;
         let socket = directory.join("switch.sock");
         let forward = format!("{}/{}:{REDIS_PORT}", redis.ip(), redis.port());
@@ -160,7 +161,7 @@ impl Site {
             directory: directory.to_owned(),
             hosts,
             switch,
-            arbiter: DirectoryArbiter::new(&directory.join("arbiter"), machine_id(MACHINE)),
+            arbiter,
             redis,
             console,
         };

@@ -204,6 +204,37 @@ fn records() {
     }
 }
 
+#[test]
+fn arbiters() {
+    let files = Files::new();
+    let path = files.text("store");
+    let run = |arguments: &[&str]| futago(arguments).output().unwrap();
+    check(&["arbiter", "show", &path, "m"], &["store", "mounted"]);
+    assert!(run(&["arbiter", "init", &path]).status.success());
+    check(
+        &["arbiter", "init", &path],
+        &["already", "nothing was changed"],
+    );
+    let shown = run(&["arbiter", "show", "--json", &path, "m"]);
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("\"mode\":\"none\""));
+    check(
+        &["arbiter", "recover", "--yes", &path, "m"],
+        &["nothing to recover"],
+    );
+    // Nobody answers: nothing is given up.
+    check(
+        &["arbiter", "recover", &path, "m", "--beyond", "4"],
+        &["nothing was changed"],
+    );
+    let recovered = run(&["arbiter", "recover", "--yes", &path, "m", "--beyond", "4"]);
+    assert!(recovered.status.success());
+    let said = String::from_utf8_lossy(&recovered.stdout);
+    assert!(
+        said.contains("epoch       5") && said.contains("down"),
+        "{said}"
+    );
+}
+
 /// A configuration that works, but for what a test changes.
 fn configuration(files: &Files) -> String {
     let keys = files.text("keys");
@@ -214,7 +245,10 @@ fn configuration(files: &Files) -> String {
             .status
             .success()
     );
-    fs::create_dir(files.path("arbiter")).unwrap();
+    let arbiter = files.text("arbiter");
+    let init = futago(&["arbiter", "init", &arbiter]).output().unwrap();
+    assert!(init.status.success());
+    fs::create_dir(files.path("empty")).unwrap();
     "[machine]\nname = \"m\"\nbios = \"off.bin\"\nmemory = \"16M\"\n\
      [node]\nname = \"a\"\nlisten = \"127.0.0.1:0\"\ncontrol = \"a.sock\"\n\
      [keys]\nauthority = \"keys/authority.pem\"\ncertificate = \"keys/a.pem\"\nkey = \"keys/a.key\"\n\
@@ -257,6 +291,16 @@ fn nodes() {
         "directory = \"arbiter\"",
         "directory = \"missing\"",
         &["arbiter", "missing"],
+    );
+    check(
+        "directory = \"arbiter\"",
+        "directory = \"empty\"",
+        &["empty", "has no identity", "futago arbiter init"],
+    );
+    check(
+        "[keys]",
+        "seen = \"none/a.seen\"\n[keys]",
+        &["none/a.seen", "has seen of the arbiter"],
     );
     check(
         "directory = \"arbiter\"",

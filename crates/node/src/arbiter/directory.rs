@@ -1,27 +1,38 @@
 //! An arbiter in a directory of a filesystem that the hosts share (or, in tests and the demo, of one host).
 //!
 //! ```text
+//! ROOT/store                                     the identity (`identity`)
 //! ROOT/<machine>/epoch-00000000000000000007      the record of epoch 7: created once, never changed
-//! ROOT/<machine>/tmp-00000000000000000008-<..>   an attempt at epoch 8 that has not been linked
+//! ROOT/<machine>/tmp-00000000000000000008-<..>   an attempt at epoch 8 that has not been linked, by its nonce
 //! ```
 //!
-//! The record in force is that of the highest epoch. A swap writes a temporary file, syncs it, gives it the name of
+//! The record in force is that of the highest epoch. A swap gives a file that holds the new record, durably, the name of
 //! the next epoch by `link(2)`, which fails if the name exists, and syncs the directory: POSIX and NFS make exactly one
 //! of several racing links succeed. A reply that gets lost proves nothing, so the name is always read back and the
-//! nonce in it decides.
+//! nonce in it decides. Every call opens the directory anew and looks at the identity first: a store that is not mounted,
+//! or another, says nothing about the record.
+//!
+//! *Syncs, and a loss of power at any instant.* Content must be durable before its name can be: else the name could
+//! survive with nothing behind it, and the machine would have no record that anyone can read. Name must be durable before
+//! the swap is answered: else the record could fall back to the epoch before, which somebody else may win again (I1). POSIX
+//! promises both only by a sync each. But the first need not wait for the swap: what a node of a pair would write is known
+//! as soon as the pair is formed, and is written then (`prepare`). A takeover is therefore one link and one sync, and needs no room on a
+//! store that has filled up meanwhile. A record that was found durable once is not synced again when it is read.
 //!
 //! Pruning makes names free again that a process paused for hours might still want to link. Therefore epochs
 //! are removed in ascending order, and a swap counts only if, *after* its link, the record that it replaces is still
 //! there: then the name that was linked cannot have been used and pruned before.
 
-use super::record::{RECORD_BYTES_MAX, parse_record, render_record};
+use super::files::{Files, HostFiles};
+use super::identity::{StoreId, read_identity};
+use super::lines::TEXT_BYTES_MAX;
+use super::record::{parse_record, render_record};
 use super::{ArbiterStore, SwapResult};
 use crate::names::{hex, random_u128};
 use anyhow::{Context, bail, ensure};
 use replication::{Epoch, MachineId, Record};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 /// So many of the newest epochs are kept when older ones are pruned; at least 2.
@@ -37,22 +48,82 @@ const LOOKS_MAX: u32 = 64;
 #[derive(Debug)]
 pub struct DirectoryArbiter {
     machine: MachineId,
-    directory: PathBuf,
+    root: PathBuf,
+    id: StoreId,
+    files: Box<dyn Files>,
+    /// The last record that was found, or made, durable.
+    durable: Option<Record>,
+    prepared: Option<Record>,
+    /// Older epochs than this one's may be pruned, when nobody waits.
+    pruned_below: Option<u64>,
 }
 
-/// An attempt at an epoch that has not become its record (yet).
-struct Temporary {
-    epoch: u64,
-    path: PathBuf,
+/// The directories, as they were when a call began.
+struct Opened {
+    root: OwnedFd,
+    /// The machine's; none if it has no record yet.
+    machine: Option<OwnedFd>,
+}
+
+/// What a machine's directory holds.
+struct Listing {
+    /// Every epoch that has a file, in ascending order.
+    epochs: Vec<u64>,
+    /// Every temporary file, with the epoch that it was meant for.
+    temporaries: Vec<(u64, String)>,
+}
+
+fn epoch_name(epoch: u64) -> String {
+    format!("{EPOCH_PREFIX}{epoch:020}")
+}
+
+fn temporary_name(record: &Record) -> String {
+    format!(
+        "{TEMPORARY_PREFIX}{:020}-{}",
+        record.epoch.0,
+        hex(record.nonce.0)
+    )
 }
 
 impl DirectoryArbiter {
-    /// The arbiter of `machine` under `root`. Nothing is touched before the first call.
-    pub fn new(root: &Path, machine: MachineId) -> Self {
-        Self {
+    /// The arbiter of `machine` in the store at `root`.
+    ///
+    /// # Errors
+    /// One sentence: there is no store, or it cannot be reached.
+    pub fn open(root: &Path, machine: MachineId) -> anyhow::Result<Self> {
+        Self::open_by(Box::new(HostFiles), root, machine)
+    }
+
+    /// As [`Self::open`], by way of `files`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_by(
+        mut files: Box<dyn Files>,
+        root: &Path,
+        machine: MachineId,
+    ) -> anyhow::Result<Self> {
+        let directory = files.open_root(root).with_context(|| unreachable(root))?;
+        let id = read_identity(files.as_mut(), &directory, root)?;
+        Ok(Self {
             machine,
-            directory: root.join(hex(machine.0)),
-        }
+            root: root.to_owned(),
+            id,
+            files,
+            durable: None,
+            prepared: None,
+            pruned_below: None,
+        })
+    }
+
+    /// The store's identity.
+    pub fn id(&self) -> StoreId {
+        self.id
+    }
+
+    /// Where the store is.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// Whether the store can be read and written just now: for a node that starts. Later on, an arbiter may go and
@@ -60,119 +131,123 @@ impl DirectoryArbiter {
     ///
     /// # Errors
     /// One sentence on what is wrong.
-    pub fn check(&self) -> anyhow::Result<()> {
-        self.highest()?;
-        self.create_directory()?;
+    pub fn check(&mut self) -> anyhow::Result<()> {
+        let mut opened = self.opened()?;
+        self.highest(&opened)?;
+        self.make_directory(&mut opened)?;
         let random = random_u128().context("the host gives no random numbers")?;
-        let path = self
-            .directory
-            .join(format!("{PROBE_PREFIX}{}", hex(random)));
-        let written = File::create_new(&path)
-            .and_then(|mut file| file.write_all(b"probe").and_then(|()| file.sync_all()));
-        let removed = fs::remove_file(&path);
+        let name = format!("{PROBE_PREFIX}{}", hex(random));
+        let at = machine_directory(&opened)?;
+        let written = self.files.create(at, &name, b"probe");
+        let removed = self.files.remove(at, &name);
         written.and(removed).with_context(|| {
             format!(
                 "cannot write in the arbiter directory {}; check its permissions and space",
-                self.directory.display()
+                self.root.display()
             )
         })
     }
 
-    fn epoch_path(&self, epoch: u64) -> PathBuf {
-        self.directory.join(format!("{EPOCH_PREFIX}{epoch:020}"))
+    /// Opens the directories of the store, which must still be the one that it was.
+    fn opened(&mut self) -> anyhow::Result<Opened> {
+        let root = self
+            .files
+            .open_root(&self.root)
+            .with_context(|| unreachable(&self.root))?;
+        let id = read_identity(self.files.as_mut(), &root, &self.root)?;
+        ensure!(
+            id == self.id,
+            "the arbiter directory {} is store {id} now, and was store {} before: mount that one again",
+            self.root.display(),
+            self.id
+        );
+        let machine = match self.files.open_directory(&root, &hex(self.machine.0)) {
+            Ok(directory) => Some(directory),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(error).with_context(|| unreachable(&self.root)),
+        };
+        Ok(Opened { root, machine })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.join(hex(self.machine.0)).join(name)
     }
 
     /// The record stored for one epoch; none if there is no such file.
-    fn read_epoch(&self, epoch: u64) -> anyhow::Result<Option<Record>> {
-        let path = self.epoch_path(epoch);
-        let file = match File::open(&path) {
-            Ok(file) => file,
+    fn read_epoch(&mut self, at: &OwnedFd, epoch: u64) -> anyhow::Result<Option<Record>> {
+        let name = epoch_name(epoch);
+        let bytes = match self.files.read(at, &name, TEXT_BYTES_MAX) {
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => {
-                return Err(error).with_context(|| format!("cannot read {}", path.display()));
+                return Err(error)
+                    .with_context(|| format!("cannot read {}", self.path(&name).display()));
             }
         };
-        let mut text = String::new();
-        file.take(RECORD_BYTES_MAX)
-            .read_to_string(&mut text)
-            .with_context(|| format!("cannot read {}", path.display()))?;
+        let text = String::from_utf8_lossy(&bytes);
         let record = parse_record(&text).with_context(|| {
-            format!("{} is no arbiter record; restore it from a copy, or remove the machine's directory if it runs nowhere", path.display())
+            format!(
+                "{} is no arbiter record; restore it from a copy",
+                self.path(&name).display()
+            )
         })?;
         ensure!(
             record.epoch == Epoch(epoch) && record.machine == self.machine,
             "{} holds the record of another epoch or machine",
-            path.display()
+            self.path(&name).display()
         );
         Ok(Some(record))
     }
 
-    /// Every epoch that has a file, and every temporary file with the epoch that it was meant for.
-    fn list(&self) -> anyhow::Result<(Vec<u64>, Vec<Temporary>)> {
+    fn list(&mut self, at: &OwnedFd) -> anyhow::Result<Listing> {
         let mut epochs = Vec::new();
         let mut temporaries = Vec::new();
-        let entries = match fs::read_dir(&self.directory) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                // "No record yet" is a statement about the store, so the store itself must be there.
-                let root = self.directory.parent().unwrap_or(Path::new("/"));
-                fs::read_dir(root).with_context(|| self.unreachable())?;
-                return Ok((epochs, temporaries));
-            }
-            Err(error) => return Err(error).with_context(|| self.unreachable()),
-        };
-        for entry in entries {
-            let entry = entry.with_context(|| self.unreachable())?;
-            let name = entry.file_name();
-            let Some(name) = name.to_str() else { continue };
+        let names = self.files.list(at);
+        for name in names.with_context(|| unreachable(&self.root))? {
             if let Some(epoch) = name.strip_prefix(EPOCH_PREFIX) {
                 epochs.extend(epoch.parse::<u64>());
             } else if let Some(rest) = name.strip_prefix(TEMPORARY_PREFIX)
                 && let Some(Ok(epoch)) = rest.split('-').next().map(str::parse)
             {
-                temporaries.push(Temporary {
-                    epoch,
-                    path: entry.path(),
-                });
+                temporaries.push((epoch, name));
             }
         }
         epochs.sort_unstable();
-        Ok((epochs, temporaries))
-    }
-
-    fn unreachable(&self) -> String {
-        format!(
-            "cannot read the arbiter directory {}; check that it is mounted and accessible",
-            self.directory.display()
-        )
+        Ok(Listing {
+            epochs,
+            temporaries,
+        })
     }
 
     /// The record of the highest epoch.
-    fn highest(&self) -> anyhow::Result<Option<Record>> {
+    fn highest(&mut self, opened: &Opened) -> anyhow::Result<Option<Record>> {
+        let Some(at) = &opened.machine else {
+            return Ok(None);
+        };
         for _ in 0..LOOKS_MAX {
-            let (epochs, _) = self.list()?;
+            let epochs = self.list(at)?.epochs;
             // A listing may miss what was created while it ran; names asked for one by one are exact.
             let mut newest = match epochs.last() {
-                None => match self.read_epoch(1)? {
+                None => match self.read_epoch(at, 1)? {
                     None => return Ok(None),
                     Some(first) => first,
                 },
                 // Pruned between the listing and now: look again.
-                Some(&epoch) => match self.read_epoch(epoch)? {
+                Some(&epoch) => match self.read_epoch(at, epoch)? {
                     None => continue,
                     Some(record) => record,
                 },
             };
-            while let Some(next) = self.read_epoch(newest.epoch.0 + 1)? {
+            while let Some(next) = self.read_epoch(at, newest.epoch.0 + 1)? {
                 newest = next;
             }
-            if newest.epoch.0 > 1 && self.read_epoch(newest.epoch.0 - 1)?.is_none() {
+            if newest.epoch.0 > 1 && self.read_epoch(at, newest.epoch.0 - 1)?.is_none() {
                 // Either pruned under our eyes, which the next look shows, or somebody removed files.
-                let (epochs, _) = self.list()?;
+                let epochs = self.list(at)?.epochs;
                 ensure!(
                     epochs.last() > Some(&newest.epoch.0),
                     "{} has epoch {} but not the one before: files were removed by hand",
-                    self.directory.display(),
+                    self.path("").display(),
                     newest.epoch.0
                 );
                 continue;
@@ -181,93 +256,109 @@ impl DirectoryArbiter {
         }
         bail!(
             "the arbiter directory {} changes too fast to be read",
-            self.directory.display()
+            self.root.display()
         )
     }
 
-    fn sync_directory(&self) -> anyhow::Result<()> {
-        File::open(&self.directory)
-            .and_then(|directory| directory.sync_all())
-            .with_context(|| {
-                format!(
-                    "cannot sync the arbiter directory {}",
-                    self.directory.display()
-                )
-            })
+    /// Makes sure that `record`, which was found in the directory, survives a loss of power.
+    fn make_durable(&mut self, opened: &Opened, record: Record) -> anyhow::Result<()> {
+        if self.durable == Some(record) {
+            return Ok(());
+        }
+        let at = machine_directory(opened)?;
+        let mut synced = self.files.sync(at);
+        if self.durable.is_none() {
+            // Whoever made the machine's directory may not have come to this.
+            synced = synced.and_then(|()| self.files.sync(&opened.root));
+        }
+        synced.with_context(|| {
+            format!("cannot sync the arbiter directory {}", self.root.display())
+        })?;
+        self.durable = Some(record);
+        Ok(())
     }
 
-    fn create_directory(&self) -> anyhow::Result<()> {
-        match fs::create_dir(&self.directory) {
-            Ok(()) => {
-                let root = self.directory.parent().unwrap_or(Path::new("/"));
-                File::open(root)
-                    .and_then(|root| root.sync_all())
-                    .with_context(|| format!("cannot sync {}", root.display()))
-            }
+    fn make_directory(&mut self, opened: &mut Opened) -> anyhow::Result<()> {
+        if opened.machine.is_some() {
+            return Ok(());
+        }
+        let name = hex(self.machine.0);
+        let made = match self.files.make_directory(&opened.root, &name) {
+            Ok(()) => self.files.sync(&opened.root),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(error).with_context(|| {
-                format!(
-                    "cannot create the arbiter directory {}",
-                    self.directory.display()
-                )
-            }),
-        }
+            Err(error) => Err(error),
+        };
+        let directory = made.and_then(|()| self.files.open_directory(&opened.root, &name));
+        opened.machine =
+            Some(directory.with_context(|| {
+                format!("cannot create the directory {}", self.path("").display())
+            })?);
+        Ok(())
     }
 
-    /// Writes `new` durably under a name of its own and returns that name.
-    fn write_temporary(&self, new: &Record) -> anyhow::Result<PathBuf> {
-        let unique = random_u128().context("no random numbers")?;
-        let name = format!("{TEMPORARY_PREFIX}{:020}-{}", new.epoch.0, hex(unique));
-        let path = self.directory.join(name);
-        let write = || -> io::Result<()> {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o644)
-                .open(&path)?;
-            file.write_all(render_record(new).as_bytes())?;
-            file.sync_all()
-        };
-        if let Err(error) = write() {
-            // Best effort: what stays is ignored by everyone and pruned later.
-            let _ = fs::remove_file(&path);
-            return Err(error).with_context(|| {
-                format!(
-                    "cannot write to the arbiter directory {}",
-                    self.directory.display()
-                )
-            });
+    /// Writes `new` durably under a name of its own.
+    fn write_temporary(&mut self, at: &OwnedFd, new: &Record) -> anyhow::Result<()> {
+        let name = temporary_name(new);
+        match self.files.create(at, &name, render_record(new).as_bytes()) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                // Best effort: what stays is in nobody's way but its own next attempt's, and pruned later. Half a
+                // file of an earlier attempt makes way for the next in the same way.
+                let _ = self.files.remove(at, &name);
+                Err(error).with_context(|| {
+                    format!(
+                        "cannot write to the arbiter directory {}",
+                        self.root.display()
+                    )
+                })
+            }
         }
-        Ok(path)
     }
 
     /// Removes what is far behind `epoch`, lowest first. Errors do no harm: the next swap tries again.
-    fn prune(&self, epoch: u64) {
-        let Ok((epochs, temporaries)) = self.list() else {
-            return;
-        };
+    fn prune(&mut self, epoch: u64) -> anyhow::Result<()> {
+        let opened = self.opened()?;
+        let at = machine_directory(&opened)?;
+        let Listing {
+            epochs,
+            temporaries,
+        } = self.list(at)?;
         let is_old = |candidate: u64| candidate.saturating_add(EPOCHS_KEPT) <= epoch;
         for old in epochs.into_iter().filter(|&candidate| is_old(candidate)) {
-            if let Err(error) = fs::remove_file(self.epoch_path(old))
+            if let Err(error) = self.files.remove(at, &epoch_name(old))
                 && error.kind() != ErrorKind::NotFound
             {
-                return;
+                return Err(error.into());
             }
         }
-        for temporary in temporaries {
-            if is_old(temporary.epoch) {
-                let _ = fs::remove_file(temporary.path);
-            }
+        for (_, name) in temporaries.iter().filter(|(epoch, _)| is_old(*epoch)) {
+            let _ = self.files.remove(at, name);
         }
+        Ok(())
     }
+}
+
+fn machine_directory(opened: &Opened) -> anyhow::Result<&OwnedFd> {
+    opened
+        .machine
+        .as_ref()
+        .context("the machine's directory is gone from the arbiter's")
+}
+
+fn unreachable(root: &Path) -> String {
+    format!(
+        "cannot read the arbiter directory {}; check that it is mounted and accessible",
+        root.display()
+    )
 }
 
 impl ArbiterStore for DirectoryArbiter {
     fn read(&mut self) -> anyhow::Result<Option<Record>> {
-        let record = self.highest()?;
-        if record.is_some() {
+        let opened = self.opened()?;
+        let record = self.highest(&opened)?;
+        if let Some(record) = record {
             // Its writer may not have come to this yet, and what is acted on must not vanish.
-            self.sync_directory()?;
+            self.make_durable(&opened, record)?;
         }
         Ok(record)
     }
@@ -278,38 +369,67 @@ impl ArbiterStore for DirectoryArbiter {
             new.epoch.0 == next && new.machine == self.machine,
             "a swap must raise the epoch by one and keep the machine"
         );
-        let current = self.highest()?;
+        let mut opened = self.opened()?;
+        let current = self.highest(&opened)?;
         if current == Some(new) {
-            self.sync_directory()?;
+            self.make_durable(&opened, new)?;
             return Ok(SwapResult::Done);
         }
         if current != expected {
             return Ok(SwapResult::Refused(current));
         }
-        self.create_directory()?;
-        let temporary = self.write_temporary(&new)?;
-        let linked = fs::hard_link(&temporary, self.epoch_path(next));
-        let _ = fs::remove_file(&temporary);
+        self.make_directory(&mut opened)?;
+        let at = machine_directory(&opened)?;
+        let (temporary, name) = (temporary_name(&new), epoch_name(next));
+        let prepared = self.prepared.take_if(|prepared| *prepared == new).is_some();
+        let mut linked = match prepared {
+            true => self.files.link(at, &temporary, &name),
+            false => Err(ErrorKind::NotFound.into()),
+        };
+        if matches!(&linked, Err(error) if error.kind() == ErrorKind::NotFound) {
+            // Not prepared, or somebody cleared it away.
+            self.write_temporary(at, &new)?;
+            linked = self.files.link(at, &temporary, &name);
+        }
+        let _ = self.files.remove(at, &temporary);
         // Whatever `link` said, what stands under the name decides.
-        let ours = self.read_epoch(next)? == Some(new);
+        let ours = self.read_epoch(at, next)? == Some(new);
         if let Err(error) = linked
             && error.kind() != ErrorKind::AlreadyExists
             && !ours
         {
             return Err(error)
-                .with_context(|| format!("cannot create {}", self.epoch_path(next).display()));
+                .with_context(|| format!("cannot create {}", self.path(&name).display()));
         }
-        self.sync_directory()?;
-        let current = self.highest()?;
+        if let Some(standing) = self.read_epoch(at, next)? {
+            self.make_durable(&opened, standing)?;
+        }
+        let current = self.highest(&opened)?;
         // Epoch 1 is pruned when epoch 1 + EPOCHS_KEPT is made; any other only after the one that it replaced.
         let name_was_never_used = match expected {
-            Some(record) => self.read_epoch(record.epoch.0)? == Some(record),
+            Some(record) => self.read_epoch(at, record.epoch.0)? == Some(record),
             None => current.is_some_and(|record| record.epoch.0 <= EPOCHS_KEPT),
         };
         if !ours || !name_was_never_used {
             return Ok(SwapResult::Refused(current));
         }
-        self.prune(next);
+        self.pruned_below = Some(next);
         Ok(SwapResult::Done)
+    }
+
+    fn prepare(&mut self, new: Record) -> anyhow::Result<()> {
+        let opened = self.opened()?;
+        let at = machine_directory(&opened)?;
+        self.write_temporary(at, &new)?;
+        self.prepared = Some(new);
+        Ok(())
+    }
+
+    fn catch_up(&mut self) {
+        if let Some(epoch) = self.pruned_below.take()
+            && let Err(error) = self.prune(epoch)
+        {
+            tracing::debug!("old epochs stay in the arbiter's store for now: {error:#}");
+        }
     }
 }

@@ -1,12 +1,25 @@
 //! The arbiter: one small record per machine that says who is the machine, changed only by atomic and durable
-//! compare-and-swap. The protocol around it is in `replication`; here are the stores and the thread that asks them.
+//! compare-and-swap. The protocol around it is in `replication`; here are the stores, what a node remembers of
+//! its own, and the thread that asks them.
 
 mod directory;
+mod files;
+mod guard;
+mod identity;
+mod lines;
+mod operator;
 mod record;
+mod seen;
 mod worker;
 
 pub use directory::DirectoryArbiter;
-pub use record::{RecordError, parse_record, render_record};
+pub use files::{DIRECTORY_FILES_MAX, Files, HostFiles};
+pub use guard::GuardedStore;
+pub use identity::{StoreId, init_store};
+pub use lines::LinesError;
+pub use operator::{EPOCHS_SKIPPED_MAX, RecordView, recover, show, what_is_given_up};
+pub use record::{parse_record, render_record};
+pub use seen::{Seen, SeenFile, SeenRole};
 pub use worker::{ArbiterAnswer, ArbiterWorker};
 
 use replication::Record;
@@ -33,4 +46,13 @@ pub trait ArbiterStore: Send {
     /// # Errors
     /// The store cannot be reached; the swap may have taken effect all the same.
     fn swap(&mut self, expected: Option<Record>, new: Record) -> anyhow::Result<SwapResult>;
+
+    /// Has `new` at hand, durably, for a swap that may follow. Changes nothing.
+    ///
+    /// # Errors
+    /// The store cannot be reached, or is full. The swap is possible all the same, if it then has room.
+    fn prepare(&mut self, new: Record) -> anyhow::Result<()>;
+
+    /// Does what nobody waits for: called after each answer.
+    fn catch_up(&mut self);
 }

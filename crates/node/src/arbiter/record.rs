@@ -1,30 +1,11 @@
 //! The arbiter's record as a small text that an operator can read with `cat`, with a checksum as its last line.
 
+use super::lines::{self, LinesError};
 use crate::names::{hex, parse_hex};
 use replication::{Epoch, MachineId, Mode, NodeId, Nonce, Record};
-use thiserror::Error;
 
 /// First line of each record: names the format and its version.
 const HEADER: &str = "futago-arbiter 1";
-/// No record is longer; more bytes are not read.
-pub(super) const RECORD_BYTES_MAX: u64 = 1024;
-
-/// Why bytes are no record.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum RecordError {
-    /// Another format, another version, or no record at all.
-    #[error("the first line is not `{HEADER}`: another format or version")]
-    Header,
-    /// A line is missing or is not what belongs there.
-    #[error("the line `{0}` is missing or malformed")]
-    Line(&'static str),
-    /// The checksum does not agree with the rest.
-    #[error("the checksum does not agree: the file is damaged")]
-    Checksum,
-    /// Something follows the checksum.
-    #[error("there is something after the checksum")]
-    Trailing,
-}
 
 /// The record as text.
 pub fn render_record(record: &Record) -> String {
@@ -33,72 +14,46 @@ pub fn render_record(record: &Record) -> String {
         Mode::Pair { backup } => format!("pair {}", hex(backup.0)),
         Mode::Down => "down".to_owned(),
     };
-    let body = format!(
-        "{HEADER}\nmachine {}\nepoch {}\nmode {mode}\nowner {}\nnonce {}\n",
-        hex(record.machine.0),
-        record.epoch.0,
-        hex(record.owner.0),
-        hex(record.nonce.0),
-    );
-    let checksum = blake3::hash(body.as_bytes());
-    format!("{body}blake3 {checksum}\n")
+    lines::render(
+        HEADER,
+        &[
+            ("machine", hex(record.machine.0)),
+            ("epoch", record.epoch.0.to_string()),
+            ("mode", mode),
+            ("owner", hex(record.owner.0)),
+            ("nonce", hex(record.nonce.0)),
+        ],
+    )
 }
 
 /// Reads what [`render_record`] wrote.
 ///
 /// # Errors
 /// Anything else, byte for byte, is refused.
-pub fn parse_record(text: &str) -> Result<Record, RecordError> {
-    let mut lines = text.split_inclusive('\n');
-    if lines.next() != Some(concat_header().as_str()) {
-        return Err(RecordError::Header);
-    }
-    let machine = parse_id(field(lines.next(), "machine")?, "machine")?;
-    let epoch = field(lines.next(), "epoch")?;
-    let mode = field(lines.next(), "mode")?;
-    let owner = parse_id(field(lines.next(), "owner")?, "owner")?;
-    let nonce = parse_id(field(lines.next(), "nonce")?, "nonce")?;
-    let checksum = field(lines.next(), "blake3")?;
-    if lines.next().is_some() {
-        return Err(RecordError::Trailing);
-    }
-    let body_len = text.len() - "blake3 \n".len() - checksum.len();
-    if blake3::hash(&text.as_bytes()[..body_len]).to_string() != checksum {
-        return Err(RecordError::Checksum);
-    }
-    let record = Record {
-        machine: MachineId(machine),
-        epoch: Epoch(epoch.parse().map_err(|_| RecordError::Line("epoch"))?),
+pub fn parse_record(text: &str) -> Result<Record, LinesError> {
+    let names = ["machine", "epoch", "mode", "owner", "nonce"];
+    let [machine, epoch, mode, owner, nonce] = lines::parse(text, HEADER, names)?;
+    Ok(Record {
+        machine: MachineId(parse_id(machine, "machine")?),
+        epoch: Epoch(epoch.parse().map_err(|_| LinesError::Line("epoch"))?),
         mode: parse_mode(mode)?,
-        owner: NodeId(owner),
-        nonce: Nonce(nonce),
-    };
-    Ok(record)
+        owner: NodeId(parse_id(owner, "owner")?),
+        nonce: Nonce(parse_id(nonce, "nonce")?),
+    })
 }
 
-fn concat_header() -> String {
-    format!("{HEADER}\n")
+fn parse_id(text: &str, name: &'static str) -> Result<u128, LinesError> {
+    parse_hex(text).ok_or(LinesError::Line(name))
 }
 
-fn field<'a>(line: Option<&'a str>, name: &'static str) -> Result<&'a str, RecordError> {
-    line.and_then(|line| line.strip_suffix('\n'))
-        .and_then(|line| line.strip_prefix(name))
-        .and_then(|line| line.strip_prefix(' '))
-        .ok_or(RecordError::Line(name))
-}
-
-fn parse_id(text: &str, name: &'static str) -> Result<u128, RecordError> {
-    parse_hex(text).ok_or(RecordError::Line(name))
-}
-
-fn parse_mode(text: &str) -> Result<Mode, RecordError> {
+fn parse_mode(text: &str) -> Result<Mode, LinesError> {
     match text.split_once(' ') {
         None if text == "solo" => Ok(Mode::Solo),
         None if text == "down" => Ok(Mode::Down),
         Some(("pair", backup)) => Ok(Mode::Pair {
             backup: NodeId(parse_id(backup, "mode")?),
         }),
-        _ => Err(RecordError::Line("mode")),
+        _ => Err(LinesError::Line("mode")),
     }
 }
 

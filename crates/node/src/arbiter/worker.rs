@@ -1,14 +1,12 @@
-//! The thread that asks the arbiter's store. A store on a network may hang for minutes; the node never does, because
-//! each request is answered `Unavailable` when its time is up, and a late effect is what the protocol expects.
+//! The thread that asks the arbiter's store. A store on a network may hang for minutes; the node never does. The protocol
+//! has its own patience, and an answer that comes later still counts; meanwhile one request waits, and no more.
 
 use super::{ArbiterStore, SwapResult};
 use anyhow::Context;
-use replication::{ArbiterOperation, ArbiterReply, RequestId};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use replication::{ArbiterDesk, ArbiterOperation, ArbiterReply, RequestId};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-
-/// Requests that may wait behind a hanging one.
-const REQUESTS_MAX: usize = 8;
 
 /// An answer as the store gave it, with the cause where there is none.
 #[derive(Debug)]
@@ -24,12 +22,14 @@ pub struct ArbiterAnswer {
 /// Handle of the thread. Dropping it lets the thread end after the request it is in.
 #[derive(Debug)]
 pub struct ArbiterWorker {
-    requests: SyncSender<(RequestId, ArbiterOperation)>,
+    desk: Arc<Mutex<ArbiterDesk>>,
+    /// Holds at most one request: the desk gives it only to a thread that waits.
+    requests: Sender<(RequestId, ArbiterOperation)>,
 }
 
 impl ArbiterWorker {
-    /// Starts the thread. `answer` is called on it, once for each request that was accepted; it returns whether anyone
-    /// still listens.
+    /// Starts the thread. `answer` is called on it, at most once for each request; it returns whether anyone still
+    /// listens.
     ///
     /// # Errors
     /// The operating system gives no thread.
@@ -37,55 +37,85 @@ impl ArbiterWorker {
         store: Box<dyn ArbiterStore>,
         answer: impl Fn(ArbiterAnswer) -> bool + Send + 'static,
     ) -> anyhow::Result<Self> {
-        let (requests, receiver) = sync_channel(REQUESTS_MAX);
+        let (requests, receiver) = channel();
+        let desk = Arc::new(Mutex::new(ArbiterDesk::default()));
+        let on_thread = Arc::clone(&desk);
         thread::Builder::new()
             .name("arbiter".to_owned())
-            .spawn(move || serve(store, &receiver, answer))
+            .spawn(move || serve(store, &receiver, &on_thread, answer))
             .context("cannot start the arbiter thread")?;
-        Ok(Self { requests })
+        Ok(Self { desk, requests })
     }
 
-    /// Asks. Where the thread is stuck and its queue full, the answer is given back at once.
+    /// Asks. While the store is busy the newest request waits, by the rules of [`ArbiterDesk`]; one that loses its place is
+    /// not answered. Where the thread is gone, the answer is given back at once.
     pub fn ask(&self, request: RequestId, operation: ArbiterOperation) -> Option<ArbiterAnswer> {
-        match self.requests.try_send((request, operation)) {
-            Ok(()) => None,
-            Err(error) => Some(ArbiterAnswer {
-                request,
-                reply: ArbiterReply::Unavailable,
-                cause: Some(match error {
-                    TrySendError::Full(_) => "the arbiter's store does not answer".to_owned(),
-                    TrySendError::Disconnected(_) => "the arbiter thread has ended".to_owned(),
-                }),
-            }),
-        }
+        let (request, operation) = lock(&self.desk).ask(request, operation)?;
+        self.requests.send((request, operation)).err()?;
+        Some(ArbiterAnswer {
+            request,
+            reply: ArbiterReply::Unavailable,
+            cause: Some("the arbiter thread has ended".to_owned()),
+        })
     }
+
+    /// Requests that lost their place before a store that was busy.
+    pub fn passed_over(&self) -> u64 {
+        lock(&self.desk).passed_over()
+    }
+}
+
+fn lock(desk: &Mutex<ArbiterDesk>) -> MutexGuard<'_, ArbiterDesk> {
+    // Nothing panics while it is held; if so, its counters are still what they were.
+    desk.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn serve(
     mut store: Box<dyn ArbiterStore>,
     requests: &Receiver<(RequestId, ArbiterOperation)>,
+    desk: &Mutex<ArbiterDesk>,
     answer: impl Fn(ArbiterAnswer) -> bool,
 ) {
-    while let Ok((request, operation)) = requests.recv() {
-        let result = match operation {
-            ArbiterOperation::Read => store.read().map(ArbiterReply::Current),
-            ArbiterOperation::Swap { expected, new } => {
-                store.swap(expected, new).map(|result| match result {
-                    SwapResult::Done => ArbiterReply::Current(Some(new)),
-                    SwapResult::Refused(current) => ArbiterReply::Refused(current),
-                })
+    while let Ok(first) = requests.recv() {
+        let mut next = Some(first);
+        while let Some((request, operation)) = next {
+            if let Some(given) = perform(store.as_mut(), request, operation)
+                && !answer(given)
+            {
+                return;
             }
-        };
-        let (reply, cause) = match result {
-            Ok(reply) => (reply, None),
-            Err(error) => (ArbiterReply::Unavailable, Some(format!("{error:#}"))),
-        };
-        if !answer(ArbiterAnswer {
-            request,
-            reply,
-            cause,
-        }) {
-            return;
+            store.catch_up();
+            next = lock(desk).served();
         }
     }
+}
+
+/// Carries out one request; a preparation that succeeds needs no answer.
+fn perform(
+    store: &mut dyn ArbiterStore,
+    request: RequestId,
+    operation: ArbiterOperation,
+) -> Option<ArbiterAnswer> {
+    let result = match operation {
+        ArbiterOperation::Read => store.read().map(ArbiterReply::Current),
+        ArbiterOperation::Swap { expected, new } => {
+            store.swap(expected, new).map(|result| match result {
+                SwapResult::Done => ArbiterReply::Current(Some(new)),
+                SwapResult::Refused(current) => ArbiterReply::Refused(current),
+            })
+        }
+        ArbiterOperation::Prepare { new } => match store.prepare(new) {
+            Ok(()) => return None,
+            Err(error) => Err(error),
+        },
+    };
+    let (reply, cause) = match result {
+        Ok(reply) => (reply, None),
+        Err(error) => (ArbiterReply::Unavailable, Some(format!("{error:#}"))),
+    };
+    Some(ArbiterAnswer {
+        request,
+        reply,
+        cause,
+    })
 }

@@ -23,6 +23,7 @@ accepts = ["b"]                     # the nodes that may pair with this one, by 
 control = "a.sock"                  # for futago status, console, stop: this user's and root's
 # control_look = "a.look"           # for futago status only: this user's group may look, too
 may_start = true                    # may start the machine where it runs nowhere; else it only joins
+# seen = "a.seen"                   # what the node has seen of the arbiter; if left out, NAME.seen beside this file
 # console = "a.console"             # the guest's console is appended here
 # engine = "translator"             # or "interpreter"; if left out, the faster one that this host allows
 slow_backup = "drop"                # a backup that lags for 10 s at a brake of 80 %: "drop" it, or "brake" on
@@ -39,7 +40,7 @@ key = "keys/a.key"
 # network = "demo.key"      # the machine's key at its switch, as `futago switch --machine-key` prints it, where this
                             # node may not read the secret beside the switch's socket
 
-# The record that says who is the machine: a directory on a filesystem that all nodes share.
+# The record that says who is the machine: a directory on a filesystem that all nodes share, made by `futago arbiter init`.
 [arbiter]
 directory = "arbiter"
 

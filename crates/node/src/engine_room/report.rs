@@ -3,12 +3,13 @@
 use super::EngineRoom;
 use crate::certificate;
 use crate::names::{hex, short};
-use crate::status::{Dropped, NodeStatus};
+use crate::status::{Dropped, NodeStatus, TakeoverParts};
 use bytes::Bytes;
 use eventlog::{Entry, Event};
 use replication::{Flag, LogIndex, NodeId, Refused, RoleStatus, TransferStatus};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant, SystemTime};
+use tracing::info;
 
 /// Rates are taken over about this long.
 const RATE_OVER: Duration = Duration::from_secs(1);
@@ -25,6 +26,9 @@ pub(super) struct Gauges {
     /// Digests given to the hart and not reached yet.
     digests_ahead: VecDeque<LogIndex>,
     digests_compared: u64,
+    /// Since when this node goes live, and how long it took until the guest did something new.
+    live_since: Option<Instant>,
+    live_after: Option<Duration>,
 }
 
 impl Gauges {
@@ -37,6 +41,8 @@ impl Gauges {
             snapshot_pause: Duration::ZERO,
             digests_ahead: VecDeque::new(),
             digests_compared: 0,
+            live_since: None,
+            live_after: None,
         }
     }
 
@@ -94,6 +100,18 @@ impl Gauges {
         self.snapshot_pause
     }
 
+    pub(super) fn goes_live(&mut self) {
+        self.live_since = Some(Instant::now());
+        self.live_after = None;
+    }
+
+    /// The guest did something of its own; how long that took, if it is the first thing since this node went live.
+    pub(super) fn lives(&mut self) -> Option<Duration> {
+        let since = self.live_since.take()?;
+        self.live_after = Some(since.elapsed());
+        self.live_after
+    }
+
     /// Entries were given to the backup's hart.
     pub(super) fn given(&mut self, first: LogIndex, entries: &[Bytes]) {
         for (index, entry) in (first.0..).zip(entries) {
@@ -120,7 +138,33 @@ impl Gauges {
     }
 }
 
+fn milliseconds(us: u64) -> f64 {
+    us as f64 / 1000.0
+}
+
 impl EngineRoom {
+    /// The guest did something new: after a takeover, says how long each part of it took.
+    pub(super) fn on_life(&mut self) {
+        if self.gauges.lives().is_some()
+            && let Some(parts) = self.takeover()
+        {
+            info!("the guest goes on, {parts}");
+        }
+    }
+
+    fn takeover(&self) -> Option<TakeoverParts> {
+        let times = self.core.status().takeover?;
+        Some(TakeoverParts {
+            detected_ms: milliseconds(times.detected_us),
+            drained_ms: milliseconds(times.drained_us),
+            swapped_ms: milliseconds(times.swapped_us),
+            live_ms: self
+                .gauges
+                .live_after
+                .map_or(0.0, |time| time.as_secs_f64() * 1000.0),
+        })
+    }
+
     pub(super) fn status(&self) -> NodeStatus {
         let core = self.core.status();
         let hart = self.hart.status();
@@ -200,7 +244,10 @@ impl EngineRoom {
             handshakes_dropped: counters.handshakes_dropped,
             throttle: core.brake,
             backup_slow: core.backup_slow,
-            arbiter_reachable: core.arbiter_reachable && self.arbiter_answers,
+            arbiter_reachable: core.arbiter_reachable && self.standing.problem.is_none(),
+            arbiter_problem: self.standing.problem.clone(),
+            arbiter_passed_over: self.arbiter.passed_over(),
+            takeover: self.takeover(),
             suspects: core.suspects,
             network_connected: self.network.is_connected(),
             inputs_dropped: hart.inputs_dropped,

@@ -3,12 +3,15 @@
 
 mod agreement;
 mod arbiter;
+mod arbiter_faults;
+mod arbiter_identity;
 mod cases;
 mod flood;
 mod guest_station;
 mod identity;
 mod joiner;
 mod pair;
+mod recovery;
 mod sandbox;
 mod switch;
 mod transport;

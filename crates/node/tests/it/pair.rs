@@ -3,6 +3,7 @@
 //! The guest counts: for each byte typed at its console it says the next number, as one byte.
 
 use crate::sandbox::filters_of;
+use node::arbiter::init_store;
 use node::status::NodeStatus;
 use node::{Config, control, keys, run_node};
 use std::fs;
@@ -145,7 +146,7 @@ impl Site {
             &["a".to_owned(), "b".to_owned()],
         )
         .unwrap();
-        fs::create_dir(root.join("arbiter")).unwrap();
+        init_store(&root.join("arbiter")).unwrap();
         let image: Vec<u8> = COUNTER.iter().flat_map(|word| word.to_le_bytes()).collect();
         fs::write(root.join("counter.bin"), image).unwrap();
         let address = |last| {
@@ -247,7 +248,7 @@ pub(crate) fn count(console: &mut BufReader<UnixStream>, expected: u8) {
 }
 
 /// The console of the node that has gone live, at its end: past what it may say again.
-fn console_after(node: &Node, expected: u8) -> BufReader<UnixStream> {
+pub(crate) fn console_after(node: &Node, expected: u8) -> BufReader<UnixStream> {
     let mut console = node.console();
     console.get_mut().write_all(b"x").unwrap();
     let mut said = [0];

@@ -93,8 +93,10 @@ impl Site {
             listen,
             peers,
         } = plan;
-        fs::create_dir_all(directory.join("arbiter"))
+        fs::create_dir_all(&directory)
             .with_context(|| format!("cannot create {}", directory.display()))?;
+        let arbiter = directory.join("arbiter").display().to_string();
+        process::output(&bench.futago, &["arbiter", "init", &arbiter])?;
         let keys = directory.join("keys").display().to_string();
         let arguments = [&["keys", "--directory", &keys, "--machine", "bench"], names].concat();
         process::output(&bench.futago, &arguments)?;

@@ -1,0 +1,152 @@
+//! What only a person may decide: the record shown, and the machine given up.
+
+use super::identity::StoreId;
+use super::{ArbiterStore, DirectoryArbiter, SwapResult};
+use crate::names::{hex, machine_id, random_u128, short};
+use anyhow::{Context, bail, ensure};
+use replication::{Epoch, Mode, NodeId, Nonce, Record};
+use serde::Serialize;
+use std::fmt;
+use std::path::Path;
+
+/// A recovery goes at most so many epochs further, one by one.
+pub const EPOCHS_SKIPPED_MAX: u64 = 10_000;
+
+/// A record as operators see it. Identities are hexadecimal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RecordView {
+    /// Identity of the store.
+    pub store: String,
+    /// Name of the machine, as it was asked for.
+    pub machine: String,
+    /// Its identity.
+    pub machine_id: String,
+    /// Raised by one with each change; 0 if there is no record.
+    pub epoch: u64,
+    /// `none`, `solo`, `pair` or `down`.
+    pub mode: &'static str,
+    /// The node that is the machine, or was last.
+    pub owner: Option<String>,
+    /// The node that may take over.
+    pub backup: Option<String>,
+    /// Of the attempt that wrote the record.
+    pub nonce: Option<String>,
+}
+
+impl RecordView {
+    fn of(store: StoreId, machine: &str, record: Option<&Record>) -> Self {
+        Self {
+            store: hex(store.0),
+            machine: machine.to_owned(),
+            machine_id: hex(machine_id(machine).0),
+            epoch: record.map_or(0, |record| record.epoch.0),
+            mode: match record.map(|record| record.mode) {
+                None => "none",
+                Some(Mode::Solo) => "solo",
+                Some(Mode::Pair { .. }) => "pair",
+                Some(Mode::Down) => "down",
+            },
+            owner: record.map(|record| hex(record.owner.0)),
+            backup: record.and_then(Record::backup).map(|backup| hex(backup.0)),
+            nonce: record.map(|record| hex(record.nonce.0)),
+        }
+    }
+}
+
+impl fmt::Display for RecordView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
+        let meaning = match self.mode {
+            "none" => "there is no record: the machine was never started",
+            "solo" => "the owner is the machine, alone",
+            "pair" => "the owner is the machine, and the backup may take over",
+            _ => "the machine is off: any of its nodes may start it",
+        };
+        writeln!(f, "store       {}", self.store)?;
+        writeln!(f, "machine     {} ({})", self.machine, self.machine_id)?;
+        writeln!(f, "epoch       {}", self.epoch)?;
+        writeln!(f, "mode        {}: {meaning}", self.mode)?;
+        writeln!(f, "owner       {}", or_none(&self.owner))?;
+        write!(f, "backup      {}", or_none(&self.backup))
+    }
+}
+
+/// The record of `machine` in the store at `root`.
+///
+/// # Errors
+/// One sentence: there is no store, or it cannot be read.
+pub fn show(root: &Path, machine: &str) -> anyhow::Result<RecordView> {
+    let mut store = DirectoryArbiter::open(root, machine_id(machine))?;
+    let record = store.read()?;
+    Ok(RecordView::of(store.id(), machine, record.as_ref()))
+}
+
+/// What a recovery of the machine that is as in `view` gives up, as sentences.
+pub fn what_is_given_up(view: &RecordView) -> String {
+    let node = |id: &Option<String>| id.as_deref().map_or("none", |id| &id[..8]).to_owned();
+    let owner = node(&view.owner);
+    let state = match view.mode {
+        "solo" => format!(
+            "Since epoch {} node {owner} is the machine, alone. If its process still lives, it holds the only state, and is to be left alone: start other nodes, and they join it",
+            view.epoch
+        ),
+        "pair" => format!(
+            "Since epoch {} node {owner} is the machine, and node {} its backup. If either process still lives, it goes on by itself, and is to be left alone",
+            view.epoch,
+            node(&view.backup)
+        ),
+        "down" => format!(
+            "The machine is off since epoch {}: its nodes may start it as it is",
+            view.epoch
+        ),
+        _ => "There is no record of this machine: its nodes may start it as it is".to_owned(),
+    };
+    format!(
+        "{state}. A recovery gives up everything that the guest has held in memory since it was started, whether or not clients were told of it: the machine is off in the next epoch, what still lives ends when it reads the record, and the next node that starts boots the guest anew."
+    )
+}
+
+/// Ends what the record says, whoever it names: the machine is off, in the next epoch or, where a store has lost epochs, in
+/// the first that is higher than `beyond`. Each is a swap like any other, so that whatever may still live loses.
+///
+/// # Errors
+/// One sentence: the store cannot be reached, somebody changed the record meanwhile, or nothing is there to be recovered.
+pub fn recover(root: &Path, machine: &str, beyond: u64) -> anyhow::Result<RecordView> {
+    let mut store = DirectoryArbiter::open(root, machine_id(machine))?;
+    let mut current = store.read()?;
+    let from = current.map_or(Epoch(0), |record| record.epoch);
+    ensure!(
+        current.is_some() || beyond > 0,
+        "{} holds no record of machine `{machine}`: there is nothing to recover, its nodes may start it",
+        root.display()
+    );
+    ensure!(
+        beyond.saturating_sub(from.0) <= EPOCHS_SKIPPED_MAX,
+        "epoch {} is more than {EPOCHS_SKIPPED_MAX} beyond epoch {}, which the store holds: is it the right store?",
+        beyond,
+        from.0
+    );
+    let operator = NodeId(random_u128().context("the host gives no random numbers")?);
+    loop {
+        let new = Record {
+            machine: machine_id(machine),
+            epoch: current.map_or(Epoch(1), |record| record.epoch.next()),
+            mode: Mode::Down,
+            owner: operator,
+            nonce: Nonce(random_u128().context("the host gives no random numbers")?),
+        };
+        match store.swap(current, new)? {
+            SwapResult::Done => current = Some(new),
+            SwapResult::Refused(Some(record)) => bail!(
+                "node {} changed the record to epoch {} meanwhile: something still lives; look again",
+                short(record.owner.0),
+                record.epoch.0
+            ),
+            SwapResult::Refused(None) => bail!("the record vanished meanwhile; look again"),
+        }
+        store.catch_up();
+        if new.epoch.0 > beyond {
+            return Ok(RecordView::of(store.id(), machine, Some(&new)));
+        }
+    }
+}
