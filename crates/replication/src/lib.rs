@@ -39,8 +39,8 @@ pub use action::{Action, ArbiterOperation, ArbiterReply, HaltReason, Local, Requ
 pub use config::Mutation;
 pub use config::{Bounds, Config, SlowBackup, Times};
 pub use core::Core;
-pub use entries::APPEND_ENTRIES_MAX;
 pub use desk::ArbiterDesk;
+pub use entries::APPEND_ENTRIES_MAX;
 pub use fence::Fence;
 pub use footprint::Footprint;
 pub use message::{BEYOND_MAX, LeaveReason, Message, Room};

@@ -1,7 +1,7 @@
 //! The judge. It sees everything from outside, knows nothing of the protocol's reasoning, and holds the
 //! invariants I1 to I9 of ARCHITECTURE.md against what the nodes do.
 
-use crate::arbiter::Arbiter;
+use crate::arbiter::{Arbiter, OPERATOR};
 use crate::computer::Fingerprint;
 use crate::network::ProcessIndex;
 use replication::{
@@ -96,9 +96,17 @@ pub(crate) struct Checker {
     pairings: u64,
     divergences: u64,
     states_compared: u64,
+    /// The newest epoch that a person has ended.
+    given_up: Epoch,
 }
 
 impl Checker {
+    /// A person has ended the machine in this epoch: what earlier owners say until they hear of it is fenced off, not
+    /// forbidden.
+    pub(crate) fn given_up(&mut self, epoch: Epoch) {
+        self.given_up = epoch;
+    }
+
     /// A process is born.
     pub(crate) fn born(&mut self, process: ProcessIndex, node: NodeId) {
         assert_eq!(
@@ -239,6 +247,7 @@ impl Checker {
             && new.owner != old.owner
             && !matches!(old.mode, Mode::Pair { backup } if backup == new.owner)
             && old.mode != Mode::Down
+            && new.owner != OPERATOR
         {
             return broken(
                 "I6",
@@ -479,6 +488,7 @@ impl Checker {
             );
         }
         let covered = match record {
+            _ if epoch < self.given_up => true,
             Some(record) if record.owner == node => match record.mode {
                 Mode::Solo => true,
                 Mode::Pair { backup } => mark <= self.acknowledged_by(backup),

@@ -15,7 +15,9 @@ use crate::toy::{self, Reply, Request};
 use crate::world::{Clients, Switch};
 use crate::{Counts, Kind, Link, Options};
 use machine::Output;
-use replication::{Action, ArbiterOperation, Config, Epoch, Instant, Local, NodeId, RequestId};
+use replication::{
+    Action, ArbiterDesk, ArbiterOperation, Config, Epoch, Instant, Local, NodeId, RequestId,
+};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -97,6 +99,14 @@ pub(crate) struct Cluster {
     pub(crate) channels: BTreeMap<(ProcessIndex, ProcessIndex), Channel>,
     pub(crate) generations: u64,
     pub(crate) timers: BTreeMap<ProcessIndex, u64>,
+    /// What waits before the arbiter, by process.
+    pub(crate) desks: BTreeMap<ProcessIndex, ArbiterDesk>,
+    /// The newest epoch that a person has ended, and when.
+    pub(crate) given_up: Option<(Epoch, u64)>,
+    /// Nodes that start now have the initial state: somebody wants the machine to start again.
+    pub(crate) cold_start: bool,
+    /// It has been started again, and the clients have not heard of it yet.
+    pub(crate) is_fresh: bool,
     /// Swaps whose effect may still come, by process.
     pub(crate) swaps_in_flight: BTreeMap<ProcessIndex, u32>,
     /// What has happened so far, in numbers.
@@ -137,6 +147,10 @@ impl Cluster {
             channels: BTreeMap::new(),
             generations: 0,
             timers: BTreeMap::new(),
+            desks: BTreeMap::new(),
+            given_up: None,
+            cold_start: false,
+            is_fresh: false,
             swaps_in_flight: BTreeMap::new(),
             counts: Counts::default(),
             config,
@@ -279,7 +293,9 @@ impl Cluster {
                 return self.arrive(to, Arrival::Frame(request.to_frame()));
             }
             Happening::Announcement { from, epoch } => {
-                self.switch.hear(from, epoch);
+                if self.switch.hear(from, epoch) {
+                    self.hears_newer(epoch);
+                }
             }
             Happening::ReplyReachesSwitch { from, epoch, frame } => {
                 return self.switch_hears(from, epoch, &frame);
@@ -305,7 +321,10 @@ impl Cluster {
                 *self.swaps_in_flight.entry(from).or_default() -= u32::from(is_swap(&operation));
                 self.perform_at_arbiter(operation)?;
             }
-            Happening::Restart { host } => self.start_process(host, false),
+            Happening::Restart { host } => {
+                let initial = self.cold_start;
+                self.start_process(host, initial);
+            }
         }
         Ok(())
     }
@@ -320,9 +339,14 @@ impl Cluster {
                     Arrival::Message { from, message } => self.checker.hears(to, *from, message),
                     _ => {}
                 }
+                let answered = matches!(arrival, Arrival::Local(Local::Arbiter { .. }));
                 self.drive(to, |process, now, effects| {
                     process.arrive(now, arrival, effects);
-                })
+                })?;
+                if answered && self.processes[to].life == Life::Running {
+                    self.arbiter_served(to);
+                }
+                Ok(())
             }
             Life::Paused => {
                 self.processes[to].inbox.push_back(arrival);
@@ -441,19 +465,10 @@ impl Cluster {
                 }
             }
             Action::Arbiter { request, operation } => {
-                if is_swap(&operation) {
-                    self.note(|| format!("process {from} asks the arbiter: {operation:?}"));
-                    *self.swaps_in_flight.entry(from).or_default() += 1;
+                let desk = self.desks.entry(from).or_default();
+                if let Some((request, operation)) = desk.ask(request, operation) {
+                    self.ask_arbiter(from, request, operation);
                 }
-                let delay = self.arbiter.way();
-                self.queue.after(
-                    delay,
-                    Happening::ArbiterHears {
-                        from,
-                        request,
-                        operation,
-                    },
-                );
             }
             Action::TakeSnapshot { transfer } => {
                 let now = self.processes[from].clock.at(self.queue.now());

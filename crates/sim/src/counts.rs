@@ -38,6 +38,18 @@ pub struct Counts {
     pub power_offs: u64,
     /// Swaps that the arbiter refused, answered in vain or carried out late.
     pub arbiter_troubles: u64,
+    /// Times that everything failed at once.
+    pub disasters: u64,
+    /// Times that an operator gave the machine up.
+    pub recoveries: u64,
+    /// Machines that were started again after they were switched off.
+    pub cold_starts: u64,
+    /// Answers of a store that its host did not trust.
+    pub stores_refused: u64,
+    /// Answers that came later than anyone waits.
+    pub late_answers: u64,
+    /// Changes that a full store took, since they were prepared.
+    pub swaps_while_full: u64,
     /// Simulations in which nobody was left who could carry the machine on.
     pub machines_lost: u64,
 }
@@ -60,6 +72,12 @@ impl AddAssign for Counts {
         self.refusals += other.refusals;
         self.power_offs += other.power_offs;
         self.arbiter_troubles += other.arbiter_troubles;
+        self.disasters += other.disasters;
+        self.recoveries += other.recoveries;
+        self.cold_starts += other.cold_starts;
+        self.stores_refused += other.stores_refused;
+        self.late_answers += other.late_answers;
+        self.swaps_while_full += other.swaps_while_full;
         self.machines_lost += other.machines_lost;
     }
 }
@@ -83,6 +101,12 @@ impl fmt::Display for Counts {
             (self.refusals, "refusals"),
             (self.arbiter_troubles, "arbiter troubles"),
             (self.power_offs, "power-offs"),
+            (self.disasters, "disasters"),
+            (self.recoveries, "recoveries"),
+            (self.cold_starts, "cold starts"),
+            (self.stores_refused, "stores refused"),
+            (self.late_answers, "late answers"),
+            (self.swaps_while_full, "swaps while full"),
             (self.machines_lost, "machines lost"),
         ];
         let numbers = numbers.map(|(number, what)| format!("{number} {what}"));

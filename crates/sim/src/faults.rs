@@ -5,6 +5,7 @@ use crate::cluster::Cluster;
 use crate::network::{ProcessIndex, Weather};
 use crate::process::Life;
 use crate::random::Random;
+use crate::store;
 use replication::Mode;
 
 #[derive(Clone, Copy, Debug)]
@@ -18,12 +19,13 @@ enum Fault {
     Weather,
     ArbiterGone,
     ArbiterTrouble,
+    Store,
     CorruptBackup,
     TearChannel,
     Dismiss,
 }
 
-const FAULTS: [Fault; 15] = [
+const FAULTS: [Fault; 17] = [
     Fault::Kill,
     Fault::Kill,
     Fault::Kill,
@@ -36,6 +38,8 @@ const FAULTS: [Fault; 15] = [
     Fault::Weather,
     Fault::ArbiterGone,
     Fault::ArbiterTrouble,
+    Fault::Store,
+    Fault::Store,
     Fault::CorruptBackup,
     Fault::TearChannel,
     Fault::Dismiss,
@@ -92,10 +96,7 @@ impl Faults {
             match relief {
                 Relief::Resume(index) => cluster.resume(index),
                 Relief::Heal(from, to) => cluster.network.heal(from, to),
-                Relief::Arbiter => {
-                    cluster.arbiter.reachable = true;
-                    cluster.arbiter.trouble = 0;
-                }
+                Relief::Arbiter => cluster.arbiter.mend(),
                 Relief::Calm => cluster.network.weather = Weather::fair(),
             }
         }
@@ -182,6 +183,11 @@ impl Faults {
                 cluster.arbiter.trouble = random.between(50, 700);
                 self.reliefs.push((until, Relief::Arbiter));
             }
+            Fault::Store => {
+                let what = store::strike(random, cluster);
+                cluster.note(|| format!("the store: {what}"));
+                self.reliefs.push((until, Relief::Arbiter));
+            }
             Fault::CorruptBackup => {
                 if let Mode::Pair { backup } = record.mode
                     && let Some(index) = cluster.process_called(backup)
@@ -222,7 +228,7 @@ fn may_lose(cluster: &Cluster, victim: ProcessIndex) -> bool {
     let Some(record) = cluster.arbiter.record() else {
         return false;
     };
-    if cluster.swaps_in_flight.values().any(|&count| count > 0) {
+    if cluster.swaps_in_flight.values().any(|&count| count > 0) || cluster.arbiter.is_in_doubt() {
         return false;
     }
     matches!(record.mode, Mode::Pair { .. })

@@ -169,8 +169,7 @@ impl Cluster {
     /// Judges pairs whose backup does not keep up: by the policy it is dropped in time, if the arbiter can be asked.
     pub(crate) fn watch_laggards(&mut self) -> Result<(), Broken> {
         let times = &self.config.times;
-        let asked = self.arbiter.reachable && self.arbiter.trouble == 0;
-        if !asked || self.config.slow_backup != SlowBackup::Drop {
+        if !self.arbiter.is_well() || self.config.slow_backup != SlowBackup::Drop {
             self.joiners.laggards.clear();
             return Ok(());
         }

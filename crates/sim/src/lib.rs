@@ -14,17 +14,20 @@ mod joiners;
 mod life;
 mod links;
 mod network;
+mod operator;
 mod outside;
 mod pauses;
 mod process;
 mod queue;
 mod random;
 mod real;
+mod store;
 mod toy;
 mod variety;
 mod week;
 mod world;
 
+pub use arbiter::StoreMutation;
 use checker::Broken;
 pub use checker::Violation;
 use cluster::Cluster;
@@ -38,6 +41,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 const FAULTS_LAST: u64 = 6_000_000;
 /// Virtual time within which a healed cluster must be protected and serve again.
 const CONVERGES_WITHIN: u64 = 20_000_000;
+/// The same where the arbiter takes longer for each answer than anyone waits.
+const CONVERGES_SLOWLY_WITHIN: u64 = 120_000_000;
 /// Operations that a healed, protected cluster must answer.
 const OPERATIONS_AFTER_HEALING: u64 = 20;
 
@@ -67,6 +72,8 @@ pub struct Options {
     pub week: bool,
     /// Take down the switch's fence against older epochs.
     pub unfenced_switch: bool,
+    /// Break what surrounds the arbiter's store.
+    pub store: StoreMutation,
 }
 
 impl Default for Options {
@@ -77,6 +84,7 @@ impl Default for Options {
             transcript: false,
             week: false,
             unfenced_switch: false,
+            store: StoreMutation::default(),
         }
     }
 }
@@ -166,6 +174,7 @@ fn judge(
     run: fn(&mut Cluster) -> Result<(), Broken>,
 ) -> Outcome {
     cluster.switch.unfenced = options.unfenced_switch;
+    cluster.arbiter.mutation = options.store;
     // An assertion that fails is a verdict like others, and wants its seed.
     let verdict = catch_unwind(AssertUnwindSafe(|| {
         if options.week {
@@ -193,8 +202,13 @@ fn judge(
 
 fn run(cluster: &mut Cluster) -> Result<(), Broken> {
     cluster.run_until(cluster.now() + FAULTS_LAST)?;
+    cluster.disaster()?;
     cluster.heal();
-    let deadline = cluster.now() + CONVERGES_WITHIN;
+    let within = match cluster.arbiter.is_slow() {
+        true => CONVERGES_SLOWLY_WITHIN,
+        false => CONVERGES_WITHIN,
+    };
+    let mut deadline = cluster.now() + within;
     let mut protected_at = None;
     while cluster.has_survivor() {
         cluster.run_until(cluster.now() + 50_000)?;
@@ -202,7 +216,10 @@ fn run(cluster: &mut Cluster) -> Result<(), Broken> {
         if cluster.is_off() {
             // Nothing may follow.
             cluster.run_until(cluster.now() + 1_000_000)?;
-            break;
+            if !cluster.is_started_again() {
+                break;
+            }
+            deadline = cluster.now() + within;
         }
         if !cluster.is_protected() {
             protected_at = None;
@@ -217,7 +234,7 @@ fn run(cluster: &mut Cluster) -> Result<(), Broken> {
                 true => "protected",
                 false => "not protected",
             };
-            let seconds = CONVERGES_WITHIN / 1_000_000;
+            let seconds = within / 1_000_000;
             return Err(Broken {
                 invariant: "liveness",
                 what: format!(
@@ -226,5 +243,6 @@ fn run(cluster: &mut Cluster) -> Result<(), Broken> {
             });
         }
     }
+    cluster.check_given_up()?;
     cluster.check_books()
 }

@@ -141,8 +141,7 @@ impl Cluster {
         self.note(|| "everything heals".to_owned());
         self.faults.end();
         self.network.heal_all();
-        self.arbiter.reachable = true;
-        self.arbiter.trouble = 0;
+        self.arbiter.settle_down();
         for index in 0..self.processes.len() {
             self.resume(index);
         }
@@ -168,12 +167,6 @@ impl Cluster {
         })
     }
 
-    /// Whether the machine is switched off.
-    pub(crate) fn is_off(&self) -> bool {
-        let record = self.arbiter.record();
-        record.is_some_and(|record| record.mode == Mode::Down)
-    }
-
     /// Whether this process, which the record names, could carry the machine on: it was not killed or told to leave, and its
     /// state was not damaged. One that ended itself counts: it had no reason to.
     pub(crate) fn could_go_on(&self, index: ProcessIndex, record: Record) -> bool {
@@ -189,6 +182,9 @@ impl Cluster {
         let Some(record) = self.arbiter.record() else {
             return true;
         };
+        if self.awaits_start() {
+            return true;
+        }
         (0..self.processes.len()).any(|index| self.could_go_on(index, record))
     }
 }

@@ -73,13 +73,48 @@ impl Cluster {
         Ok(())
     }
 
+    /// A request leaves its process for the arbiter.
+    pub(crate) fn ask_arbiter(
+        &mut self,
+        from: ProcessIndex,
+        request: RequestId,
+        operation: ArbiterOperation,
+    ) {
+        if is_swap(&operation) {
+            self.note(|| format!("process {from} asks the arbiter: {operation:?}"));
+            *self.swaps_in_flight.entry(from).or_default() += 1;
+        }
+        let delay = self.arbiter.way();
+        let happening = Happening::ArbiterHears {
+            from,
+            request,
+            operation,
+        };
+        self.queue.after(delay, happening);
+    }
+
+    /// The arbiter has answered a process: what waited is asked now.
+    pub(crate) fn arbiter_served(&mut self, process: ProcessIndex) {
+        let desk = self.desks.entry(process).or_default();
+        if let Some((request, operation)) = desk.served() {
+            self.ask_arbiter(process, request, operation);
+        }
+    }
+
     pub(crate) fn arbiter_hears(
         &mut self,
         from: ProcessIndex,
         request: RequestId,
         operation: ArbiterOperation,
     ) -> Result<(), Broken> {
-        let fate = self.arbiter.fate();
+        let fate = self.arbiter.fate(&operation);
+        if let ArbiterOperation::Prepare { .. } = operation {
+            if fate == Fate::Served {
+                self.perform_at_arbiter(operation)?;
+            }
+            self.arbiter_served(from);
+            return Ok(());
+        }
         let is_swap = is_swap(&operation);
         if is_swap && fate != Fate::Served {
             self.counts.arbiter_troubles += 1;
@@ -97,12 +132,25 @@ impl Cluster {
                     .after(delay, Happening::LateEffect { from, operation });
                 ArbiterReply::Unavailable
             }
+            Fate::Unsynced => {
+                self.arbiter.perform_unsynced(operation);
+                ArbiterReply::Unavailable
+            }
             Fate::Refused => ArbiterReply::Unavailable,
         };
         if is_swap && fate != Fate::EffectLate {
             *self.swaps_in_flight.entry(from).or_default() -= 1;
         }
+        let served = reply != ArbiterReply::Unavailable;
+        let reply = self.arbiter.guard(self.processes[from].host, reply);
+        if served && reply == ArbiterReply::Unavailable {
+            self.counts.stores_refused += 1;
+            self.note(|| format!("process {from} does not trust what it finds of the store"));
+        }
+        self.counts.swaps_while_full +=
+            u64::from(self.arbiter.full && is_swap && matches!(reply, ArbiterReply::Current(_)));
         let delay = self.arbiter.way();
+        self.counts.late_answers += u64::from(served && self.arbiter.is_slow());
         self.schedule_local(
             from,
             self.queue.now() + delay,
@@ -115,12 +163,25 @@ impl Cluster {
         &mut self,
         operation: ArbiterOperation,
     ) -> Result<ArbiterReply, Broken> {
-        let before = self.arbiter.record();
-        let reply = self.arbiter.perform(operation);
-        let after = self.arbiter.record();
-        if let Some(record) = after.filter(|_| after != before) {
-            self.note(|| format!("the record is now {record:?}"));
+        let mut before = self.arbiter.record();
+        if let Some(record) = self.arbiter.sync() {
+            self.note(|| format!("the record is now, since it was synced, {record:?}"));
             self.checker.record_changed(before, record)?;
+            self.starts_again(before, record);
+            before = Some(record);
+        }
+        let reply = self.arbiter.perform(operation);
+        let changed = match (operation, reply) {
+            (ArbiterOperation::Swap { new, .. }, ArbiterReply::Current(Some(now))) => new == now,
+            _ => false,
+        };
+        if let ArbiterReply::Current(Some(record)) = reply
+            && changed
+        {
+            self.note(|| format!("the record is now {record:?}"));
+            // Whichever store it was in: there is only one machine.
+            self.checker.record_changed(before, record)?;
+            self.starts_again(before, record);
         }
         Ok(reply)
     }

@@ -1,7 +1,7 @@
 //! The checkers see each way to break the protocol: `cargo test -p sim --features mutations --test mutations`.
 
 use replication::Mutation;
-use sim::{Options, Outcome, simulate};
+use sim::{Options, Outcome, StoreMutation, simulate};
 
 /// Seeds that a mutation may need.
 const SEEDS_MAX: u64 = 2_000;
@@ -21,7 +21,8 @@ fn expected(mutation: Mutation) -> &'static [&'static str] {
         Mutation::StampOlderEpoch => &["I5"],
         Mutation::TakeOverIncomplete => &["I6", "I7"],
         Mutation::ReadyBeforeDigest | Mutation::TakeOverDiverged => &["I7"],
-        Mutation::IgnoreArbiterUnreachable => &["I8"],
+        // Who believes in a change that never came may also just wait for ever.
+        Mutation::IgnoreArbiterUnreachable => &["I8", "liveness"],
         Mutation::IgnoreLostSwap => &["I8", "I9"],
         Mutation::ReleaseOnLoss => &["I9"],
         Mutation::JoinWithoutPacing | Mutation::StopForJoiner => &["pauses"],
@@ -31,6 +32,9 @@ fn expected(mutation: Mutation) -> &'static [&'static str] {
         Mutation::LostReplyIsLoss => &["liveness"],
         Mutation::ResendWholeWindow => &["bandwidth"],
         Mutation::IgnoreCredit => &["credit"],
+        // With a slow store, a change of role never comes, or a zombie never hears that it is one.
+        Mutation::DropLateAnswer => &["liveness", "I9"],
+        Mutation::NeverLook => &["I9"],
     }
 }
 
@@ -57,7 +61,29 @@ fn every_mutation_is_caught() {
         ..Options::default()
     };
     let unfenced = ("the switch unfenced".to_owned(), unfenced, &["I5"][..]);
-    for (name, options, expected) in mutated.into_iter().chain([unfenced]) {
+    let forgetful = StoreMutation {
+        forgetful_hosts: true,
+        ..StoreMutation::default()
+    };
+    let unsynced = StoreMutation {
+        unsynced_reads: true,
+        ..StoreMutation::default()
+    };
+    let stores = [
+        // A second machine is started in a store that is not the machine's.
+        ("hosts forget the store", forgetful, &["I1"][..]),
+        // Somebody speaks by a record that a loss of power takes back.
+        ("reads are not synced", unsynced, &["I1", "I8"][..]),
+    ];
+    let stores = stores.map(|(name, store, expected)| {
+        let options = Options {
+            store,
+            ..Options::default()
+        };
+        (name.to_owned(), options, expected)
+    });
+    let all = mutated.into_iter().chain([unfenced]).chain(stores);
+    for (name, options, expected) in all {
         match first_failure(&options).map(|outcome| outcome.verdict) {
             Some(Err(violation)) => {
                 if !expected.contains(&violation.invariant) {
