@@ -8,7 +8,7 @@ use crate::process::{Arrival, Life};
 use crate::random::Random;
 use bytes::Bytes;
 use replication::{
-    Action, Flag, Local, Message, NodeId, SlowBackup, Times, TransferId, TransferStatus,
+    Action, Flag, Local, Message, NodeId, Refusal, SlowBackup, Times, TransferId, TransferStatus,
 };
 use std::collections::BTreeMap;
 
@@ -164,6 +164,19 @@ impl Cluster {
     /// Time jumps for all: what lagged before it is looked at anew.
     pub(crate) fn forget_laggards(&mut self) {
         self.joiners.laggards.clear();
+    }
+
+    /// Whether the machine is not protected yet because a state is on its long way, or the guest has paused often
+    /// enough for joiners.
+    pub(crate) fn awaits_backup(&self) -> bool {
+        let owner = self.arbiter.record().map(|record| record.owner);
+        let index = owner.and_then(|node| self.process_called(node));
+        index.is_some_and(|index| {
+            let status = self.processes[index].core.status();
+            let spared = (status.join_refused).is_some_and(|one| one.why == Refusal::PausesSpent);
+            let copies = matches!(status.transfer, TransferStatus::Copying(_));
+            status.flag == Flag::Solo && (spared || copies)
+        })
     }
 
     /// Judges pairs whose backup does not keep up: by the policy it is dropped in time, if the arbiter can be asked.

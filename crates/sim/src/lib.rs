@@ -41,7 +41,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 const FAULTS_LAST: u64 = 6_000_000;
 /// Virtual time within which a healed cluster must be protected and serve again.
 const CONVERGES_WITHIN: u64 = 20_000_000;
-/// The same where the arbiter takes longer for each answer than anyone waits.
+/// So much later at most where it waits for a state on its long way, or for another pause of the guest: those of the
+/// storm count for a minute.
+const AWAITS_BACKUP_MAX: u64 = 60_000_000;
+/// As [`CONVERGES_WITHIN`], where the arbiter takes longer for each answer than anyone waits.
 const CONVERGES_SLOWLY_WITHIN: u64 = 120_000_000;
 /// Operations that a healed, protected cluster must answer.
 const OPERATIONS_AFTER_HEALING: u64 = 20;
@@ -209,6 +212,7 @@ fn run(cluster: &mut Cluster) -> Result<(), Broken> {
         false => CONVERGES_WITHIN,
     };
     let mut deadline = cluster.now() + within;
+    let latest = deadline + AWAITS_BACKUP_MAX;
     let mut protected_at = None;
     while cluster.has_survivor() {
         cluster.run_until(cluster.now() + 50_000)?;
@@ -227,6 +231,9 @@ fn run(cluster: &mut Cluster) -> Result<(), Broken> {
             && cluster.power_off_at.is_none()
         {
             break;
+        }
+        if cluster.awaits_backup() {
+            deadline = (cluster.now() + within).min(latest).max(deadline);
         }
         if cluster.now() > deadline {
             cluster.note_states();
