@@ -109,7 +109,10 @@ fn ask(view: &RecordView) -> Result<()> {
         write!(said, "{question}")?;
         said.flush()?;
         let mut answer = String::new();
-        std::io::stdin().lock().read_line(&mut answer)?;
+        if std::io::stdin().lock().read_line(&mut answer)? == 0 {
+            // Nobody ended the line.
+            writeln!(said)?;
+        }
         if answer.trim() != wanted {
             bail!("nothing was changed: the answer was not `{wanted}` (`--yes` does not ask)");
         }

@@ -221,11 +221,20 @@ fn arbiters() {
         &["arbiter", "recover", "--yes", &path, "m"],
         &["nothing to recover"],
     );
-    // Nobody answers: nothing is given up.
-    check(
-        &["arbiter", "recover", &path, "m", "--beyond", "4"],
-        &["nothing was changed"],
+    // Nobody answers: it has said what would be given up, and gives up nothing.
+    let asked = futago(&["arbiter", "recover", &path, "m", "--beyond", "4"])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&asked.stderr);
+    let last = said.lines().last().unwrap_or_default();
+    assert!(
+        !asked.status.success() && last.starts_with("futago: nothing was changed"),
+        "{said}"
     );
+    assert!(said.contains("gives up everything"), "{said}");
+    let shown = run(&["arbiter", "show", "--json", &path, "m"]);
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("\"mode\":\"none\""));
     let recovered = run(&["arbiter", "recover", "--yes", &path, "m", "--beyond", "4"]);
     assert!(recovered.status.success());
     let said = String::from_utf8_lossy(&recovered.stdout);
