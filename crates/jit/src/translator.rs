@@ -218,10 +218,13 @@ impl Engine for Translator {
         }
         // A jump that wants to be directed to where the hart is.
         let mut wanting = None;
+        // Where a translation was looked up: whoever runs further has done it, and whoever ends there has not.
+        let mut filled_at = None;
         while !core.attention && core.hart.position < limit {
             let pc = core.hart.pc;
             let Some(offset) = core.tlb.fetch_hit(pc) else {
                 // Fills the cache of translations; the next turn looks again.
+                filled_at = Some(core.hart.position);
                 if let Err(Trapped) = core.translate(Access::Fetch, pc, 2) {
                     core.take_exception(0);
                 } else if core.tlb.fetch_hit(pc).is_none() {
@@ -263,7 +266,11 @@ impl Engine for Translator {
                 Reason::Link(site) => wanting = Some(site),
                 Reason::Step => step(core),
                 // Nobody pays for less than a block.
-                Reason::Tail if core.hart.position > start => return,
+                Reason::Tail
+                    if core.hart.position > start && filled_at != Some(core.hart.position) =>
+                {
+                    return;
+                }
                 Reason::Tail => {
                     while !core.attention && core.hart.position < limit {
                         step(core);

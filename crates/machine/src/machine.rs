@@ -107,9 +107,8 @@ impl Machine {
         stop
     }
 
-    fn execute_to_stop(&mut self, until: Position, exactly: bool) -> Stop {
+    fn execute_to_stop(&mut self, mut until: Position, mut exactly: bool) -> Stop {
         let core = &mut self.core;
-        let start = core.hart.position;
         core.effort = 0;
         loop {
             core.go_on();
@@ -130,10 +129,14 @@ impl Machine {
                 return Stop::Reached;
             }
             if core.effort >= RUN_EFFORT_MAX {
-                if !exactly && core.hart.position > start {
-                    return Stop::Reached;
+                if exactly {
+                    core.effort = 0;
+                } else {
+                    // What is next may have been looked up, or its handler entered, as for whoever runs further: it ends
+                    // behind that, as an exact run to there does.
+                    until = Position(core.hart.position.0 + 1);
+                    exactly = true;
                 }
-                core.effort = 0;
             }
             let change = core.refresh();
             if core.hart.waiting {
@@ -152,10 +155,10 @@ impl Machine {
             if let Some(due) = host_due {
                 limit = limit.min(due);
             }
-            let exactly = exactly || limit != until;
+            let to_limit = exactly || limit != until;
             let engine = &mut self.engine;
             let ended = core.contain(|core| {
-                if exactly {
+                if to_limit {
                     engine.run(core, limit);
                 } else {
                     engine.run_about(core, limit);
@@ -177,7 +180,7 @@ impl Machine {
                 core.bus.look_at_host_words(core.hart.position);
                 continue;
             }
-            if !exactly && !core.attention {
+            if !to_limit && !core.attention {
                 return Stop::Reached;
             }
         }

@@ -4,6 +4,7 @@ mod boot;
 mod counters;
 mod engines;
 mod faults;
+mod freely;
 mod generated;
 mod hurt;
 mod image;

@@ -45,7 +45,11 @@ pub enum Origin {
 }
 
 impl Origin {
-    fn machine(&self, engine: Box<dyn Engine>) -> Machine {
+    /// The guest's machine, executed by `engine`.
+    ///
+    /// # Panics
+    /// If it is impossible: guests come from this program.
+    pub fn machine(&self, engine: Box<dyn Engine>) -> Machine {
         match self {
             Origin::Boot(board, boot) => {
                 Machine::boot(board, boot, engine).expect("the guest fits its board")
