@@ -29,12 +29,28 @@ pub fn fill_random(bytes: &mut [u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// A node identity that no other process ever had.
+/// A node identity that no other process ever had, for a process of the node `name`.
 ///
 /// # Errors
 /// As [`random_u128`].
-pub fn fresh_node_id() -> io::Result<NodeId> {
-    random_u128().map(NodeId)
+pub fn fresh_node_id(name: &str) -> io::Result<NodeId> {
+    let random = random_u128()? as u64;
+    Ok(node_id(random, name))
+}
+
+/// The identity of a process of the node `name`: random above, and below bound to the name, so that no node whose certificate has
+/// another name can take it.
+pub fn node_id(random: u64, name: &str) -> NodeId {
+    NodeId(u128::from(random) << 64 | u128::from(bound_to(name)))
+}
+
+/// Whether an identity is one of a process of the node `name`.
+pub fn is_of_node(node: NodeId, name: &str) -> bool {
+    node.0 as u64 == bound_to(name)
+}
+
+fn bound_to(name: &str) -> u64 {
+    host_id(name).0 as u64
 }
 
 /// An identity in 32 hexadecimal digits.
@@ -89,6 +105,13 @@ mod tests {
         assert_eq!(parse_hex(&"G".repeat(32)), None);
         assert_eq!(parse_hex(&"+".repeat(32)), None);
         assert_eq!(short(0x1234_5678 << 96), "12345678");
+    }
+
+    #[test]
+    fn an_identity_is_of_one_node() {
+        let id = fresh_node_id("a").unwrap();
+        assert!(is_of_node(id, "a") && !is_of_node(id, "b"));
+        assert_ne!(id, fresh_node_id("a").unwrap());
     }
 
     #[test]

@@ -140,7 +140,7 @@ pub fn run_node(config: Config, confined: bool) -> anyhow::Result<ExitReason> {
 
 async fn run(config: Config, confined: bool) -> anyhow::Result<ExitReason> {
     let mut sandbox = Sandbox::new(Kind::Node, confined)?;
-    let node = fresh_node_id().context("the host gives no random numbers")?;
+    let node = fresh_node_id(&config.node.name).context("the host gives no random numbers")?;
     let seed = random_u128().context("the host gives no random numbers")? as u64;
     let mut secret = [0; 32];
     fill_random(&mut secret).context("the host gives no random numbers")?;

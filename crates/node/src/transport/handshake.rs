@@ -104,6 +104,12 @@ pub enum HandshakeError {
         /// What its certificate says.
         certified: String,
     },
+    /// A node that claims the identity of another.
+    #[error("its certificate is of node {certified}, and the identity that it claims of another")]
+    OtherIdentity {
+        /// The name in its certificate.
+        certified: String,
+    },
     /// This very node.
     #[error("it is this node itself; remove the address from `node.peers`")]
     Myself,

@@ -4,6 +4,7 @@
 use super::handshake::{HandshakeError, Hello, sanitize};
 use crate::certificate::CertificateFacts;
 use crate::keys::Withdrawn;
+use crate::names::is_of_node;
 use crate::tls::TlsIdentity;
 use rustls::pki_types::CertificateDer;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -94,16 +95,20 @@ impl Trust {
     }
 }
 
-/// A peer is who its certificate says.
+/// A peer is who its certificate says: its name, and its identity, by which the protocol knows it.
 pub(super) fn check_name(certified: &str, peer: &Hello) -> Result<(), HandshakeError> {
-    if peer.name == certified {
-        Ok(())
-    } else {
-        Err(HandshakeError::OtherName {
+    if peer.name != certified {
+        return Err(HandshakeError::OtherName {
             claimed: sanitize(&peer.name),
             certified: sanitize(certified),
-        })
+        });
     }
+    if !is_of_node(peer.node, certified) {
+        return Err(HandshakeError::OtherIdentity {
+            certified: sanitize(certified),
+        });
+    }
+    Ok(())
 }
 
 fn facts_of(connection: &quinn::Connection) -> Result<CertificateFacts, HandshakeError> {

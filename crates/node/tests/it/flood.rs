@@ -130,7 +130,7 @@ fn pair_process() {
         };
         let (at_a, at_b) = (free(21), free(22));
         let node = |index: usize, listen, peer| {
-            start_config(&ours[index], 1 + index as u128, |config| {
+            start_config(&ours[index], 1 + index as u64, |config| {
                 config.listen = listen;
                 config.peers = vec![peer];
                 config.idle_timeout = Duration::from_secs(20);

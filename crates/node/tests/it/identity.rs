@@ -27,7 +27,7 @@ fn only_named_nodes_of_the_machine_may_pair() {
         let theirs = &identities_of(keys.path(), "n", &["x"])[0];
         let mut a = start(&ours[0], 1, "m", any_port(), &[]);
         let at_a = a.transport.local_address();
-        let dial = |identity: &TlsIdentity, id: u128, name: &str| {
+        let dial = |identity: &TlsIdentity, id: u64, name: &str| {
             start_config(identity, id, |config| {
                 config.peers = vec![at_a];
                 config.hello.name = name.to_owned();
@@ -54,7 +54,16 @@ fn only_named_nodes_of_the_machine_may_pair() {
         });
         expect_refusal(&mut picky, &mut a, "node `a` may not pair with this one").await;
         drop(picky);
-        assert_eq!(a.transport.counters().refused, 5);
+        // The protocol knows nodes by their identity: that is no more another's to take than the name.
+        let mut thief = start_config(&ours[1], 9, |config| {
+            config.peers = vec![at_a];
+            config.hello.node = node::names::node_id(9, "c");
+        });
+        let text = "its certificate is of node b, and the identity that it claims of another";
+        a.expect_refused(text).await;
+        thief.expect_refused("claims of another").await;
+        drop(thief);
+        assert_eq!(a.transport.counters().refused, 6);
         let mut b = dial(&ours[1], 8, "b");
         assert_eq!(b.expect_connected().await, a.id);
         assert_eq!(a.expect_connected().await, b.id);

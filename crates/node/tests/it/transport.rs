@@ -39,7 +39,7 @@ pub(crate) fn identities_of(directory: &Path, machine: &str, names: &[&str]) -> 
 
 pub(crate) fn start(
     identity: &TlsIdentity,
-    id: u128,
+    id: u64,
     machine: &str,
     listen: SocketAddr,
     peers: &[SocketAddr],
@@ -49,7 +49,7 @@ pub(crate) fn start(
 
 fn start_with(
     identity: &TlsIdentity,
-    id: u128,
+    id: u64,
     machine: &str,
     memory: &str,
     listen: SocketAddr,
@@ -67,15 +67,16 @@ fn start_with(
 /// A node of machine `m` with a configuration of its own.
 pub(crate) fn start_config(
     identity: &TlsIdentity,
-    id: u128,
+    id: u64,
     change: impl FnOnce(&mut TransportConfig),
 ) -> Node {
     let (sender, events) = mpsc::channel(64);
+    let id = names::node_id(id, &identity.facts.subject.node);
     let mut config = TransportConfig {
         hello: Hello {
             machine: names::machine_id("m"),
             machine_name: "m".to_owned(),
-            node: NodeId(id),
+            node: id,
             name: identity.facts.subject.node.clone(),
             agreement: Agreement::default(),
         },
@@ -87,7 +88,7 @@ pub(crate) fn start_config(
     };
     change(&mut config);
     Node {
-        id: NodeId(id),
+        id,
         transport: Transport::start(config, identity, sender).unwrap(),
         events,
     }
@@ -201,7 +202,7 @@ fn two_nodes_that_dial_each_other_get_one_connection() {
         a.transport.close("node1 leaves").await;
         match b.next().await {
             TransportEvent::Disconnected { peer, cause } => {
-                assert_eq!(peer, NodeId(1));
+                assert_eq!(peer, names::node_id(1, "a"));
                 assert!(cause.contains("node1 leaves"), "{cause}");
             }
             other => panic!("expected the end, got {other:?}"),
@@ -283,7 +284,7 @@ fn strangers_are_refused_and_told_why() {
         other_machine.expect_refused(certificate).await;
         a.expect_refused(certificate).await;
         drop(other_machine);
-        let mut itself = start(&ours[1], 1, "m", any_port(), &[at_a]);
+        let mut itself = start(&ours[0], 1, "m", any_port(), &[at_a]);
         itself.expect_refused("this node itself").await;
         a.expect_refused("this node itself").await;
         drop(itself);
@@ -320,8 +321,8 @@ fn a_node_that_vanishes_and_comes_back_is_connected_again() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let mut b = start(&identities[1], 5, "m", at_b, &[]);
-        assert_eq!(a.expect_connected().await, NodeId(5));
-        assert_eq!(b.expect_connected().await, NodeId(1));
+        assert_eq!(a.expect_connected().await, names::node_id(5, "b"));
+        assert_eq!(b.expect_connected().await, names::node_id(1, "a"));
     });
 }
 
