@@ -318,7 +318,7 @@ impl Backup {
         }
         // What fills a gap makes way for what waits beyond it.
         let early = if beyond == 0 { 0 } else { self.early.bytes() };
-        bytes + early <= room.bytes && beyond + new.len() as u64 <= room.entries
+        bytes + early <= room.bytes && beyond.saturating_add(new.len() as u64) <= room.entries
     }
 
     /// Bytes of entries that wait to be replayed, or for others before them.

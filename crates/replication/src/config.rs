@@ -120,6 +120,10 @@ impl Times {
     }
 }
 
+/// What a datagram takes of entries, unless configured otherwise: with all headers it fits the smallest packet that QUIC
+/// starts with (1,200 bytes).
+pub const DATAGRAM_BYTES_MAX: u64 = 1_050;
+
 /// Bounds on what may wait.
 #[derive(Clone, Debug)]
 pub struct Bounds {
@@ -206,8 +210,7 @@ impl Default for Bounds {
             unreplayed_bytes_max: 128 << 20,
             held_marks_max: 1 << 16,
             flight_bytes_max: 8 << 20,
-            // With all headers it fits the smallest packet that QUIC starts with (1,200 bytes).
-            datagram_bytes_max: 1_050,
+            datagram_bytes_max: DATAGRAM_BYTES_MAX,
             append_bytes_max: 64 << 10,
             pair_unacknowledged_max: 1 << 10,
             pair_unreplayed_max: 1 << 14,

@@ -3,7 +3,7 @@
 //! backup has room for, nor than the path holds.
 
 use crate::config::{Config, Mutation};
-use crate::message::{BEYOND_MAX, Room};
+use crate::message::{BEYOND_MAX, ENTRY_EXTRA_BYTES, Room};
 use crate::path::Path;
 use crate::transfer::Acknowledgement;
 use crate::types::{Instant, LogIndex};
@@ -168,11 +168,13 @@ impl Flight {
             delivered += self.leave(&span);
         }
         self.base = said.held;
-        self.known_to = match said.beyond.last() {
-            // There may be more, of which there was no room to speak.
-            Some((_, last)) if said.beyond.len() >= BEYOND_MAX => *last,
-            _ => LogIndex(u64::MAX),
-        };
+        if said.echo >= self.echoed {
+            self.known_to = match said.beyond.last() {
+                // There may be more, of which there was no room to speak.
+                Some((_, last)) if said.beyond.len() >= BEYOND_MAX => *last,
+                _ => LogIndex(u64::MAX),
+            };
+        }
         delivered += self.mark(&said.beyond);
         self.path.delivered(now, delivered);
         self.look(now, config);
@@ -385,7 +387,8 @@ impl Flight {
             || self.unasked_bytes >= flight_bytes / ACKNOWLEDGEMENTS_A_FLIGHT
             || window.is_filling(&config.bounds);
         if !chunk.large && self.path.wants_repetition() {
-            first = self.repeat(first, chunk.bytes, &config.bounds);
+            let cost = chunk.bytes + chunk.entries * ENTRY_EXTRA_BYTES;
+            first = self.repeat(first, cost, &config.bounds);
         }
         let stamp = self.stamp(now);
         self.spans.push_back(Span {
@@ -409,8 +412,8 @@ impl Flight {
 
     /// On a link that loses, a datagram says once more what went before it, as far as there is room: a lost one then
     /// costs no round trip. Returns where it begins.
-    fn repeat(&mut self, first: LogIndex, bytes: u64, bounds: &crate::config::Bounds) -> LogIndex {
-        let (mut begin, mut bytes) = (first, bytes);
+    fn repeat(&mut self, first: LogIndex, cost: u64, bounds: &crate::config::Bounds) -> LogIndex {
+        let (mut begin, mut cost) = (first, cost);
         for at in (0..self.spans.len()).rev() {
             let before = match at {
                 0 => self.base,
@@ -418,10 +421,11 @@ impl Flight {
             };
             let span = &mut self.spans[at];
             let is_new = span.fate == Fate::Flying && !span.large && !span.repeated;
-            if !is_new || bytes + span.bytes > bounds.datagram_bytes_max {
+            let more = span.bytes + span.last.since(before) * ENTRY_EXTRA_BYTES;
+            if !is_new || cost + more > bounds.datagram_bytes_max {
                 break;
             }
-            bytes += span.bytes;
+            cost += more;
             span.repeated = true;
             begin = before.next();
         }

@@ -37,7 +37,7 @@ mod window;
 pub use action::{Action, ArbiterOperation, ArbiterReply, HaltReason, Local, RequestId};
 #[cfg(feature = "mutations")]
 pub use config::Mutation;
-pub use config::{Bounds, Config, SlowBackup, Times};
+pub use config::{Bounds, Config, DATAGRAM_BYTES_MAX, SlowBackup, Times};
 pub use core::Core;
 pub use desk::ArbiterDesk;
 pub use entries::APPEND_ENTRIES_MAX;

@@ -10,6 +10,9 @@ use crate::types::{Epoch, LogIndex, MachineId, TransferId};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+/// What an entry takes in a message beside its bytes, at most: its length.
+pub(crate) const ENTRY_EXTRA_BYTES: u64 = 3;
+
 /// A message between the nodes of one machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message {
@@ -77,6 +80,7 @@ pub enum Message {
         room: Room,
         /// Entries that have come although others before them are missing: (first, last), in order, at most
         /// [`BEYOND_MAX`]. The oldest, if not all.
+        #[serde(deserialize_with = "entries::ranges")]
         beyond: Vec<(LogIndex, LogIndex)>,
         /// The newest stamp that has come in; 0: none.
         echo: u64,
@@ -147,13 +151,20 @@ pub enum LeaveReason {
 }
 
 impl Message {
-    /// Whether the message should travel as an unordered datagram, if it fits: the loss of one is made good by the
-    /// next, or noticed and made good by the primary within about a round trip.
-    pub fn is_datagram(&self) -> bool {
-        matches!(
-            self,
-            Self::Heartbeat { .. } | Self::Acknowledge { .. } | Self::Append { .. }
-        )
+    /// Whether the message must travel as an unordered datagram, where these take so many bytes of entries
+    /// ([`crate::Bounds::datagram_bytes_max`]): the loss of one is made good by the next, or noticed and made good by the
+    /// primary within about a round trip. It relies on a channel for all others, and is patient with them.
+    pub fn is_datagram(&self, datagram_bytes_max: u64) -> bool {
+        match self {
+            Self::Heartbeat { .. } | Self::Acknowledge { .. } => true,
+            Self::Append { entries, .. } => {
+                let costs = entries
+                    .iter()
+                    .map(|entry| entry.len() as u64 + ENTRY_EXTRA_BYTES);
+                costs.sum::<u64>() <= datagram_bytes_max
+            }
+            _ => false,
+        }
     }
 
     /// Bytes of the entries in it.

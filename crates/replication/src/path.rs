@@ -69,6 +69,10 @@ impl Path {
 
     /// A round trip was measured.
     pub(crate) fn measured(&mut self, now: Instant, trip_us: u64) {
+        if self.smoothed.is_none() {
+            // What was assumed before is worth nothing.
+            self.minimum = (trip_us, now);
+        }
         self.smoothed = Some(match self.smoothed {
             None => (trip_us, trip_us / 2),
             Some((smoothed, deviation)) => {

@@ -2,6 +2,7 @@
 //! hard the primary must brake for it.
 
 use crate::config::{Bounds, Config};
+use crate::message::ENTRY_EXTRA_BYTES;
 use crate::types::{Instant, LogIndex};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -52,9 +53,6 @@ impl Chunk {
         }
     }
 }
-
-/// What an entry takes in a message beside its bytes, at most: its length.
-const ENTRY_EXTRA_BYTES: u64 = 3;
 
 impl Window {
     /// A stream whose first entry has index `from`.

@@ -20,8 +20,7 @@ impl Cluster {
     pub(crate) fn send(&mut self, from: ProcessIndex, to: ProcessIndex, message: Message) {
         let now = self.queue.now();
         let bytes = wire_bytes(&message);
-        let is_small = message.entry_bytes() <= self.config.bounds.datagram_bytes_max;
-        let is_datagram = message.is_datagram() && is_small;
+        let is_datagram = message.is_datagram(self.config.bounds.datagram_bytes_max);
         let arrival = Arrival::Message {
             from: self.processes[from].node,
             message,

@@ -238,7 +238,9 @@ impl DirectoryArbiter {
                     Some(record) => record,
                 },
             };
-            while let Some(next) = self.read_epoch(at, newest.epoch.0 + 1)? {
+            while let Some(epoch) = newest.epoch.0.checked_add(1)
+                && let Some(next) = self.read_epoch(at, epoch)?
+            {
                 newest = next;
             }
             if newest.epoch.0 > 1 && self.read_epoch(at, newest.epoch.0 - 1)?.is_none() {
@@ -276,6 +278,14 @@ impl DirectoryArbiter {
         })?;
         self.durable = Some(record);
         Ok(())
+    }
+
+    /// What a swap is refused with is acted on, too, and must not vanish.
+    fn refuse(&mut self, opened: &Opened, current: Option<Record>) -> anyhow::Result<SwapResult> {
+        if let Some(record) = current {
+            self.make_durable(opened, record)?;
+        }
+        Ok(SwapResult::Refused(current))
     }
 
     fn make_directory(&mut self, opened: &mut Opened) -> anyhow::Result<()> {
@@ -364,7 +374,10 @@ impl ArbiterStore for DirectoryArbiter {
     }
 
     fn swap(&mut self, expected: Option<Record>, new: Record) -> anyhow::Result<SwapResult> {
-        let next = expected.map_or(1, |record| record.epoch.0 + 1);
+        let before = expected.map_or(0, |record| record.epoch.0);
+        let next = before
+            .checked_add(1)
+            .context("the last epoch that there is has come")?;
         ensure!(
             new.epoch.0 == next && new.machine == self.machine,
             "a swap must raise the epoch by one and keep the machine"
@@ -376,7 +389,7 @@ impl ArbiterStore for DirectoryArbiter {
             return Ok(SwapResult::Done);
         }
         if current != expected {
-            return Ok(SwapResult::Refused(current));
+            return self.refuse(&opened, current);
         }
         self.make_directory(&mut opened)?;
         let at = machine_directory(&opened)?;
@@ -411,7 +424,7 @@ impl ArbiterStore for DirectoryArbiter {
             None => current.is_some_and(|record| record.epoch.0 <= EPOCHS_KEPT),
         };
         if !ours || !name_was_never_used {
-            return Ok(SwapResult::Refused(current));
+            return self.refuse(&opened, current);
         }
         self.pruned_below = Some(next);
         Ok(SwapResult::Done)

@@ -4,6 +4,7 @@
 use super::{ArbiterStore, SwapResult};
 use anyhow::Context;
 use replication::{ArbiterDesk, ArbiterOperation, ArbiterReply, RequestId};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -79,7 +80,7 @@ fn serve(
     while let Ok(first) = requests.recv() {
         let mut next = Some(first);
         while let Some((request, operation)) = next {
-            if let Some(given) = perform(store.as_mut(), request, operation)
+            if let Some(given) = contained(store.as_mut(), request, operation)
                 && !answer(given)
             {
                 return;
@@ -88,6 +89,22 @@ fn serve(
             next = lock(desk).served();
         }
     }
+}
+
+/// A panic in a store is an answer like an error: without the arbiter nobody could take over.
+fn contained(
+    store: &mut dyn ArbiterStore,
+    request: RequestId,
+    operation: ArbiterOperation,
+) -> Option<ArbiterAnswer> {
+    let performed = catch_unwind(AssertUnwindSafe(|| perform(store, request, operation)));
+    performed.unwrap_or_else(|_| {
+        Some(ArbiterAnswer {
+            request,
+            reply: ArbiterReply::Unavailable,
+            cause: Some("the store's code panicked, which is a bug in Futago".to_owned()),
+        })
+    })
 }
 
 /// Carries out one request; a preparation that succeeds needs no answer.

@@ -115,11 +115,12 @@ pub(super) async fn serve(
         }
     };
     connection.close(CLOSE_REFUSED, cause.as_bytes());
-    registry.unregister(node);
+    // In this order: the next connection to this peer must not be told before the end of this one.
     let _ = registry
         .events
         .send(TransportEvent::Disconnected { peer: node, cause })
         .await;
+    registry.unregister(node);
 }
 
 async fn write_frames(
@@ -180,7 +181,7 @@ async fn read_datagrams(
             .bytes_received
             .fetch_add(payload.len() as u64, Ordering::Relaxed);
         let message = decode_message(&payload)?;
-        if !message.is_datagram() {
+        if !message.is_datagram(u64::MAX) {
             return Err(End::Hostile(FrameError::NotDatagram));
         }
         let held = held.take(payload.len(), &message).await;

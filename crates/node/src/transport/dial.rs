@@ -8,6 +8,7 @@ use super::registry::Registry;
 use super::trust::check_name;
 use crate::keys::NODE_SERVER_NAME;
 use quinn::ConnectionError;
+use replication::NodeId;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -53,7 +54,9 @@ pub(super) async fn dial(endpoint: quinn::Endpoint, address: SocketAddr, registr
         let registered = match outcome {
             Ok(Ok((connection, peer, streams))) => {
                 if let Some(queue) = registry.register(peer.node, &connection) {
-                    Ok((connection, peer, streams, queue))
+                    still_trusted(&registry, peer.node, &connection)
+                        .map(|()| (connection, peer, streams, queue))
+                        .map_err(DialEnd::Refused)
                 } else {
                     connection.close(CLOSE_DUPLICATE, b"there is a connection already");
                     Err(DialEnd::Duplicate)
@@ -192,9 +195,14 @@ pub(super) async fn accept(endpoint: quinn::Endpoint, registry: Arc<Registry>) {
         let place = match places.ask(source, incoming.remote_address_validated()) {
             Admission::Place(place) => place,
             // It comes again with a token, at once if it is one that can.
-            Admission::Prove if incoming.may_retry() && incoming.retry().is_ok() => continue,
+            Admission::Prove if incoming.may_retry() => {
+                // Cannot fail: it may retry.
+                let _ = incoming.retry();
+                continue;
+            }
             _ => {
                 // Not answered: whoever is meant by an address that is not the sender's would be bothered.
+                incoming.ignore();
                 registry.handshakes_dropped.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
@@ -264,6 +272,7 @@ async fn admit(
         turn_away(&connection, &mut send, &Reply::Duplicate).await;
         return Ok(None);
     };
+    still_trusted(registry, peer.node, &connection)?;
     if handshake::write(&mut send, &Reply::Accepted(me.clone()))
         .await
         .is_err()
@@ -272,6 +281,23 @@ async fn admit(
         return Ok(None);
     }
     Ok(Some((connection, peer, (send, receive), queue)))
+}
+
+/// A certificate may be withdrawn during the handshake: whoever is registered by then is closed, and whoever is not yet finds
+/// out here.
+fn still_trusted(
+    registry: &Registry,
+    peer: NodeId,
+    connection: &quinn::Connection,
+) -> Result<(), Refusal> {
+    if !registry.trust.is_withdrawn(connection) {
+        return Ok(());
+    }
+    registry.unregister(peer);
+    connection.close(CLOSE_REFUSED, b"your certificate was withdrawn");
+    Err("its certificate was withdrawn during the handshake"
+        .to_owned()
+        .into())
 }
 
 /// A peer that went away: by itself, or because one of the two does not want the other.

@@ -27,7 +27,7 @@ const INITIAL_ROUND_TRIP: Duration = Duration::from_millis(5);
 /// message of ours, of which there is one at least this often while the guest works.
 const ACK_DELAY_MAX: Duration = Duration::from_millis(25);
 /// Bytes in flight on one stream.
-const STREAM_WINDOW_BYTES: u32 = 32 << 20;
+const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 /// Bytes in flight on a connection; above the stream's, so that bulk cannot use up the log's share.
 const CONNECTION_WINDOW_BYTES: u32 = 128 << 20;
 /// Wanted kernel buffers of the UDP socket; the kernel may give less.

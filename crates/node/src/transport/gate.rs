@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -28,6 +28,8 @@ pub(super) struct Gate {
     lanes: Vec<Arc<dyn AsyncUdpSocket>>,
     guests: Mutex<Guests>,
     dropped: AtomicU64,
+    /// Which socket is looked at first.
+    turn: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -57,6 +59,7 @@ impl Gate {
         Ok(Self {
             main: runtime.wrap_udp_socket(socket)?,
             lanes,
+            turn: AtomicUsize::new(0),
             guests: Mutex::new(Guests {
                 peers: BTreeSet::new(),
                 strangers: Allowances::new(Instant::now()),
@@ -111,6 +114,27 @@ impl Gate {
         self.dropped.fetch_add(dropped, Ordering::Relaxed);
         kept
     }
+
+    /// What comes on the main socket, as far as it may.
+    fn poll_main(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        for _ in 0..BATCHES_DROPPED_MAX {
+            let Poll::Ready(count) = self.main.poll_recv(cx, bufs, meta)? else {
+                return Poll::Pending;
+            };
+            let kept = self.sift(bufs, meta, count);
+            if kept > 0 {
+                return Poll::Ready(Ok(kept));
+            }
+        }
+        // There is more, but others want to work, too.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
 }
 
 impl AsyncUdpSocket for Gate {
@@ -128,22 +152,18 @@ impl AsyncUdpSocket for Gate {
         bufs: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        for lane in &self.lanes {
-            if let Poll::Ready(received) = lane.poll_recv(cx, bufs, meta) {
-                return Poll::Ready(received);
-            }
-        }
-        for _ in 0..BATCHES_DROPPED_MAX {
-            let Poll::Ready(count) = self.main.poll_recv(cx, bufs, meta)? else {
-                return Poll::Pending;
+        // In turns, so that a flood in one lane, whose address can be forged, stands in nobody's way.
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let places = self.lanes.len() + 1;
+        for place in (0..places).map(|place| turn.wrapping_add(place) % places) {
+            let received = match self.lanes.get(place) {
+                Some(lane) => lane.poll_recv(cx, bufs, meta),
+                None => self.poll_main(cx, bufs, meta),
             };
-            let kept = self.sift(bufs, meta, count);
-            if kept > 0 {
-                return Poll::Ready(Ok(kept));
+            if received.is_ready() {
+                return received;
             }
         }
-        // There is more, but others want to work, too.
-        cx.waker().wake_by_ref();
         Poll::Pending
     }
 

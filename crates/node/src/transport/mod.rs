@@ -35,7 +35,7 @@ pub use held::{Held, RECEIVED_BYTES_MAX};
 use crate::tls::TlsIdentity;
 use bytes::Bytes;
 use registry::{Outgoing, Registry};
-use replication::{Message, NodeId, TransferId};
+use replication::{DATAGRAM_BYTES_MAX, Message, NodeId, TransferId};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -180,7 +180,7 @@ impl Transport {
     /// Sends a message. Where there is no connection it is lost, as on a cut network; a peer that does not
     /// read is disconnected.
     pub fn send(&self, to: NodeId, message: Message) {
-        if message.is_datagram() && message.entry_bytes() <= endpoint::PACKET_BYTES_MAX.into() {
+        if message.is_datagram(DATAGRAM_BYTES_MAX) {
             let payload = encode_message(&message);
             if self.registry.send_datagram(to, payload) {
                 return;

@@ -50,7 +50,8 @@ impl Places {
         let mut taken = self.taken();
         let all: usize = taken.values().sum();
         let own = taken.get(&source).copied().unwrap_or(0);
-        if !proven && all >= PLACES_UNPROVEN_MAX {
+        // Half of a source's places are for those who have proven that it is theirs.
+        if !proven && (all >= PLACES_UNPROVEN_MAX || own >= PLACES_PER_SOURCE_MAX / 2) {
             return Admission::Prove;
         }
         let most = if self.peers.contains(&source) {
@@ -110,11 +111,16 @@ mod tests {
             Admission::Prove => "prove",
             Admission::Full => "full",
         };
-        for _ in 0..4 {
-            assert_eq!(take(address(1), false), "place");
+        for proven in [false, false, true, true] {
+            assert_eq!(take(address(1), proven), "place");
         }
         assert_eq!(take(address(1), true), "full", "one source has few places");
-        for source in 2..14 {
+        for _ in 0..2 {
+            assert_eq!(take(address(2), false), "place");
+        }
+        let half = "whoever forges an address leaves room for whoever has it";
+        assert_eq!(take(address(2), false), "prove", "{half}");
+        for source in 3..13 {
             assert_eq!(take(address(source), false), "place");
         }
         assert_eq!(take(address(20), false), "prove");

@@ -165,7 +165,14 @@ impl Registry {
     pub(super) fn unregister(&self, peer: NodeId) {
         let mut table = self.table();
         if let Some(gone) = table.peers.remove(&peer) {
-            self.gate.forget(gone.address);
+            // A node that was restarted may be here already, from the same address.
+            if !table
+                .peers
+                .values()
+                .any(|peer| peer.address == gone.address)
+            {
+                self.gate.forget(gone.address);
+            }
             table.wire_bytes_gone += wire_bytes(&gone.connection);
         }
         drop(table);
