@@ -552,7 +552,7 @@ impl Bus {
     }
 
     /// Carries the devices' lines to the PLIC. Called last by whatever changed a device.
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         self.plic.set_line(UART_IRQ, self.uart.line());
         self.plic.set_line(RTC_IRQ, self.rtc.line());
         for (irq, slot) in (VIRTIO_IRQ..).zip(&self.virtio) {

@@ -95,6 +95,7 @@ impl Core {
             if self.contain(|core| core.bus.go_on(core.now())).is_some() {
                 return;
             }
+            self.bus.settle();
         }
     }
 

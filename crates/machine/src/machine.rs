@@ -177,7 +177,7 @@ impl Machine {
             // Nothing else happens between the last instruction and this look, wherever runs end. Where the hart begins to
             // wait, no other position follows at which to look.
             if host_due.is_some_and(|due| due <= core.hart.position || core.hart.waiting) {
-                core.bus.look_at_host_words(core.hart.position);
+                core.contain(|core| core.bus.look_at_host_words(core.hart.position));
                 continue;
             }
             if !to_limit && !core.attention {
@@ -221,8 +221,10 @@ impl Machine {
             Input::Frame { .. } | Input::Console(_) | Input::Seed(_) => {
                 let now = self.core.now();
                 // What panicked was applied, as far as it went: here as on the other replica.
-                let applied = self.core.contain(|core| core.bus.apply(&input, now));
-                applied.unwrap_or(Ok(()))?;
+                match self.core.contain(|core| core.bus.apply(&input, now)) {
+                    Some(applied) => applied?,
+                    None => self.core.bus.settle(),
+                }
             }
         }
         Ok(())

@@ -128,10 +128,13 @@ impl Htif {
     pub(crate) fn look(&mut self, at: Position, mut host: Host<'_>) -> Option<StopRequest> {
         let mut stop = None;
         let word = read(host.ram, self.to_host);
-        if word == 0 {
-            self.pause = (self.pause * 2).min(*PAUSE_POSITIONS.end());
-        } else {
-            self.pause = *PAUSE_POSITIONS.start();
+        self.pause = match word {
+            0 => (self.pause * 2).min(*PAUSE_POSITIONS.end()),
+            _ => *PAUSE_POSITIONS.start(),
+        };
+        // First: whatever comes of this look, it is not the same that comes next.
+        self.due = Position(at.0.saturating_add(self.pause));
+        if word != 0 {
             match self.obey(word, &mut host) {
                 Ok(None) => {}
                 Ok(Some(code)) => stop = Some(StopRequest::Exit(code)),
@@ -143,7 +146,6 @@ impl Htif {
         if word != 0 && stop.is_none() {
             write(host.ram, self.to_host, 0);
         }
-        self.due = Position(at.0.saturating_add(self.pause));
         stop
     }
 
