@@ -194,11 +194,10 @@ impl Core {
             self.fence(None, space);
             return;
         }
-        let first = start & !(PAGE - 1);
-        let last = start.saturating_add(size - 1);
-        for address in (first..=last).step_by(PAGE as usize) {
-            self.fence(Some(address), space);
-        }
+        self.tlb
+            .fence_range(start, start.saturating_add(size - 1), space);
+        let effort = self.tlb.take_effort();
+        self.spend(effort);
     }
 
     /// A CSR instruction: the old value (of no meaning if it was not to be read).

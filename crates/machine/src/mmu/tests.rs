@@ -2,7 +2,9 @@
 
 use isa::{CsrAccess, Width};
 
-use crate::core::Core;
+use super::fast::ENTRIES;
+use super::tlb::Translation;
+use crate::core::{Core, RUN_EFFORT_MAX};
 use crate::hart::csr::status;
 use crate::hart::{Access, Cause, Hart, Mode, Trapped};
 use crate::ram::RAM_BASE;
@@ -222,4 +224,83 @@ fn stores_are_fast_once_the_page_is_dirty_and_free_of_code() {
     assert!(core.attention && core.bus.ram.has_stale());
     assert_eq!(store(&mut core, KERNEL_PAGE, 3), Ok(()));
     assert_eq!(core.tlb.store_hit(KERNEL_PAGE, 8), Some(0x1000));
+}
+
+/// Pages of 4 KiB, 2 MiB and 1 GiB in two address spaces, as accesses would leave them; the seed chooses.
+fn fill(core: &mut Core, seed: u64) {
+    let mut bits = seed;
+    for number in 0..4_000u64 {
+        bits = bits
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(number | 1);
+        let random = bits >> 20;
+        let space = 1 + (random & 1);
+        core.hart.csr.satp = 8 << 60 | space << 44 | ROOT >> 12;
+        core.mode_changed();
+        let access = [Access::Load, Access::Store, Access::Fetch][(random >> 1) as usize % 3];
+        let address = ((random >> 3) % (6 << 18)) << 12 | random >> 2 & 1 << 63;
+        let found = Translation {
+            page: RAM_BASE,
+            level: [0, 0, 0, 0, 1, 1, (seed & 1) as u32 * 2][(random >> 24) as usize % 7],
+            global: random >> 32 & 7 == 0,
+            user: random >> 35 & 1 == 0,
+        };
+        core.tlb.insert(access, address, found);
+    }
+}
+
+#[test]
+fn a_fence_of_a_range_is_a_fence_of_each_page() {
+    for seed in 0..40 {
+        let (mut whole, mut singly) = (core(), core());
+        fill(&mut whole, seed);
+        fill(&mut singly, seed);
+        assert_eq!(whole.tlb.difference(&singly.tlb), None);
+        let before = whole.tlb.hash();
+        for (start, pages) in [
+            (3, 64),
+            (0x1f0, 64),
+            (0x3_fff0, 40),
+            (0x2_0000, 1),
+            (0x5_0123, 17),
+        ] {
+            for space in [None, Some(1)] {
+                let start = start << 12 | if space.is_some() { 1 << 63 } else { 0 };
+                let last = start + pages * 4096 - 1;
+                whole.tlb.fence_range(start, last, space);
+                for page in 0..pages {
+                    singly
+                        .tlb
+                        .fence_range(start + page * 4096, start + page * 4096, space);
+                }
+                assert_eq!(whole.tlb.difference(&singly.tlb), None, "seed {seed}");
+            }
+        }
+        assert_ne!(whole.tlb.hash(), before);
+    }
+}
+
+/// What a fence of 64 pages costs does not depend on how large the pages are that they are part of.
+#[test]
+fn a_fence_of_a_range_looks_at_each_slot_once() {
+    let mut core = core();
+    for access in [Access::Load, Access::Store, Access::Fetch] {
+        for page in 0..ENTRIES as u64 {
+            let found = Translation {
+                page: RAM_BASE,
+                level: 2,
+                global: false,
+                user: false,
+            };
+            core.tlb.insert(access, page << 12, found);
+        }
+    }
+    core.tlb.take_effort();
+    let start = 8 << 30;
+    core.tlb.fence_range(start, start + 64 * 4096 - 1, None);
+    assert_eq!(core.tlb.take_effort(), core.tlb.take_effort(), "outside");
+    core.tlb.fence_range(0, 64 * 4096 - 1, None);
+    let effort = core.tlb.take_effort();
+    assert!(effort <= RUN_EFFORT_MAX / 4, "{effort}");
+    assert!(core.tlb.look_up(Access::Load, 1 << 20).is_none());
 }

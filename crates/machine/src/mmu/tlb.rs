@@ -1,5 +1,7 @@
 //! The software TLB: what the guest can see of cached translations (ARCHITECTURE.md, "The software TLB").
 
+use std::ops::Range;
+
 use super::context::{Context, KIND, NO_KEY, SPACE, SUPERVISOR, USER};
 use super::fast::{ENTRIES, FAST_FETCHES, FAST_LOADS, FAST_STORES, Fast, FastView, SLOTS, index};
 use super::slots::{Slots, words};
@@ -281,26 +283,42 @@ impl Tlb {
                     }
                 }
             }
-            (Some(address), _) => self.fence_page(address, space),
+            (Some(address), _) => self.fence_range(address, address, space),
         }
     }
 
-    fn fence_page(&mut self, address: u64, space: Option<u64>) {
-        for part in [FAST_LOADS, FAST_STORES, FAST_FETCHES] {
-            let slot = part + index(address);
-            let entry = self.entries[slot];
-            if (entry.key ^ address) & !0xfff == 0 && entry.in_space(space) {
-                self.forget(slot);
+    /// Forgets translations of the pages that have `first` to `last`, and of larger pages that these are part of, as a
+    /// fence of each would. Slots that fragments of larger pages may be in are looked at once, not for each page.
+    pub(crate) fn fence_range(&mut self, first: u64, last: u64, space: Option<u64>) {
+        let pages = first >> 12..=last >> 12;
+        let mut fragments: Option<Range<usize>> = None;
+        for address in pages.map(|page| page << 12) {
+            for part in [FAST_LOADS, FAST_STORES, FAST_FETCHES] {
+                let slot = part + index(address);
+                let entry = self.entries[slot];
+                if (entry.key ^ address) & !0xfff == 0 && entry.in_space(space) {
+                    self.forget(slot);
+                }
             }
-            let Some(fragments) = self.superpages.fragments_at(address) else {
-                continue;
-            };
-            for word in words(part + fragments.start..part + fragments.end) {
+            let more = self.superpages.fragments_at(address);
+            if more.is_some() && more != fragments {
+                // Of a range that is not long, this is so once or twice.
+                self.fence_fragments(first, last, space, more.clone().unwrap_or_default());
+                fragments = more;
+            }
+        }
+    }
+
+    /// Forgets what in these places, of each kind, is of a page that has an address from `first` to `last`.
+    fn fence_fragments(&mut self, first: u64, last: u64, space: Option<u64>, places: Range<usize>) {
+        for part in [FAST_LOADS, FAST_STORES, FAST_FETCHES] {
+            for word in words(part + places.start..part + places.end) {
                 for slot in self.present.in_word(word) {
                     self.looked_at += 1;
                     let entry = self.entries[slot];
-                    let same_page = (entry.key ^ address) & !entry.span() == 0;
-                    if same_page && entry.in_space(space) {
+                    let span = entry.span();
+                    let start = entry.key & !span;
+                    if start <= last && first <= start | span && entry.in_space(space) {
                         self.forget(slot);
                     }
                 }
@@ -372,7 +390,7 @@ impl Superpages {
     }
 
     /// The places in which fragments of a superpage at `address` may be.
-    fn fragments_at(&self, address: u64) -> Option<std::ops::Range<usize>> {
+    fn fragments_at(&self, address: u64) -> Option<Range<usize>> {
         let (first, last) = self.halves[(address >> 63) as usize]?;
         if !(first..=last).contains(&address) {
             return None;
