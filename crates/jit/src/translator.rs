@@ -1,7 +1,6 @@
 //! The engine: finds or makes code for where the hart is, and forgets code that was overwritten or must make room.
 
-use machine::engine::step;
-use machine::hart::{Access, Trapped};
+use machine::engine::{look_up, step};
 use machine::ram::PAGE_BYTES;
 use machine::{Core, Engine, Position};
 
@@ -223,13 +222,8 @@ impl Engine for Translator {
         while !core.attention && core.hart.position < limit {
             let pc = core.hart.pc;
             let Some(offset) = core.tlb.fetch_hit(pc) else {
-                // Fills the cache of translations; the next turn looks again.
                 filled_at = Some(core.hart.position);
-                if let Err(Trapped) = core.translate(Access::Fetch, pc, 2) {
-                    core.take_exception(0);
-                } else if core.tlb.fetch_hit(pc).is_none() {
-                    step(core);
-                }
+                look_up(core);
                 continue;
             };
             let position = core.hart.position.0;

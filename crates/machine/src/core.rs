@@ -92,16 +92,16 @@ impl Core {
 
     /// Looks at interrupt lines and timers. Returns the position up to which they cannot change by
     /// themselves: after the present one.
-    pub(crate) fn refresh(&mut self) -> Option<Position> {
+    pub(crate) fn look_at_lines(&mut self) -> Option<Position> {
         let now = self.now();
-        self.hart.lines = self.bus.lines(now).mip();
+        let lines = self.bus.lines(now).mip();
         let csr = &self.hart.csr;
         self.hart.timer_due = csr.supervisor_timer() && self.bus.time(now) >= csr.stimecmp;
         let position = self.clock.position_of(self.timer_deadline()?)?;
         Some(position.max(Position(self.hart.position.0 + 1)))
     }
 
-    /// The tick at which a timer next changes an interrupt line. Valid after [`Core::refresh`].
+    /// The tick at which a timer next changes an interrupt line. Valid after [`Core::look_at_lines`].
     pub(crate) fn timer_deadline(&self) -> Option<u64> {
         let now = self.now();
         let csr = &self.hart.csr;
@@ -110,6 +110,7 @@ impl Core {
         } else {
             None
         };
+        self.hart.lines = lines;
         let deadlines = [supervisor, self.bus.deadline(now)];
         deadlines.into_iter().flatten().min()
     }
@@ -147,12 +148,6 @@ impl Core {
         self.hart.position.0 += 1;
         self.hart.csr.note_not_retired();
         self.spend(EVENT_EFFORT);
-    }
-
-    /// Enters the handler of an interrupt.
-    pub(crate) fn take_interrupt(&mut self, bit: u64) {
-        self.hart.take_interrupt(bit);
-        self.mode_changed();
     }
 
     fn answer_call(&mut self) {

@@ -145,12 +145,14 @@ impl Machine {
                 }
                 core.hart.waiting = false;
             }
-            if let Some(interrupt) = core.hart.due_interrupt() {
-                core.take_interrupt(interrupt);
+            let mut limit = change.map_or(until, |change| change.min(until));
+            if let Some(interrupt) = core.hart.due_interrupt()
+                && !core.take_interrupt(interrupt)
+            {
+                limit = Position(core.hart.position.0 + 1);
             }
             core.attention = false;
             self.synchronized = None;
-            let mut limit = change.map_or(until, |change| change.min(until));
             let host_due = core.bus.host_due();
             if let Some(due) = host_due {
                 limit = limit.min(due);
@@ -168,9 +170,10 @@ impl Machine {
                 // What it holds may be half done.
                 self.engine = Box::new(Interpreter::new(InterpreterOptions::default()));
             }
-            if core.faults.take_interrupted() || ended.is_none() {
+            let begun = core.faults.take_begun();
+            if begun || ended.is_none() {
                 if core.hart.position < limit {
-                    core.once_more();
+                    core.once_more(begun);
                 }
                 core.attention = true;
             }
@@ -256,8 +259,7 @@ impl Machine {
     /// The guest time in ticks at which a timer next raises (or ends) an interrupt by itself: when an idle
     /// hart would wake.
     pub fn timer_deadline(&mut self) -> Option<u64> {
-        self.core.refresh();
-        self.core.timer_deadline()
+        self.core.look_for_timer()
     }
 
     /// Whether the hart waits in WFI with nothing pending.

@@ -6,13 +6,16 @@ use machine::hostile::lockstep::{interpreter, reference};
 use machine::{Board, Boot, Core, Digest, Engine, Firmware, Machine, Position, Rig};
 
 use crate::engines::{bounded, small, usual};
-use crate::image::{Image, address};
+use crate::image::{Image, START, address};
 
 /// A CSR that does not exist, and an address where nothing is.
 const ABSENT: u16 = 0x5a8;
 const NOWHERE: u64 = 0x4000_0000;
 const HANDLER: i32 = 0x400;
 const POSITIONS: u64 = 20_000;
+
+/// Where [`image`] loads from [`NOWHERE`].
+const LOAD: u64 = START + 0x20 + 16;
 
 /// Traps in each way that the rig knows, computes with floats between, and adds up what the traps said.
 fn image() -> Vec<u8> {
@@ -29,6 +32,7 @@ fn image() -> Vec<u8> {
         ],
     );
     let start = at;
+    assert_eq!(START + start as u64 + 16, LOAD);
     at = image.code(
         at,
         &[
@@ -86,23 +90,37 @@ impl Engine for Faulty {
 
 /// Digests on the way, and how many panics there were.
 fn run(engine: Box<dyn Engine>, rig: Rig, fails_at: u32) -> (Vec<Digest>, u64) {
-    let board = Board {
-        memory_bytes: MEMORY_BYTES_MIN,
-        ..Board::default()
-    };
-    let boot = Boot {
-        firmware: Firmware::Image(image()),
-        ..Boot::default()
-    };
     let engine = Box::new(Faulty {
         inner: engine,
         rig: Some(rig),
         runs: 0,
         fails_at,
     });
+    run_image(image(), engine, (POSITIONS, 997))
+}
+
+/// The same, of any image and engine: with the guest's digests each 997 positions, in runs of `stride`.
+fn run_image(
+    image: Vec<u8>,
+    engine: Box<dyn Engine>,
+    (positions, stride): (u64, usize),
+) -> (Vec<Digest>, u64) {
+    let board = Board {
+        memory_bytes: MEMORY_BYTES_MIN,
+        ..Board::default()
+    };
+    let boot = Boot {
+        firmware: Firmware::Image(image),
+        ..Boot::default()
+    };
     let mut machine = Machine::boot(&board, &boot, engine).expect("the guest fits its board");
     let mut digests = Vec::new();
-    for position in (0..POSITIONS).step_by(997) {
+    for position in (0..positions).step_by(997) {
+        for until in (machine.position().0..position).step_by(stride).skip(1) {
+            machine.run(Position(until));
+            // As a recorder does where it looks at the machine.
+            machine.timer_deadline();
+        }
         machine.run(Position(position));
         digests.push(machine.digest());
     }
@@ -113,16 +131,24 @@ fn run(engine: Box<dyn Engine>, rig: Rig, fails_at: u32) -> (Vec<Digest>, u64) {
     (digests, machine.faults().count())
 }
 
+const NONE: Rig = Rig {
+    csr: None,
+    address: None,
+    looks: false,
+    interrupts: false,
+    times: 0,
+};
+
 const RIGS: [Rig; 2] = [
     Rig {
         csr: Some(ABSENT),
-        address: None,
         times: u32::MAX,
+        ..NONE
     },
     Rig {
-        csr: None,
         address: Some(NOWHERE),
         times: u32::MAX,
+        ..NONE
     },
 ];
 
@@ -159,5 +185,146 @@ fn an_engine_that_panics_is_replaced() {
     let (expected, _) = run(reference(), Rig::default(), 0);
     for engine in [interpreter(), usual(), small(), bounded()] {
         assert_eq!(run(engine, Rig::default(), 7), (expected.clone(), 1));
+    }
+}
+
+/// An engine that panics itself before an instruction, once.
+struct Early {
+    inner: Box<dyn Engine>,
+    rig: Option<Rig>,
+    pc: Option<u64>,
+}
+
+impl Engine for Early {
+    fn run(&mut self, core: &mut Core, limit: Position) {
+        core.rig = self.rig.take().unwrap_or(core.rig);
+        while !core.attention && core.hart.position < limit {
+            if self.pc == Some(core.hart.pc) {
+                self.pc = None;
+                panic!("an engine of a test");
+            }
+            let next = Position(core.hart.position.0 + 1);
+            self.inner.run(core, next);
+        }
+    }
+}
+
+/// What happens at an attempt may change what happens at the next. Each replica tries twice, whatever its engine does.
+#[test]
+fn an_instruction_is_tried_twice_also_where_the_engine_panics_before_it() {
+    for times in [1, 2] {
+        let rig = Rig { times, ..RIGS[1] };
+        let (expected, count) = run(reference(), rig, 0);
+        assert_eq!(count, u64::from(times));
+        for engine in [interpreter(), usual(), small(), bounded()] {
+            let early = Box::new(Early {
+                inner: engine,
+                rig: Some(rig),
+                pc: Some(LOAD),
+            });
+            assert_eq!(
+                run_image(image(), early, (POSITIONS, 997)),
+                (expected.clone(), count + 1)
+            );
+        }
+    }
+}
+
+/// Counts, with the mark that the rig asks for in x31 for some hundred positions at a time, while a timer interrupts.
+fn image_of_timers() -> Vec<u8> {
+    let mut image = Image(vec![0; 0x2000]);
+    let mut at = image.code(0, &address(5, 0));
+    at = image.code(
+        at,
+        &[
+            (Op::Addi, 6, 5, 0, HANDLER),
+            (Op::Csrrw, 0, 6, 0, 0x305),
+            (Op::Lui, 9, 0, 0, 0x200_0000),
+            (Op::Lui, 28, 0, 0, 0xc000),
+            (Op::Add, 28, 28, 9, 0),
+            (Op::Lui, 29, 0, 0, 0x4000),
+            (Op::Add, 29, 29, 9, 0),
+            (Op::Addi, 30, 0, 0, Rig::MARK as i32),
+            // The first is due.
+            (Op::Sd, 0, 29, 0, 0),
+            (Op::Addi, 6, 0, 0, 0x80),
+            (Op::Csrrs, 0, 6, 0, 0x304),
+            (Op::Csrrsi, 0, 8, 0, 0x300),
+        ],
+    );
+    let start = at;
+    at = image.code(
+        at,
+        &[
+            (Op::Addi, 13, 13, 0, 1),
+            (Op::Srli, 14, 13, 0, 5),
+            (Op::Andi, 14, 14, 0, 3),
+            (Op::Sltiu, 14, 14, 0, 1),
+            (Op::Sub, 14, 0, 14, 0),
+            (Op::And, 31, 14, 30, 0),
+            (Op::Csrrs, 7, 0, 0, 0x344),
+            (Op::Add, 12, 12, 7, 0),
+            (Op::Sd, 0, 5, 12, 0x700),
+        ],
+    );
+    image.code(at, &[(Op::Jal, 0, 0, 0, start as i32 - at as i32)]);
+    image.code(
+        HANDLER as usize,
+        &[
+            (Op::Csrrs, 7, 0, 0, 0x342),
+            (Op::Add, 12, 12, 7, 0),
+            (Op::Add, 12, 12, 13, 0),
+            (Op::Addi, 15, 15, 0, 1),
+            // mtime: the next interrupt is 13 ticks from now, or 130 positions.
+            (Op::Ld, 7, 28, 0, -8),
+            (Op::Addi, 7, 7, 0, 13),
+            (Op::Sd, 0, 29, 7, 0),
+            (Op::Mret, 0, 0, 0, 0),
+        ],
+    );
+    image.0
+}
+
+#[test]
+fn a_panic_on_the_way_to_an_interrupt_is_the_same_everywhere() {
+    let run = |engine, rig: Rig, stride| {
+        let engine = Box::new(Early {
+            inner: engine,
+            rig: Some(rig),
+            pc: None,
+        });
+        run_image(image_of_timers(), engine, (POSITIONS / 3, stride))
+    };
+    let (plain, none) = run(reference(), NONE, 997);
+    assert_eq!(none, 0);
+    let looks = Rig {
+        looks: true,
+        ..NONE
+    };
+    let interrupts = Rig {
+        interrupts: true,
+        ..NONE
+    };
+    for rig in [looks, interrupts] {
+        // What is so on one side only changes nothing.
+        let once = Rig { times: 1, ..rig };
+        for engine in [interpreter(), usual(), small(), bounded()] {
+            assert_eq!(run(engine, once, 997), (plain.clone(), 1));
+        }
+        // What is so everywhere is the same everywhere, wherever runs end.
+        let always = Rig {
+            times: u32::MAX,
+            ..rig
+        };
+        let (expected, count) = run(reference(), always, 997);
+        assert!(count > 200, "{count}");
+        assert_ne!(plain, expected);
+        for make in [reference, interpreter, usual, small, bounded] {
+            for stride in [3, 997] {
+                let (found, count) = run(make(), always, stride);
+                assert_eq!(found, expected, "in runs of {stride}");
+                assert!(count > 200, "{count}");
+            }
+        }
     }
 }

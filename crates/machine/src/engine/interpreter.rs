@@ -49,6 +49,7 @@ impl Engine for Interpreter {
                 self.blocks.drop_page(page);
             }
         }
+        core.faults.begun = true;
         while !core.attention && core.hart.position < limit {
             if !self.options.block_cache {
                 step(core);
@@ -56,12 +57,7 @@ impl Engine for Interpreter {
             }
             let pc = core.hart.pc;
             let Some(offset) = core.tlb.fetch_hit(pc) else {
-                // Fills the cache of translations; the next turn looks again.
-                if let Err(Trapped) = core.translate(Access::Fetch, pc, 2) {
-                    core.take_exception(0);
-                } else if core.tlb.fetch_hit(pc).is_none() {
-                    step(core);
-                }
+                look_up(core);
                 continue;
             };
             if let Some(block) = self.blocks.get(offset) {
@@ -71,12 +67,16 @@ impl Engine for Interpreter {
                 continue;
             }
             core.spend(DECODE_EFFORT);
-            match self.blocks.decode(&mut core.bus.ram, offset) {
+            core.faults.begun = false;
+            let decoded = self.blocks.decode(&mut core.bus.ram, offset);
+            core.faults.begun = true;
+            match decoded {
                 Some(true) => core.tlb.slow_stores_to(offset / PAGE_BYTES * PAGE_BYTES),
                 Some(false) => {}
                 None => step(core),
             }
         }
+        core.faults.begun = false;
     }
 }
 
@@ -108,14 +108,30 @@ fn run_block(core: &mut Core, insns: &[Insn], mut pc: u64) {
     step.core.hart.position = Position(position);
 }
 
+/// Looks up the translation of where the hart is, for an engine that finds no fast one: it is there then, or the attempt
+/// at the instruction is over.
+#[cold]
+pub fn look_up(core: &mut Core) {
+    let pc = core.hart.pc;
+    let begun = std::mem::replace(&mut core.faults.begun, true);
+    if let Err(Trapped) = core.translate(Access::Fetch, pc, 2) {
+        core.take_exception(0);
+    } else if core.tlb.fetch_hit(pc).is_none() {
+        step(core);
+    }
+    core.faults.begun = begun;
+}
+
 /// Fetches, decodes and executes one instruction: for any engine, where it has nothing better.
 #[cold]
 pub fn step(core: &mut Core) {
+    let begun = std::mem::replace(&mut core.faults.begun, true);
     core.spend(ACCESS_EFFORT);
     match fetch(core) {
         Ok(insn) => execute_one(core, &insn),
         Err(Trapped) => core.take_exception(0),
     }
+    core.faults.begun = begun;
 }
 
 /// Executes one decoded instruction, that at the hart's `pc`, with everything that follows: for any engine,

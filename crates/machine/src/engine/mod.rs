@@ -4,7 +4,7 @@ mod blocks;
 mod interpreter;
 mod operations;
 
-pub use interpreter::{Interpreter, InterpreterOptions, execute_one, step};
+pub use interpreter::{Interpreter, InterpreterOptions, execute_one, look_up, step};
 
 use crate::Position;
 use crate::core::Core;

@@ -143,6 +143,11 @@ impl FastView {
         Ok(())
     }
 
+    /// No user page is tagged for S-mode any more.
+    pub(super) fn lend_none(&mut self) {
+        self.lent.clear();
+    }
+
     #[inline]
     pub(super) fn lends(&self) -> bool {
         !self.lent.is_empty()

@@ -242,6 +242,16 @@ impl Tlb {
         }
     }
 
+    /// Lets no access be fast.
+    pub(crate) fn slow_all(&mut self) {
+        for word in words(0..SLOTS) {
+            for slot in self.present.in_word(word) {
+                self.fast.clear(slot);
+            }
+        }
+        self.fast.lend_none();
+    }
+
     /// What fences have cost since the last call, in units of [`crate::Core::spend`].
     pub(crate) fn take_effort(&mut self) -> u64 {
         FENCE_EFFORT + std::mem::take(&mut self.looked_at) * SLOT_EFFORT
