@@ -4,7 +4,7 @@
 use crate::entry::{Entry, Event};
 use crate::mark::{OutputMark, join_console};
 use crate::steering::Steering;
-use machine::{Input, Machine, Output, Position, Snapshot, Stop, TICKS_PER_SECOND};
+use machine::{Input, Machine, Output, Position, RUN_EFFORT_MAX, Snapshot, Stop, TICKS_PER_SECOND};
 use std::collections::VecDeque;
 
 /// Most inputs that one step applies.
@@ -119,7 +119,7 @@ impl Recorder {
         self.machine
     }
 
-    /// Applies inputs and executes up to `budget` positions, less when the guest waits or says something.
+    /// Applies inputs and executes up to `budget` positions, less when the guest waits, says something, or costs the host much.
     /// `host` is host time now, in guest clock ticks since an origin that stays the same. Inputs are taken from
     /// the front of `inputs`; those left there want another step.
     pub fn step(&mut self, host: u64, inputs: &mut VecDeque<Input>, budget: u64) -> Step {
@@ -127,6 +127,7 @@ impl Recorder {
         if self.stopped.is_some() {
             return step;
         }
+        let spent = self.machine.spent();
         self.digested.get_or_insert(host);
         self.mark_outputs(host, &mut step);
         let awake = !self.machine.is_idle();
@@ -135,7 +136,11 @@ impl Recorder {
             step.state = self.idle();
             return step;
         }
+        // Inputs cost the host something, too: what is left of a step's time is for the guest.
         for _ in 0..INPUTS_PER_STEP {
+            if self.machine.spent() - spent >= RUN_EFFORT_MAX {
+                break;
+            }
             let Some(input) = inputs.pop_front() else {
                 break;
             };

@@ -5,7 +5,7 @@ use crate::divergence::Divergence;
 use crate::entry::{Entry, EntryError, Event};
 use crate::mark::{OutputMark, join_console};
 use crate::recorder::{Recorder, RecorderConfig};
-use machine::{Input, Machine, Output, Position, Stop};
+use machine::{Input, Machine, Output, Position, RUN_EFFORT_MAX, Stop};
 use std::collections::VecDeque;
 
 /// Ticks by which the known lead of guest time shrinks with each clock entry, so that hosts may drift.
@@ -129,7 +129,7 @@ impl Replayer {
         }
     }
 
-    /// Executes up to `budget` positions, and applies the entries that are met.
+    /// Executes up to `budget` positions, less where it costs the host much, and applies the entries that are met.
     pub fn step(&mut self, budget: u64) -> ReplayStep {
         let end = self.machine.position().0.saturating_add(budget);
         let before = self.applied;
@@ -158,6 +158,7 @@ impl Replayer {
     }
 
     fn advance(&mut self, end: Position, outputs: &mut Vec<(u64, Vec<Output>)>) -> ReplayState {
+        let spent = self.machine.spent();
         loop {
             if let Some(ended) = &self.ended {
                 return ended.clone();
@@ -165,13 +166,16 @@ impl Replayer {
             let Some(entry) = self.queue.front() else {
                 return ReplayState::NeedsLog;
             };
+            if self.machine.spent() - spent >= RUN_EFFORT_MAX {
+                return ReplayState::Running;
+            }
             let (target, here) = (entry.position, self.machine.position());
             if target > here {
                 if here >= end {
                     return ReplayState::Running;
                 }
                 if target <= end {
-                    let stop = self.machine.run(target);
+                    let stop = self.machine.run_towards(target);
                     self.ran(stop, target);
                     continue;
                 }

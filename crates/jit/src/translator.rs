@@ -17,6 +17,8 @@ const BLOCK_MAX: u64 = host::REGION_MAX as u64;
 const TRANSLATION_BYTES_MIN: usize = 64;
 /// What a byte of host code costs to make, in units of [`Core::spend`].
 const BYTE_EFFORT: u64 = 10;
+/// To look which instructions of a page are a region, whether or not they are.
+const FIND_EFFORT: u64 = 32 << 10;
 
 /// Executes translated code.
 pub struct Translator {
@@ -158,7 +160,7 @@ impl Translator {
         }
         self.cache
             .take(translation.len(), (offset / PAGE_BYTES) as u32);
-        core.spend(translation.len() as u64 * BYTE_EFFORT);
+        core.spend(translation.made() as u64 * BYTE_EFFORT);
         self.buffer = translation.into_buffer();
         (start, others_gone)
     }
@@ -173,8 +175,10 @@ impl Translator {
         self.make_place(offset / PAGE_BYTES);
         let entries = self.entries.as_mut().expect("made when the run began");
         let place = (self.cache.start(), self.cache.room());
-        let Some(hot) = host::translate_hot(core, entries, &self.thunks, offset, place) else {
-            return;
+        core.spend(FIND_EFFORT);
+        let hot = match host::translate_hot(core, entries, &self.thunks, offset, place) {
+            Ok(hot) => hot,
+            Err(vain) => return core.spend(vain as u64 * BYTE_EFFORT),
         };
         hot.translation.place(&mut self.arena);
         for (offset, code) in &hot.entries {

@@ -103,6 +103,10 @@ pub(crate) const ROM_BYTES_MAX: usize = 0xf000;
 /// So many console bytes do not wait for a frame to be taken with.
 const CONSOLE_BATCH_BYTES: usize = 64 * 1024;
 
+/// Once the turns of a tick have cost so much, in units of [`crate::Core::spend`], no other device has one: the last may
+/// cost twice what a turn does.
+const TICK_EFFORT_MAX: u64 = 1 << 18;
+
 /// Start address, size and device: the memory map. Sizes are those that answer on QEMU's board.
 const MAP: [(u64, u64, Region); 6] = [
     (ROM_BASE, ROM_BYTES_MAX as u64, Region::Rom),
@@ -298,19 +302,29 @@ impl Bus {
 
     /// Lets devices go on with what they left at an earlier tick. To be called at the very position at which the guest
     /// clock gets to [`Bus::deadline`], for it changes memory; a second call at the same tick does nothing.
+    ///
+    /// Who has waited longest comes first. Once the turns of this tick have cost enough, the others come at the next.
     pub fn go_on(&mut self, now: u64) {
-        let due = |slot: &Virtio| slot.deadline().is_some_and(|tick| tick <= now);
-        if !self.virtio.iter().any(due) {
+        let tick = |slot: &Virtio| slot.deadline().filter(|tick| *tick <= now);
+        if !self.virtio.iter().any(|slot| tick(slot).is_some()) {
             return;
         }
-        let around = &mut Surroundings {
-            ram: &mut self.ram,
-            outputs: &mut self.outputs,
-            effort: &mut self.effort,
-            now,
-        };
-        for slot in &mut self.virtio {
-            slot.go_on(around);
+        let before = self.effort;
+        while let Some((_, next)) = (self.virtio.iter().enumerate())
+            .filter_map(|(number, slot)| Some((tick(slot)?, number)))
+            .min()
+        {
+            if self.effort - before >= TICK_EFFORT_MAX {
+                self.virtio[next].put_off(now);
+                continue;
+            }
+            let around = &mut Surroundings {
+                ram: &mut self.ram,
+                outputs: &mut self.outputs,
+                effort: &mut self.effort,
+                now,
+            };
+            self.virtio[next].go_on(around);
         }
         self.settle();
     }

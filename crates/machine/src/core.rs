@@ -16,8 +16,8 @@ use crate::{Bus, GuestAddr, Position};
 const TIME: u16 = 0xc01;
 const PAGE: u64 = 4096;
 
-/// A run whose end is its caller's to choose ends when it has cost so much beside plain instructions, in units of
-/// [`Core::spend`]: about a millisecond.
+/// A run whose end is its caller's to choose ends when it, with all that was done since the run before, has cost so much beside
+/// plain instructions, in units of [`Core::spend`]: about a millisecond.
 pub const RUN_EFFORT_MAX: u64 = 1 << 20;
 /// A trap, an interrupt, or a look at what wants attention.
 pub(crate) const EVENT_EFFORT: u64 = 64;
@@ -39,8 +39,10 @@ pub struct Core {
     /// The engine must return before the next instruction: an interrupt may be due, a timer was set, the
     /// hart waits, a device was touched, or code was overwritten.
     pub attention: bool,
-    /// What the run has cost beside plain instructions.
+    /// What was done since the last run ended has cost so much beside plain instructions.
     pub(crate) effort: u64,
+    /// All before.
+    pub(crate) spent: u64,
     /// Calls from S-mode are answered by the built-in SBI.
     pub(crate) built_in_firmware: bool,
     /// For people only.
@@ -60,6 +62,7 @@ impl Core {
             clock,
             attention: false,
             effort: 0,
+            spent: 0,
             built_in_firmware,
             watch: Watch::default(),
             faults: Faults::default(),
@@ -75,6 +78,16 @@ impl Core {
     pub fn spend(&mut self, units: u64) {
         self.effort += units;
         self.attention |= self.effort >= RUN_EFFORT_MAX;
+    }
+
+    /// Adds what devices have cost.
+    pub(crate) fn take_devices_effort(&mut self) {
+        self.effort += self.bus.take_effort();
+    }
+
+    /// Whoever waits for the hart has had a chance.
+    pub(crate) fn rest(&mut self) {
+        self.spent += std::mem::take(&mut self.effort);
     }
 
     /// Forgets what SFENCE.VMA with these operands orders to forget.
@@ -97,6 +110,7 @@ impl Core {
         let lines = self.bus.lines(now).mip();
         let csr = &self.hart.csr;
         self.hart.timer_due = csr.supervisor_timer() && self.bus.time(now) >= csr.stimecmp;
+        self.hart.lines = lines;
         let position = self.clock.position_of(self.timer_deadline()?)?;
         Some(position.max(Position(self.hart.position.0 + 1)))
     }
@@ -110,7 +124,6 @@ impl Core {
         } else {
             None
         };
-        self.hart.lines = lines;
         let deadlines = [supervisor, self.bus.deadline(now)];
         deadlines.into_iter().flatten().min()
     }

@@ -39,6 +39,17 @@ pub enum Input {
     PowerOff,
 }
 
+impl Input {
+    /// Bytes that it carries, of those that can be many.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Input::Frame { frame, .. } => frame.len(),
+            Input::Console(bytes) => bytes.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// Something that the machine says to the outside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Output {

@@ -15,6 +15,20 @@ use crate::{
     InterpreterOptions, Output, Position, Stop, StopRequest,
 };
 
+/// To hash a page, and to find it written anew.
+const PAGE_HASH_EFFORT: u64 = 1_500;
+
+/// Where a run ends if nothing else ends it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// At its limit.
+    There,
+    /// There, or before if it takes long.
+    Soon,
+    /// Also where it is easy.
+    Easily,
+}
+
 /// One deterministic computer.
 pub struct Machine {
     core: Core,
@@ -91,28 +105,36 @@ impl Machine {
     /// Executes up to `until`. At a position at which an interrupt is due, the run ends before it is taken:
     /// where runs end is invisible to the guest.
     pub fn run(&mut self, until: Position) -> Stop {
-        self.execute(until, true)
+        self.execute(until, End::There)
     }
 
-    /// Executes up to `until`, or less if that is easier or what the guest does takes the host long: for those who choose
-    /// as they go where runs end. What has been reached is where the machine is.
+    /// Executes up to `until`, or less if that is easier or what was done since the last run takes the host long: for
+    /// those who choose as they go where runs end. What has been reached is where the machine is.
     pub fn run_about(&mut self, until: Position) -> Stop {
-        self.execute(until, false)
+        self.execute(until, End::Easily)
+    }
+
+    /// Executes up to `until`, or less only if what was done since the last run takes the host long: for those who have
+    /// something to do at `until`, and may come back for it.
+    pub fn run_towards(&mut self, until: Position) -> Stop {
+        self.execute(until, End::Soon)
     }
 
     /// Whoever looks at the machine where a run ends finds done what is due there, as it is where a run goes on.
-    fn execute(&mut self, until: Position, exactly: bool) -> Stop {
-        let stop = self.execute_to_stop(until, exactly);
+    fn execute(&mut self, until: Position, end: End) -> Stop {
+        let stop = self.execute_to_stop(until, end);
         self.core.go_on();
+        self.core.take_devices_effort();
+        self.core.rest();
         stop
     }
 
-    fn execute_to_stop(&mut self, mut until: Position, mut exactly: bool) -> Stop {
+    fn execute_to_stop(&mut self, mut until: Position, mut end: End) -> Stop {
         let core = &mut self.core;
-        core.effort = 0;
         loop {
             core.go_on();
-            core.effort += EVENT_EFFORT + core.bus.take_effort();
+            core.effort += EVENT_EFFORT;
+            core.take_devices_effort();
             if let Some(stop) = core.bus.stop() {
                 return match stop {
                     StopRequest::Reset => Stop::Reset,
@@ -129,13 +151,13 @@ impl Machine {
                 return Stop::Reached;
             }
             if core.effort >= RUN_EFFORT_MAX {
-                if exactly {
-                    core.effort = 0;
+                if end == End::There {
+                    core.rest();
                 } else {
                     // What is next may have been looked up, or its handler entered, as for whoever runs further: it ends
                     // behind that, as an exact run to there does.
                     until = Position(core.hart.position.0 + 1);
-                    exactly = true;
+                    end = End::There;
                 }
             }
             let change = core.refresh();
@@ -157,7 +179,7 @@ impl Machine {
             if let Some(due) = host_due {
                 limit = limit.min(due);
             }
-            let to_limit = exactly || limit != until;
+            let to_limit = end != End::Easily || limit != until;
             let engine = &mut self.engine;
             let ended = core.contain(|core| {
                 if to_limit {
@@ -189,10 +211,10 @@ impl Machine {
         }
     }
 
-    /// What the last run cost the host beside plain instructions, in about nanoseconds: since it last went beyond
-    /// [`crate::RUN_EFFORT_MAX`], if it was not to end there.
-    pub fn effort(&self) -> u64 {
-        self.core.effort
+    /// What runs, inputs and digests have cost the host beside plain instructions since the machine was made here, in about
+    /// nanoseconds. No part of the state: engines differ.
+    pub fn spent(&self) -> u64 {
+        self.core.spent + self.core.effort
     }
 
     /// The panics that were contained since the machine was made here.
@@ -206,9 +228,16 @@ impl Machine {
     }
 
     /// Takes an input at the present position. An error changes nothing.
-    #[expect(clippy::needless_pass_by_value, reason = "an input is used up")]
     pub fn apply(&mut self, input: Input) -> Result<(), InputError> {
         let position = self.position();
+        self.core.effort += EVENT_EFFORT + input.bytes() as u64;
+        let applied = self.apply_at(input, position);
+        self.core.take_devices_effort();
+        applied
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "an input is used up")]
+    fn apply_at(&mut self, input: Input, position: Position) -> Result<(), InputError> {
         match input {
             Input::Clock(clock) => {
                 self.core.clock.set(clock, position);
@@ -300,6 +329,7 @@ impl Machine {
             chosen: &chosen,
         });
         core.tlb.slow_stores();
+        core.effort += digest.pages_hashed() * PAGE_HASH_EFFORT;
         digest
     }
 

@@ -2,7 +2,7 @@
 
 use crate::guest::{Host, MS, boot, boot_with, config, console, engine, state};
 use eventlog::{Divergence, Entry, Event, ReplayState, Replayer};
-use machine::{Input, Interpreter, InterpreterOptions, Machine, Snapshot};
+use machine::{Input, Interpreter, InterpreterOptions, Machine, RUN_EFFORT_MAX, Snapshot};
 
 const SCRIPT: [(u64, &str); 7] = [
     (5, "hello"),
@@ -181,6 +181,61 @@ fn nonsense_in_the_log_is_a_divergence() {
     expect(&entries, "of which the log knows nothing");
 }
 
+/// How it stands when no step does any more.
+fn to_the_end(replayer: &mut Replayer) -> ReplayState {
+    loop {
+        match replayer.step(u64::MAX).state {
+            ReplayState::Running => {}
+            state => return state,
+        }
+    }
+}
+
+/// However many inputs there are, and however large: no step takes long, on either side.
+#[test]
+fn a_step_ends_when_its_inputs_have_cost_enough() {
+    let mut host = Host::new(boot());
+    host.run(5, &[]);
+    let mut inputs: std::collections::VecDeque<Input> = (0..60)
+        .map(|number| Input::Console(vec![b'a' + number % 26; 60_000]))
+        .collect();
+    let mut steps = 0;
+    while !inputs.is_empty() {
+        let (before, waiting) = (host.recorder.machine().spent(), inputs.len());
+        let step = host.recorder.step(host.now, &mut inputs, 1_000);
+        host.log.take(step);
+        assert!(inputs.len() < waiting);
+        let spent = host.recorder.machine().spent() - before;
+        assert!(spent <= RUN_EFFORT_MAX * 3 / 2, "{spent}");
+        steps += 1;
+    }
+    assert!(steps > 2, "{steps}");
+    let step = host.recorder.digest_now(host.now);
+    host.log.take(step);
+
+    let mut replayer = Replayer::new(boot());
+    for entry in &host.log.entries {
+        replayer.push(entry, 0).unwrap();
+    }
+    let mut steps = 0;
+    loop {
+        let before = replayer.machine().spent();
+        let state = replayer.step(u64::MAX).state;
+        let spent = replayer.machine().spent() - before;
+        assert!(spent <= RUN_EFFORT_MAX * 3 / 2, "{spent}");
+        steps += 1;
+        match state {
+            ReplayState::Running => {}
+            state => {
+                assert_eq!(state, ReplayState::NeedsLog);
+                break;
+            }
+        }
+    }
+    assert!(steps > 2, "{steps}");
+    assert_eq!(replayer.applied(), host.log.entries.len() as u64);
+}
+
 #[test]
 fn power_off_and_reset_end_both_sides() {
     for (key, on_primary, on_backup) in [
@@ -199,8 +254,7 @@ fn power_off_and_reset_end_both_sides() {
         for entry in &host.log.entries {
             replayer.push(entry, 0).unwrap();
         }
-        let step = replayer.step(u64::MAX);
-        assert_eq!(step.state, on_backup);
+        assert_eq!(to_the_end(&mut replayer), on_backup);
         assert_eq!(replayer.applied(), host.log.entries.len() as u64);
         assert!(replayer.into_recorder(config()).is_err());
     }
@@ -215,5 +269,5 @@ fn power_off_and_reset_end_both_sides() {
     for entry in &host.log.entries {
         replayer.push(entry, 0).unwrap();
     }
-    assert_eq!(replayer.step(u64::MAX).state, ReplayState::PoweredOff);
+    assert_eq!(to_the_end(&mut replayer), ReplayState::PoweredOff);
 }

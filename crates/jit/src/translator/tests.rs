@@ -83,6 +83,42 @@ fn a_guest_that_executes_everywhere_takes_no_more_than_it_may() {
     assert!(machine.hart().x[10].abs_diff(position / 2) <= 1);
 }
 
+/// What a guest costs that adds 1 and reads a CSR, over and over: no region is made of that.
+fn spent(glance: u64) -> u64 {
+    let mut image = vec![0; PAGE_BYTES];
+    let insns = [
+        (Op::Addi, 10, 10, 1),
+        (Op::Csrrs, 11, 0, 0x340),
+        (Op::Jal, 0, 0, -8),
+    ];
+    for (at, (op, rd, rs1, imm)) in (0..).step_by(4).zip(insns) {
+        let insn = Insn {
+            rd,
+            rs1,
+            imm,
+            ..Insn::new(op)
+        };
+        image[at..at + 4].copy_from_slice(&insn.encode().to_le_bytes());
+    }
+    let boot = Boot {
+        firmware: Firmware::Image(image),
+        ..Boot::default()
+    };
+    let engine = Translator::new(Options {
+        glance,
+        ..Options::default()
+    });
+    let mut machine = Machine::boot(&Board::default(), &boot, Box::new(engine.unwrap())).unwrap();
+    machine.run(Position(100_000));
+    machine.spent()
+}
+
+#[test]
+fn to_look_for_a_region_in_vain_costs_something() {
+    let (often, never) = (spent(1), spent(1 << 40));
+    assert!(often >= never + FIND_EFFORT, "{often} and {never}");
+}
+
 #[test]
 fn impossible_bounds_are_refused() {
     let usual = Bounds::default();

@@ -25,11 +25,18 @@ pub(crate) struct Translation {
     start: u32,
     code: Vec<u8>,
     records: Vec<(u32, Record)>,
+    /// Bytes that were made in vain, since not all fitted.
+    vain: usize,
     /// The offset in memory of another page that it depends on.
     pub(crate) depends_on: Option<usize>,
 }
 
 impl Translation {
+    /// Bytes that were made, also those that are not in it.
+    pub(crate) fn made(&self) -> usize {
+        self.vain + self.code.len()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.code.len()
     }
@@ -68,8 +75,10 @@ pub(crate) fn translate(
     let mut emitter = Emitter::new(Asm::new(start, buffer, room), thunks, page as u64);
     let mut limit = TRACE_MAX;
     let mut trace = emitter.emit_trace(core, entries, offset, limit);
+    let mut vain = 0;
     while emitter.asm.is_full() {
         let mut buffer = emitter.asm.into_bytes();
+        vain += buffer.len();
         buffer.clear();
         emitter = Emitter::new(Asm::new(start, buffer, room), thunks, page as u64);
         limit /= 2;
@@ -85,6 +94,7 @@ pub(crate) fn translate(
         start,
         records: std::mem::take(&mut emitter.records),
         code: emitter.asm.into_bytes(),
+        vain,
         depends_on: trace.depends_on,
     }
 }
@@ -162,21 +172,23 @@ pub(crate) struct Hot {
     pub(crate) entries: Vec<(usize, u32)>,
 }
 
-/// Translates the region that the instruction at `offset` in memory is in, if it is worth it and fits into `room` bytes.
+/// Translates the region that the instruction at `offset` in memory is in, if it is worth it and fits into `room` bytes; else
+/// says how many bytes were made in vain.
 pub(crate) fn translate_hot(
     core: &mut Core,
     entries: &Entries,
     thunks: &Thunks,
     offset: usize,
     (start, room): (u32, usize),
-) -> Option<Hot> {
+) -> Result<Hot, usize> {
     let page = offset / PAGE * PAGE;
-    let (blocks, between) = region::find(&core.bus.ram, page, (offset % PAGE) as u16)?;
+    let found = region::find(&core.bus.ram, page, (offset % PAGE) as u16);
+    let (blocks, between) = found.ok_or(0usize)?;
     let mut emitter = Emitter::new(Asm::new(start, Vec::new(), room), thunks, page as u64);
     let outer = emitter.emit_region(&blocks, between);
     emitter.emit_links(|target| entries.get(page + usize::from(target)));
     if emitter.asm.is_full() {
-        return None;
+        return Err(emitter.asm.into_bytes().len());
     }
     for block in &blocks {
         note_code(core, page + usize::from(block.start), block.len());
@@ -185,10 +197,11 @@ pub(crate) fn translate_hot(
         start,
         records: std::mem::take(&mut emitter.records),
         code: emitter.asm.into_bytes(),
+        vain: 0,
         depends_on: None,
     };
     let place = |(offset, code)| (page + usize::from(offset), code);
-    Some(Hot {
+    Ok(Hot {
         translation,
         entries: outer.into_iter().map(place).collect(),
     })

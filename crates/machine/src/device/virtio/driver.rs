@@ -27,15 +27,21 @@ impl Driver {
     pub(super) fn new(board: &Board, slot: u64, features: u64) -> Driver {
         let mut driver = Driver {
             bus: Bus::new(board).unwrap(),
-            base: 0x1000_1000 + slot * 0x1000,
+            base: 0,
             size: SIZE,
             now: 0,
             event_index: features & feature::EVENT_IDX != 0,
             available: [0; 2],
             seen_used: [0; 2],
         };
+        driver.turn_to(slot);
         driver.start(features);
         driver
+    }
+
+    /// Drives the device in another slot from now on, with the same queues.
+    pub(super) fn turn_to(&mut self, slot: u64) {
+        self.base = 0x1000_1000 + slot * 0x1000;
     }
 
     /// Starts again with queues of this size, at most 64.

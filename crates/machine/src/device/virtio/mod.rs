@@ -330,6 +330,14 @@ impl Virtio {
         }
     }
 
+    /// Its turn at `now` comes at the next tick. At the end of time there is none.
+    pub fn put_off(&mut self, now: u64) {
+        self.next_turn = now.checked_add(1);
+        if self.next_turn.is_none() {
+            self.rests = 0;
+        }
+    }
+
     fn has_rest(&self, index: usize) -> bool {
         index < self.queues.len() && self.rests >> index & 1 != 0
     }

@@ -482,6 +482,61 @@ fn entropy_and_console_take_turns() {
     assert_eq!(turns(&mut driver), [1 << 20; 4]);
 }
 
+/// Each device of a full board has much to send, and all of it comes due at once.
+#[test]
+fn the_turns_of_a_tick_are_bounded_together() {
+    let board = Board {
+        net: vec![NetConfig { mac: MAC }; SLOTS],
+        entropy: false,
+        console: false,
+        ..board()
+    };
+    let mut driver = Driver::new(&board, 0, 0);
+    for slot in 0..SLOTS as u64 {
+        driver.turn_to(slot);
+        driver.resize(64, 0);
+    }
+    for head in 0..64 {
+        driver.offer(1, head, &[(BUFFER, 65562, false)]);
+    }
+    for slot in 0..SLOTS as u64 {
+        driver.turn_to(slot);
+        driver.notify(1);
+    }
+    let mut sent = vec![0; SLOTS];
+    let mut count = |driver: &mut Driver| {
+        for output in driver.bus.take_outputs() {
+            let Output::Frame { device, .. } = output else {
+                panic!("no console speaks");
+            };
+            sent[usize::from(device)] += 1;
+        }
+        sent.clone()
+    };
+    count(&mut driver);
+    driver.bus.take_effort();
+    let mut fewest = 0;
+    while let Some(tick) = driver.bus.deadline(driver.now).filter(|at| *at < u64::MAX) {
+        // Late, as after a step of the clock: all are due.
+        driver.now = tick.max(driver.now + 10 * TURN_PAUSE_TICKS);
+        for _ in 0..SLOTS {
+            driver.bus.go_on(driver.now);
+            let effort = driver.bus.take_effort();
+            let most = turn::TURN_BYTES_MAX / 4 + (1 << 18);
+            assert!(effort > 0 && effort <= most, "{effort} in a tick");
+            driver.bus.go_on(driver.now);
+            assert_eq!(driver.bus.take_effort(), 0, "once a tick");
+            driver.now += 1;
+        }
+        let sent = count(&mut driver);
+        let (least, most) = (sent.iter().min(), sent.iter().max());
+        assert_eq!(least, most, "nobody is left behind");
+        assert!(least > Some(&fewest));
+        fewest = sent[0];
+    }
+    assert_eq!(fewest, 64);
+}
+
 /// With the event index, the driver tells of a new buffer also where the device left some that were too few.
 #[test]
 fn a_frame_that_waits_for_more_buffers_asks_for_them() {
