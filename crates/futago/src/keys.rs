@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use node::certificate::date;
-use node::keys::{self, DAYS_DEFAULT, NodeKeyFiles, Withdrawn};
+use node::keys::{self, DAYS_DEFAULT, NodeKeyFiles, load_withdrawn};
 use node::status::days_left;
 
 #[derive(Args)]
@@ -86,7 +86,7 @@ pub(crate) fn run(arguments: &Keys) -> Result<ExitCode> {
             for name in names {
                 let files = NodeKeyFiles::in_directory(directory, &name);
                 let facts = keys::read_facts(&files.certificate)?;
-                let state = if Withdrawn::load(&files.withdrawn)?.holds(&facts) {
+                let state = if load_withdrawn(&files.withdrawn)?.holds(&facts.credential()) {
                     "was withdrawn".to_owned()
                 } else {
                     days_left(facts.days_left(SystemTime::now()))

@@ -1,8 +1,8 @@
 //! What this node's configuration must have in common with its peers', in the words of the configuration.
 
 use crate::config::Config;
-use crate::transport::{Agreement, shorten};
 use anyhow::Context;
+use replication::Agreement;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ fn image(key: &str, path: Option<&PathBuf>, starts: bool) -> anyhow::Result<Opti
         return Ok(starts.then(|| "none".to_owned()));
     };
     match hash_file(path) {
-        Ok(hash) => Ok(Some(shorten(&hash))),
+        Ok(hash) => Ok(Some(Agreement::shorten(&hash))),
         Err(error) if error.kind() == ErrorKind::NotFound && !starts => Ok(None),
         Err(error) => {
             Err(error).with_context(|| format!("cannot read `{key}`, {}", path.display()))

@@ -1,71 +1,11 @@
 //! What a node's certificate says: for which node of which machine it is, when it was issued, and when it ends.
 
 use anyhow::Context;
+use replication::{Credential, Subject};
 use rustls::pki_types::CertificateDer;
-use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Scheme of the name in a certificate: `futago://MACHINE/NODE`.
-const SCHEME: &str = "futago://";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// For which node of which machine a certificate is. The machine's name is kept as the certificate writes it: bytes that may not
-/// be in a URI are `%` and two digits.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Subject {
-    machine: String,
-    /// The node's name.
-    pub node: String,
-}
-
-impl Subject {
-    /// That of a node of a machine with this name.
-    pub fn new(machine: &str, node: &str) -> Self {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-        let machine = machine.bytes().fold(String::new(), |mut text, byte| {
-            if plain(byte) {
-                text.push(char::from(byte));
-            } else {
-                text.push_str(&format!("%{byte:02X}"));
-            }
-            text
-        });
-        Self {
-            machine,
-            node: node.to_owned(),
-        }
-    }
-
-    /// Reads what [`Self::uri`] wrote.
-    pub fn of_uri(uri: &str) -> Option<Self> {
-        let (machine, node) = uri.strip_prefix(SCHEME)?.split_once('/')?;
-        let sound = |text: &str| {
-            !text.is_empty()
-                && text.len() <= 512
-                && text.bytes().all(|byte| byte.is_ascii_graphic())
-        };
-        (sound(machine) && sound(node) && !node.contains('/')).then(|| Self {
-            machine: machine.to_owned(),
-            node: node.to_owned(),
-        })
-    }
-
-    /// As a certificate names it.
-    pub fn uri(&self) -> String {
-        format!("{SCHEME}{}/{}", self.machine, self.node)
-    }
-
-    /// Whether it is a node of the machine with this name.
-    pub fn is_of(&self, machine: &str) -> bool {
-        Self::new(machine, &self.node) == *self
-    }
-}
-
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "node `{}` of machine `{}`", self.node, self.machine)
-    }
-}
 
 /// What is read from a certificate. Whether the authority signed it is TLS's to check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,10 +46,25 @@ impl CertificateFacts {
         })
     }
 
+    /// What decides whether it lets anybody in.
+    pub fn credential(&self) -> Credential {
+        Credential {
+            subject: self.subject.clone(),
+            issued_us: self.issued_us,
+            ends_us: since_1970_us(self.ends),
+        }
+    }
+
     /// Whole days until it ends; below 0 once it has.
     pub fn days_left(&self, now: SystemTime) -> i64 {
         days_left(self.ends, now)
     }
+}
+
+/// Microseconds from 1970 until a time; 0 if it was before.
+pub(crate) fn since_1970_us(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Whole days until a time; below 0 once it is over.
@@ -213,24 +168,6 @@ fn ends(certificate: &[u8]) -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_survive_their_uri() {
-        for machine in ["demo", "my machine/2", "機械", "%41"] {
-            let subject = Subject::new(machine, "a-1");
-            assert_eq!(Subject::of_uri(&subject.uri()), Some(subject.clone()));
-            assert!(subject.is_of(machine) && !subject.is_of("A"));
-        }
-        for wrong in [
-            "futago://m",
-            "futago:///a",
-            "futago://m/",
-            "futago://m/a/b",
-            "http://m/a",
-        ] {
-            assert_eq!(Subject::of_uri(wrong), None, "{wrong}");
-        }
-    }
 
     #[test]
     fn dates_are_those_of_the_calendar() {

@@ -12,11 +12,11 @@ use crate::console::Console;
 use crate::control::{ControlCounters, ControlEvent};
 use crate::engine::EngineKind;
 use crate::hart_thread::{HartEvent, HartThread};
-use crate::names::{host_id, short};
+use crate::names::short;
 use crate::node::ExitReason;
 use crate::room::Room;
 use crate::sandbox::Confinement;
-use crate::switch::{MachineKey, SwitchEvent};
+use crate::switch::SwitchEvent;
 use crate::transport::{TransferProgress, Transport, TransportEvent};
 use bytes::Bytes;
 use eventlog::CONSOLE_BYTES_MAX;
@@ -24,7 +24,9 @@ use machine::{Input, Output};
 use network::Network;
 use refusals::Refusals;
 use replica::{Bridge, Effect, HartCommand, HartReport};
-use replication::{Action, Core, HaltReason, Instant, Local, NodeId, RoleStatus, TransferId};
+use replication::{
+    Action, Core, HaltReason, HostId, Instant, Local, MachineKey, NodeId, RoleStatus, TransferId,
+};
 use report::Gauges;
 use standing::Standing;
 use std::pin::pin;
@@ -345,7 +347,7 @@ impl EngineRoom {
             } => {
                 info!(peer = %short(peer.0), name, %address, "a peer is connected");
                 self.gauges.connected(peer, &name);
-                let host = host_id(&name);
+                let host = HostId::of_name(&name);
                 self.tell(Local::Connected { peer, host });
                 self.start_now();
             }

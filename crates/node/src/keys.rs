@@ -3,15 +3,16 @@
 
 mod withdrawn;
 
-pub use withdrawn::Withdrawn;
+pub use withdrawn::load_withdrawn;
 
-use crate::certificate::{CertificateFacts, Subject, serial};
+use crate::certificate::{CertificateFacts, serial};
 use crate::names::fill_random;
 use anyhow::{Context, bail, ensure};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber,
 };
+use replication::Subject;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use std::fs::{self, OpenOptions};
@@ -127,7 +128,7 @@ pub fn renew_keys(directory: &Path, name: &str, ends: SystemTime) -> anyhow::Res
     check_name(name)?;
     let files = NodeKeyFiles::in_directory(directory, name);
     let old = read_facts(&files.certificate)?;
-    if Withdrawn::load(&files.withdrawn)?.holds(&old) {
+    if load_withdrawn(&files.withdrawn)?.holds(&old.credential()) {
         bail!(
             "the certificate {} was withdrawn; remove it and its key, and let `futago keys` make new ones",
             files.certificate.display()
@@ -163,9 +164,9 @@ pub fn withdraw_keys(
                 .subject
         }
     };
-    let mut list = Withdrawn::load(&files.withdrawn)?;
+    let mut list = load_withdrawn(&files.withdrawn)?;
     list.add(subject, now_us()?);
-    replace(&files.withdrawn, &list.text())?;
+    replace(&files.withdrawn, &withdrawn::text(&list))?;
     for path in [&files.key, &files.certificate] {
         match fs::remove_file(path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -241,7 +242,7 @@ fn issue(
     issuer: &Issuer<'_, KeyPair>,
 ) -> anyhow::Result<String> {
     // Later than what was withdrawn, even if the clock was set back.
-    let withdrawn = Withdrawn::load(&directory.join(WITHDRAWN_FILE))?;
+    let withdrawn = load_withdrawn(&directory.join(WITHDRAWN_FILE))?;
     let issued_us = now_us()?.max(withdrawn.until_us(subject).saturating_add(1));
     let mut random = [0; 8];
     fill_random(&mut random).context("the host's random source gives nothing")?;
@@ -412,17 +413,20 @@ mod tests {
         let stolen = read_facts(&files.certificate).unwrap();
         let other = read_facts(&directory.path().join("b.pem")).unwrap();
         let list = withdraw_keys(directory.path(), "a", None).unwrap();
-        let withdrawn = Withdrawn::load(&list).unwrap();
-        assert!(withdrawn.holds(&stolen) && !withdrawn.holds(&other));
+        let withdrawn = load_withdrawn(&list).unwrap();
+        assert!(withdrawn.holds(&stolen.credential()) && !withdrawn.holds(&other.credential()));
         assert!(!files.key.exists(), "it is of no use");
         create_keys(directory.path(), "m", &names(&["a"])).unwrap();
         let new = read_facts(&files.certificate).unwrap();
-        assert!(!withdrawn.holds(&new));
+        assert!(!withdrawn.holds(&new.credential()));
         withdraw_keys(directory.path(), "lost", Some("m")).unwrap();
-        let withdrawn = Withdrawn::load(&list).unwrap();
-        assert!(withdrawn.holds(&stolen) && withdrawn.until_us(&Subject::new("m", "lost")) > 0);
+        let withdrawn = load_withdrawn(&list).unwrap();
+        assert!(
+            withdrawn.holds(&stolen.credential())
+                && withdrawn.until_us(&Subject::new("m", "lost")) > 0
+        );
         fs::write(&list, "# fine\nnonsense\n").unwrap();
-        let error = Withdrawn::load(&list).unwrap_err();
+        let error = load_withdrawn(&list).unwrap_err();
         assert!(error.to_string().contains("line 2"), "{error}");
     }
 }

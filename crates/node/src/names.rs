@@ -1,6 +1,6 @@
 //! How identities are written (32 hexadecimal digits) and where fresh random ones come from.
 
-use replication::{HostId, MachineId, NodeId};
+use replication::{MachineId, NodeId};
 use std::io;
 
 /// 16 bytes from the operating system's random source.
@@ -35,22 +35,7 @@ pub fn fill_random(bytes: &mut [u8]) -> io::Result<()> {
 /// As [`random_u128`].
 pub fn fresh_node_id(name: &str) -> io::Result<NodeId> {
     let random = random_u128()? as u64;
-    Ok(node_id(random, name))
-}
-
-/// The identity of a process of the node `name`: random above, and below bound to the name, so that no node whose certificate has
-/// another name can take it.
-pub fn node_id(random: u64, name: &str) -> NodeId {
-    NodeId(u128::from(random) << 64 | u128::from(bound_to(name)))
-}
-
-/// Whether an identity is one of a process of the node `name`.
-pub fn is_of_node(node: NodeId, name: &str) -> bool {
-    node.0 as u64 == bound_to(name)
-}
-
-fn bound_to(name: &str) -> u64 {
-    host_id(name).0 as u64
+    Ok(NodeId::of_process(random, name))
 }
 
 /// An identity in 32 hexadecimal digits.
@@ -81,13 +66,6 @@ pub fn machine_id(name: &str) -> MachineId {
     }))
 }
 
-/// The identity behind a node's name: the same for all of its processes.
-pub fn host_id(name: &str) -> HostId {
-    let hash = blake3::derive_key("futago 2026 node name", name.as_bytes());
-    let (id, _) = hash.split_first_chunk().expect("a hash has 32 bytes");
-    HostId(u128::from_le_bytes(*id))
-}
-
 /// The first eight digits of an identity: enough for a person to tell nodes apart.
 pub fn short(id: u128) -> String {
     format!("{:08x}", id >> 96)
@@ -110,7 +88,7 @@ mod tests {
     #[test]
     fn an_identity_is_of_one_node() {
         let id = fresh_node_id("a").unwrap();
-        assert!(is_of_node(id, "a") && !is_of_node(id, "b"));
+        assert!(id.is_process_of("a") && !id.is_process_of("b"));
         assert_ne!(id, fresh_node_id("a").unwrap());
     }
 

@@ -12,13 +12,13 @@ use crate::hart_thread::HartThread;
 use crate::names::{fill_random, fresh_node_id, hex, random_u128, short};
 use crate::sandbox::{Kind, Place, Sandbox};
 use crate::status::{CERTIFICATE_DAYS_WARN, days_left};
-use crate::switch::MachineKey;
+use crate::switch::key_of_node;
 use crate::tls::{TlsIdentity, load_identity};
-use crate::transport::{Agreement, Hello, Reloader, Transport, TransportConfig};
+use crate::transport::{Reloader, Transport, TransportConfig};
 use crate::vm::VmOptions;
 use anyhow::{Context, ensure};
 use replica::{Hart, HartConfig};
-use replication::{HaltReason, Mode, NodeId, Record};
+use replication::{Agreement, HaltReason, Hello, Mode, NodeId, Record};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -154,10 +154,8 @@ async fn run(config: Config, confined: bool) -> anyhow::Result<ExitReason> {
         None
     };
     let switch_key = match &config.machine.network {
-        Some(socket) => {
-            MachineKey::of_node(config.keys.network.as_deref(), socket, config.machine_id())
-                .context("the network cannot be used")?
-        }
+        Some(socket) => key_of_node(config.keys.network.as_deref(), socket, config.machine_id())
+            .context("the network cannot be used")?,
         None => None,
     };
     let (root, machine_id) = (&config.arbiter.directory, config.machine_id());

@@ -1,9 +1,10 @@
 //! TLS for the log channel: both ends show a certificate of the machine's own authority, or there is no connection.
 
 use crate::certificate::{CertificateFacts, date};
-use crate::keys::{NodeKeyFiles, Withdrawn};
+use crate::keys::{NodeKeyFiles, load_withdrawn};
 use anyhow::{Context, anyhow, ensure};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use replication::Withdrawn;
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -64,7 +65,7 @@ pub fn load_identity(files: &NodeKeyFiles) -> anyhow::Result<TlsIdentity> {
     let own = files.certificate.display();
     let facts = CertificateFacts::read(&chain[0])
         .with_context(|| format!("the certificate {own} is of no use"))?;
-    let withdrawn = Withdrawn::load(&files.withdrawn)?;
+    let withdrawn = load_withdrawn(&files.withdrawn)?;
     let node = &facts.subject.node;
     ensure!(
         facts.ends > SystemTime::now(),
@@ -72,7 +73,7 @@ pub fn load_identity(files: &NodeKeyFiles) -> anyhow::Result<TlsIdentity> {
         date(facts.ends)
     );
     ensure!(
-        !withdrawn.holds(&facts),
+        !withdrawn.holds(&facts.credential()),
         "the certificate {own} was withdrawn; `futago keys` issues a new one for node {node}"
     );
     let reset_secret = blake3::derive_key("futago 2026 stateless reset", key.secret_der());

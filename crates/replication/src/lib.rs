@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod action;
+mod admission;
 mod arbitration;
 mod backup;
 mod config;
@@ -25,6 +26,7 @@ mod path;
 mod primary;
 mod protection;
 mod resolution;
+mod rights;
 mod shared;
 mod slow;
 mod status;
@@ -35,6 +37,9 @@ mod types;
 mod window;
 
 pub use action::{Action, ArbiterOperation, ArbiterReply, HaltReason, Local, RequestId};
+pub use admission::{
+    Agreement, Credential, Difference, Door, Hello, NotAdmitted, Subject, Withdrawn,
+};
 #[cfg(feature = "mutations")]
 pub use config::Mutation;
 pub use config::{Bounds, Config, DATAGRAM_BYTES_MAX, SlowBackup, Times};
@@ -45,6 +50,10 @@ pub use fence::Fence;
 pub use footprint::Footprint;
 pub use message::{BEYOND_MAX, LeaveReason, Message, Room};
 pub use pacing::Refusal;
+pub use rights::{
+    ADDRESS_AGE_US_MAX, Address, Claim, MACHINE_AGE_US_MAX, MACHINES_MAX, MachineKey, Outcome,
+    PortId, PortNonce, Proof, Rights, SpokenFor, Verdict, Voice, is_group,
+};
 pub use status::{Flag, FlowStatus, Refused, RoleStatus, Status, TakeoverTimes, TransferStatus};
 pub use types::{
     Epoch, HostId, Instant, LogIndex, MachineId, Mode, NodeId, Nonce, Record, TransferId,

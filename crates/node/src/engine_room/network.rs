@@ -2,8 +2,8 @@
 
 use crate::config::{Config, MacAddress};
 use crate::status::Dropped;
-use crate::switch::{MachineKey, PortCounters, Speaker, SwitchClient, SwitchEvent, announcement};
-use replication::{Epoch, Fence, MachineId};
+use crate::switch::{PortCounters, Speaker, SwitchClient, SwitchEvent, announcement};
+use replication::{Epoch, Fence, MachineId, MachineKey};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -2,12 +2,11 @@
 
 use super::frame::take_frame;
 use super::port::{OutQueue, read_some, write_forever};
-use super::secret::MachineKey;
-use super::word::{Nonce, Verdict, Word, is_reserved};
+use super::word::{Nonce, Word, is_reserved, sentence};
 use crate::config::MacAddress;
 use anyhow::Context;
 use bytes::{Bytes, BytesMut};
-use replication::{Epoch, MachineId};
+use replication::{Claim, Epoch, MachineId, MachineKey, Verdict};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -80,11 +79,14 @@ impl Sending {
             mac,
             ..
         } = *speaker;
-        Some(Word::Claim {
+        let claim = Claim {
             machine,
             epoch,
-            mac,
-            proof: speaker.key.prove(nonce, machine, epoch, mac),
+            address: mac.0,
+        };
+        Some(Word::Claim {
+            claim,
+            proof: speaker.key.prove(nonce, &claim),
         })
     }
 }
@@ -253,7 +255,7 @@ fn hear(shared: &Shared, frame: &[u8]) -> anyhow::Result<Option<SwitchEvent>> {
         }
         // What became of an older claim does not matter any more.
         Word::Answer { epoch, verdict } if epoch == speaker.epoch => {
-            anyhow::ensure!(verdict == Verdict::Admitted, "{verdict}");
+            anyhow::ensure!(verdict == Verdict::Admitted, "{}", sentence(verdict));
             if !sending.open {
                 sending.open = true;
                 let Sending { queue, held, .. } = sending;

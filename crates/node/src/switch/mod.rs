@@ -39,7 +39,7 @@ pub use client::{PortCounters, Speaker, SwitchClient, SwitchEvent, announcement}
 pub use frame::{FRAME_BYTES_MAX, FRAME_BYTES_MIN, FrameError, put_frame, take_frame};
 pub use keeper::keep_uplink;
 pub use passt::Uplink;
-pub use secret::{MachineKey, SwitchSecret};
+pub use secret::{SwitchSecret, key_of_node};
 pub use server::{SwitchConfig, run_switch, run_switch_process};
 pub use table::SwitchCounters;
-pub use word::{Verdict, is_reserved};
+pub use word::is_reserved;

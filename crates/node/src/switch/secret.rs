@@ -3,11 +3,9 @@
 //! The secret is a file beside the switch's socket, readable by its user only. A node reads it when it starts, keeps
 //! its own machine's key and nothing else; who is handed a machine's key can speak for that machine alone.
 
-use super::word::{Nonce, Proof};
-use crate::config::MacAddress;
 use crate::names::{fill_random, machine_id};
 use anyhow::{Context, bail, ensure};
-use replication::{Epoch, MachineId};
+use replication::{MachineId, MachineKey, Rights};
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -23,19 +21,9 @@ const FILE_BYTES_MAX: u64 = 1024;
 #[derive(Clone, PartialEq, Eq)]
 pub struct SwitchSecret([u8; 32]);
 
-/// Proves the right to speak for one machine.
-#[derive(Clone, PartialEq, Eq)]
-pub struct MachineKey([u8; 32]);
-
 impl fmt::Debug for SwitchSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SwitchSecret")
-    }
-}
-
-impl fmt::Debug for MachineKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("MachineKey")
     }
 }
 
@@ -68,82 +56,44 @@ impl SwitchSecret {
 
     /// The key of a machine.
     pub fn machine_key(&self, machine: MachineId) -> MachineKey {
-        let mut hasher = blake3::Hasher::new_keyed(&self.0);
-        hasher.update(b"futago 2026 switch machine key");
-        hasher.update(&machine.0.to_le_bytes());
-        MachineKey(hasher.finalize().into())
+        MachineKey::of_machine(&self.0, machine)
+    }
+
+    /// What nobody has proven anything to yet.
+    pub(super) fn rights<T: Default>(&self) -> Rights<T> {
+        Rights::new(self.0)
     }
 
     /// The text of a file with the key of the machine `name`, to be handed to nodes that may not read the secret.
     pub fn machine_key_text(&self, name: &str) -> String {
         format!(
             "{KEY_WORDS}{}\n",
-            to_hex(&self.machine_key(machine_id(name)).0)
+            to_hex(&self.machine_key(machine_id(name)).to_bytes())
         )
     }
 }
 
-impl MachineKey {
-    /// The key by which a node speaks for `machine`: from `file` if one is named, else by the secret beside `socket`.
-    /// None where the socket is another program's (passt's), which has no such file.
-    ///
-    /// # Errors
-    /// As [`SwitchSecret::load_or_create`].
-    pub fn of_node(
-        file: Option<&Path>,
-        socket: &Path,
-        machine: MachineId,
-    ) -> anyhow::Result<Option<Self>> {
-        if let Some(file) = file {
-            return Ok(Some(match read(file)? {
-                KeyFile::Secret(secret) => secret.machine_key(machine),
-                KeyFile::Key(key) => key,
-            }));
-        }
-        // A switch makes its secret before its socket.
-        if socket.exists() && !SwitchSecret::path(socket).exists() {
-            return Ok(None);
-        }
-        SwitchSecret::load_or_create(socket).map(|secret| Some(secret.machine_key(machine)))
+/// The key by which a node speaks for `machine`: from `file` if one is named, else by the secret beside `socket`.
+/// None where the socket is another program's (passt's), which has no such file.
+///
+/// # Errors
+/// As [`SwitchSecret::load_or_create`].
+pub fn key_of_node(
+    file: Option<&Path>,
+    socket: &Path,
+    machine: MachineId,
+) -> anyhow::Result<Option<MachineKey>> {
+    if let Some(file) = file {
+        return Ok(Some(match read(file)? {
+            KeyFile::Secret(secret) => secret.machine_key(machine),
+            KeyFile::Key(key) => key,
+        }));
     }
-
-    /// The proof that a claim for this machine is made on the port with this nonce.
-    pub(super) fn prove(
-        &self,
-        nonce: &Nonce,
-        machine: MachineId,
-        epoch: Epoch,
-        mac: MacAddress,
-    ) -> Proof {
-        self.hash(nonce, machine, epoch, mac).into()
+    // A switch makes its secret before its socket.
+    if socket.exists() && !SwitchSecret::path(socket).exists() {
+        return Ok(None);
     }
-
-    /// Whether `proof` is one; takes the same time whatever is wrong with it.
-    pub(super) fn is_proof(
-        &self,
-        proof: &Proof,
-        nonce: &Nonce,
-        machine: MachineId,
-        epoch: Epoch,
-        mac: MacAddress,
-    ) -> bool {
-        self.hash(nonce, machine, epoch, mac) == *proof
-    }
-
-    fn hash(
-        &self,
-        nonce: &Nonce,
-        machine: MachineId,
-        epoch: Epoch,
-        mac: MacAddress,
-    ) -> blake3::Hash {
-        let mut hasher = blake3::Hasher::new_keyed(&self.0);
-        hasher.update(nonce);
-        hasher.update(&machine.0.to_le_bytes());
-        hasher.update(&epoch.0.to_le_bytes());
-        hasher.update(&mac.0);
-        hasher.finalize()
-    }
+    SwitchSecret::load_or_create(socket).map(|secret| Some(secret.machine_key(machine)))
 }
 
 enum KeyFile {
@@ -167,7 +117,7 @@ fn read(path: &Path) -> anyhow::Result<KeyFile> {
     if let Some(bytes) = parse(SECRET_WORDS) {
         Ok(KeyFile::Secret(SwitchSecret(bytes)))
     } else if let Some(bytes) = parse(KEY_WORDS) {
-        Ok(KeyFile::Key(MachineKey(bytes)))
+        Ok(KeyFile::Key(MachineKey::from_bytes(bytes)))
     } else {
         bail!(
             "{shown} holds neither a switch's secret nor a machine's key: remove it, or name another"
@@ -225,9 +175,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("s");
         let machine = machine_id("demo");
-        let key = MachineKey::of_node(None, &socket, machine)
-            .unwrap()
-            .unwrap();
+        let key = key_of_node(None, &socket, machine).unwrap().unwrap();
         let secret = SwitchSecret::load_or_create(&socket).unwrap();
         assert_eq!(secret.machine_key(machine), key);
         assert_ne!(secret.machine_key(machine_id("other")), key);
@@ -248,10 +196,10 @@ mod tests {
         fs::write(&file, secret.machine_key_text("demo")).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
         let machine = machine_id("demo");
-        let key = MachineKey::of_node(Some(&file), &socket, machine).unwrap();
+        let key = key_of_node(Some(&file), &socket, machine).unwrap();
         assert_eq!(key, Some(secret.machine_key(machine)));
         fs::write(&file, "nonsense").unwrap();
-        let error = MachineKey::of_node(Some(&file), &socket, machine).unwrap_err();
+        let error = key_of_node(Some(&file), &socket, machine).unwrap_err();
         assert!(
             error.to_string().contains("neither a switch's secret"),
             "{error}"
@@ -263,7 +211,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("passt.sock");
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        let key = MachineKey::of_node(None, &socket, machine_id("demo")).unwrap();
+        let key = key_of_node(None, &socket, machine_id("demo")).unwrap();
         assert_eq!(key, None);
         assert!(!SwitchSecret::path(&socket).exists());
     }

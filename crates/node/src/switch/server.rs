@@ -6,7 +6,7 @@ use super::keeper::Keeper;
 use super::passt::{self, Uplink};
 use super::port::{OutQueue, read_some, write_forever};
 use super::secret::SwitchSecret;
-use super::table::{Kind, PortId, SwitchCounters, Table};
+use super::table::{Kind, SwitchCounters, Table};
 use super::word::Word;
 use crate::listener::{Access, Listener};
 use crate::names::fill_random;
@@ -14,6 +14,7 @@ use crate::sandbox::{Kind as ProcessKind, Place, Sandbox};
 use crate::signals::told_to_end;
 use anyhow::Context;
 use bytes::BytesMut;
+use replication::PortId;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
@@ -63,7 +64,7 @@ struct Hub {
 }
 
 impl Hub {
-    fn new(secret: SwitchSecret) -> Self {
+    fn new(secret: &SwitchSecret) -> Self {
         Self {
             table: Table::new(secret),
             ports: BTreeMap::new(),
@@ -175,7 +176,7 @@ pub async fn run_switch(
 ) -> anyhow::Result<SwitchCounters> {
     let secret = SwitchSecret::load_or_create(&config.socket)?;
     let listener = Listener::bind(&config.socket, Access::User)?;
-    let hub = Rc::new(RefCell::new(Hub::new(secret)));
+    let hub = Rc::new(RefCell::new(Hub::new(&secret)));
     let uplink = async {
         let Some(uplink) = &config.uplink else {
             return std::future::pending().await;
@@ -248,7 +249,7 @@ async fn run_confined(
     let mut keeper = (config.uplink.as_ref())
         .map(|uplink| Keeper::start(uplink, &config.socket))
         .transpose()?;
-    let hub = Rc::new(RefCell::new(Hub::new(secret)));
+    let hub = Rc::new(RefCell::new(Hub::new(&secret)));
     let uplink = async {
         let Some(keeper) = &mut keeper else {
             return std::future::pending().await;

@@ -1,23 +1,19 @@
-//! The switch's decisions, without I/O: which port is whose, who may say what, and where a frame goes.
+//! What the switch does with a frame, without I/O: where it goes, whom it is answered by, and what is kept of it. Who may say what is
+//! [`replication::Rights`]' to decide.
 
 mod addresses;
-mod machines;
 #[cfg(test)]
 mod tests;
 
+use super::recent::Recent;
 use super::secret::SwitchSecret;
-use super::word::{Nonce, Proof, Verdict, Word, is_reserved};
+use super::word::{Nonce, Word, is_reserved};
 use crate::config::MacAddress;
 use addresses::{Addresses, Heard};
 use bytes::Bytes;
-use machines::{Claimed, Machines};
-use replication::{Epoch, MachineId};
-use std::collections::BTreeMap;
+use replication::{PortId, Rights, Verdict, Voice, is_group};
+use std::collections::BTreeSet;
 use std::time::Instant;
-
-/// Names a port for as long as it is open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct PortId(pub(super) u64);
 
 /// What the switch counts, since its start. All but the first are frames or connections that went nowhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,60 +49,58 @@ pub(super) enum Kind {
     Uplink,
 }
 
-/// Whose port it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Owner {
-    /// A plain peer, or a node that has proven nothing yet.
-    Plain(Nonce),
-    Uplink,
-    /// A node that speaks for a machine.
-    Machine(Nonce, MachineId, Epoch),
-}
-
-/// Ports, addresses and machines.
+/// Ports, addresses and machines; with each machine, what was last said to its guest: up to 1 MiB of frames that may have to be
+/// said again.
 #[derive(Debug)]
 pub(super) struct Table {
-    secret: SwitchSecret,
-    ports: BTreeMap<PortId, Owner>,
+    /// Its time is counted from here.
+    made: Instant,
+    rights: Rights<Recent>,
+    uplinks: BTreeSet<PortId>,
     addresses: Addresses,
-    machines: Machines,
     /// What happened so far.
     pub(super) counters: SwitchCounters,
 }
 
 impl Table {
-    pub(super) fn new(secret: SwitchSecret) -> Self {
+    pub(super) fn new(secret: &SwitchSecret) -> Self {
         Self {
-            secret,
-            ports: BTreeMap::new(),
+            made: Instant::now(),
+            rights: secret.rights(),
+            uplinks: BTreeSet::new(),
             addresses: Addresses::default(),
-            machines: Machines::default(),
             counters: SwitchCounters::default(),
         }
     }
 
+    fn time_of(&self, now: Instant) -> replication::Instant {
+        let since = now.duration_since(self.made).as_micros();
+        replication::Instant(u64::try_from(since).unwrap_or(u64::MAX))
+    }
+
     /// A port was opened.
     pub(super) fn open(&mut self, port: PortId, kind: Kind) {
-        let owner = match kind {
-            Kind::Station(nonce) => Owner::Plain(nonce),
-            Kind::Uplink => Owner::Uplink,
-        };
-        self.ports.insert(port, owner);
+        match kind {
+            Kind::Station(nonce) => self.rights.open(port, Some(nonce)),
+            Kind::Uplink => {
+                self.rights.open(port, None);
+                self.uplinks.insert(port);
+            }
+        }
     }
 
     /// A port was closed.
     pub(super) fn close(&mut self, now: Instant, port: PortId) {
-        if let Some(Owner::Machine(_, machine, _)) = self.ports.remove(&port) {
-            self.machines.closed(now, machine);
-        }
+        self.rights.close(self.time_of(now), port);
+        self.uplinks.remove(&port);
         self.addresses.close(port);
     }
 
     /// Every address that is known.
     pub(super) fn addresses(&self) -> impl Iterator<Item = MacAddress> {
-        let spoken = |machine: &&machines::Machine| self.ports.contains_key(&machine.spoken_by);
-        let machines = self.machines.iter().filter(spoken);
-        (self.addresses.iter()).chain(machines.map(|machine| machine.mac))
+        let machines = self.rights.machines();
+        let spoken = machines.filter(|machine| self.rights.is_open(machine.spoken_by));
+        (self.addresses.iter()).chain(spoken.map(|machine| MacAddress(machine.address)))
     }
 
     /// A frame came in on `port`. Calls `send` with each port that it goes to; after a claim, with the answer and what is
@@ -120,53 +114,33 @@ impl Table {
     ) {
         if is_reserved(frame) {
             self.hear_word(now, port, frame, send);
-        } else if self.is_fenced(port) {
-            self.counters.fenced += 1;
-        } else if let (Some(destination), Some(source)) =
-            (address_at(frame, 0), address_at(frame, 6))
-        {
-            if !self.is_own(now, port, source) {
+            return;
+        }
+        let (Some(destination), Some(source)) = (address_at(frame, 0), address_at(frame, 6)) else {
+            return;
+        };
+        match self.rights.may_say(port, source.0) {
+            Voice::Fenced => {
+                self.counters.fenced += 1;
+                return;
+            }
+            Voice::Machine(machine) => {
+                if let Some(machine) = self.rights.machine(machine) {
+                    machine.with.answered(frame);
+                }
+            }
+            Voice::Plain if self.is_own(now, port, source) => {}
+            Voice::Plain | Voice::Foreign => {
                 self.counters.foreign += 1;
                 return;
             }
-            if let Some(Owner::Machine(_, machine, _)) = self.ports.get(&port)
-                && let Some(machine) = self.machines.get_mut(*machine)
-            {
-                machine.recent.answered(frame);
-            }
-            self.forward(now, port, destination, frame, send);
         }
+        self.forward(now, port, destination, frame, send);
     }
 
-    /// Whether the port speaks for a machine in an epoch that is over.
-    fn is_fenced(&self, port: PortId) -> bool {
-        match self.ports.get(&port) {
-            Some(&Owner::Machine(_, machine, epoch)) => self
-                .machines
-                .get(machine)
-                .is_none_or(|known| known.is_over(epoch)),
-            Some(Owner::Plain(_) | Owner::Uplink) => false,
-            None => true,
-        }
-    }
-
-    /// Whether the port may say frames from this address: a machine's from the machine's alone, others from what is no
-    /// machine's and was not heard on another port first.
+    /// Whether a plain port may have the address: none of another plain port, unless the port is the way out.
     fn is_own(&mut self, now: Instant, port: PortId, source: MacAddress) -> bool {
-        let may_take = match self.ports.get(&port) {
-            Some(&Owner::Machine(_, machine, _)) => {
-                return self
-                    .machines
-                    .get(machine)
-                    .is_some_and(|known| known.mac == source);
-            }
-            Some(Owner::Plain(_)) => false,
-            Some(Owner::Uplink) => true,
-            None => return false,
-        };
-        if is_group(source) || self.machines.with_address(source).is_some() {
-            return false;
-        }
+        let may_take = self.uplinks.contains(&port);
         match self.addresses.hear(now, source, port, may_take) {
             Heard::Own => true,
             Heard::Displaced => {
@@ -185,11 +159,11 @@ impl Table {
         frame: &Bytes,
         mut send: impl FnMut(PortId, &Bytes),
     ) {
-        if let Some(machine) = self.machines.with_address(destination) {
+        if let Some(machine) = self.rights.machine_at(destination.0) {
             // Kept for a machine's next owner, whether or not there is one now to take it.
-            machine.recent.remember(now, frame);
+            machine.with.remember(now, frame);
             let target = machine.spoken_by;
-            if !self.ports.contains_key(&target) {
+            if !self.rights.is_open(target) {
                 self.counters.unheard += 1;
             } else if target != port {
                 self.counters.forwarded += 1;
@@ -197,9 +171,8 @@ impl Table {
             }
             return;
         }
-        if !is_group(destination)
-            && let Some(target) = self.addresses.find(now, destination)
-        {
+        let to_all = is_group(destination.0);
+        if !to_all && let Some(target) = self.addresses.find(now, destination) {
             if target != port {
                 self.counters.forwarded += 1;
                 send(target, frame);
@@ -207,12 +180,9 @@ impl Table {
             return;
         }
         self.counters.forwarded += 1;
-        for (&target, owner) in &self.ports {
+        for (target, is_machines) in self.rights.ports() {
             // What is for one station that is not known yet is for no machine: all of those are known.
-            let is_for = match owner {
-                Owner::Machine(..) => is_group(destination) && !self.is_fenced(target),
-                Owner::Plain(_) | Owner::Uplink => true,
-            };
+            let is_for = !is_machines || (to_all && !self.rights.is_fenced(target));
             if target != port && is_for {
                 send(target, frame);
             }
@@ -228,78 +198,35 @@ impl Table {
         frame: &[u8],
         mut send: impl FnMut(PortId, &Bytes),
     ) {
-        let Ok(Word::Claim {
-            machine,
-            epoch,
-            mac,
-            proof,
-        }) = Word::from_frame(frame)
-        else {
+        let Ok(Word::Claim { claim, proof }) = Word::from_frame(frame) else {
             self.counters.forged += 1;
             return;
         };
-        let claimed = Claimed {
-            machine,
-            epoch,
-            mac,
-            port,
-        };
-        let (verdict, moved) = self.judge(now, claimed, &proof);
+        let time = self.time_of(now);
+        let outcome = self.rights.claim(time, port, &claim, &proof);
+        let verdict = outcome.verdict;
         match verdict {
-            Verdict::Admitted => {}
+            Verdict::Admitted => self.addresses.forget(MacAddress(claim.address)),
             Verdict::WrongKey => self.counters.forged += 1,
             Verdict::OlderEpoch | Verdict::AddressTaken | Verdict::NoRoom => {
                 self.counters.claims_refused += 1;
             }
         }
+        if outcome.is_first {
+            self.addresses.close(port);
+        }
+        let epoch = claim.epoch;
         let answer = Word::Answer { epoch, verdict };
         send(port, &Bytes::from(answer.to_frame()));
-        if moved && let Some(machine) = self.machines.get(machine) {
-            machine.recent.open(now).for_each(|frame| send(port, frame));
-        }
-    }
-
-    fn judge(&mut self, now: Instant, claimed: Claimed, proof: &Proof) -> (Verdict, bool) {
-        let Claimed {
-            machine,
-            epoch,
-            mac,
-            port,
-        } = claimed;
-        let (nonce, before) = match self.ports.get(&port) {
-            Some(&Owner::Plain(nonce)) => (nonce, None),
-            Some(&Owner::Machine(nonce, before, _)) => (nonce, Some(before)),
-            Some(Owner::Uplink) | None => return (Verdict::WrongKey, false),
-        };
-        let key = self.secret.machine_key(machine);
-        if before.is_some_and(|before| before != machine)
-            || !key.is_proof(proof, &nonce, machine, epoch, mac)
+        if outcome.moved
+            && let Some(machine) = self.rights.machine(claim.machine)
         {
-            return (Verdict::WrongKey, false);
+            machine.with.open(now).for_each(|frame| send(port, frame));
         }
-        let (verdict, moved) = self.machines.admit(now, claimed);
-        // A zombie's port is its machine's, too: fenced from the start.
-        if matches!(verdict, Verdict::Admitted | Verdict::OlderEpoch) {
-            self.ports
-                .insert(port, Owner::Machine(nonce, machine, epoch));
-            if before.is_none() {
-                self.machines.opened(machine);
-                self.addresses.close(port);
-            }
-        }
-        if verdict == Verdict::Admitted {
-            self.addresses.forget(mac);
-        }
-        (verdict, moved)
     }
 }
 
 fn address_at(frame: &[u8], at: usize) -> Option<MacAddress> {
     let bytes = frame.get(at..at + 6)?;
     Some(MacAddress(bytes.try_into().ok()?))
-}
-
-/// Broadcast and multicast.
-fn is_group(address: MacAddress) -> bool {
-    address.0[0] & 1 != 0
 }

@@ -1,8 +1,6 @@
 //! The frames by which a switch and a node speak of whose port it is. Their order is in the module's documentation.
 
-use crate::config::MacAddress;
-use replication::{Epoch, MachineId};
-use std::fmt;
+use replication::{Claim, Epoch, MachineId, Proof, Verdict};
 use thiserror::Error;
 
 /// A group address that IEEE 802.1D bridges never forward.
@@ -21,10 +19,8 @@ const KIND_CHALLENGE: u8 = 1;
 const KIND_CLAIM: u8 = 2;
 const KIND_ANSWER: u8 = 3;
 
-/// What makes a port's proofs its own: no proof for another port is one for this.
-pub(super) type Nonce = [u8; 16];
-/// Shows who knows a machine's key; see [`super::MachineKey`].
-pub(super) type Proof = [u8; 32];
+/// What makes a port's proofs its own.
+pub(super) type Nonce = replication::PortNonce;
 
 /// One frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,44 +28,23 @@ pub(super) enum Word {
     /// From the switch, first of all: what claims on this port are made over.
     Challenge { nonce: Nonce },
     /// From a node: this port speaks for the machine in the epoch.
-    Claim {
-        machine: MachineId,
-        epoch: Epoch,
-        mac: MacAddress,
-        proof: Proof,
-    },
+    Claim { claim: Claim, proof: Proof },
     /// From the switch: what came of the claim.
     Answer { epoch: Epoch, verdict: Verdict },
 }
 
-/// What came of a claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The port speaks for the machine from now on.
-    Admitted,
-    /// The proof is not made with the machine's key and this port's nonce, or the port is another machine's.
-    WrongKey,
-    /// A newer epoch of the machine has spoken already.
-    OlderEpoch,
-    /// The MAC address is another machine's.
-    AddressTaken,
-    /// The switch knows as many machines as it can.
-    NoRoom,
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Admitted => "the switch lets this node speak for its machine",
-            Self::WrongKey => {
-                "the switch has another key for this machine: let this node read the key file beside the switch's socket, and start it again"
-            }
-            Self::OlderEpoch => "a newer epoch of this machine has spoken at the switch already",
-            Self::AddressTaken => {
-                "another machine at the switch has this MAC address: change `machine.mac`"
-            }
-            Self::NoRoom => "the switch knows as many machines as it can: use another switch",
-        })
+/// What became of a claim, for people.
+pub(super) fn sentence(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Admitted => "the switch lets this node speak for its machine",
+        Verdict::WrongKey => {
+            "the switch has another key for this machine: let this node read the key file beside the switch's socket, and start it again"
+        }
+        Verdict::OlderEpoch => "a newer epoch of this machine has spoken at the switch already",
+        Verdict::AddressTaken => {
+            "another machine at the switch has this MAC address: change `machine.mac`"
+        }
+        Verdict::NoRoom => "the switch knows as many machines as it can: use another switch",
     }
 }
 
@@ -93,7 +68,7 @@ impl Word {
     pub(super) fn to_frame(self) -> Vec<u8> {
         let mut frame = Vec::with_capacity(FRAME_BYTES_PADDED * 2);
         let source = match self {
-            Self::Claim { mac, .. } => mac.0,
+            Self::Claim { claim, .. } => claim.address,
             Self::Challenge { .. } | Self::Answer { .. } => SWITCH_ADDRESS,
         };
         frame.extend_from_slice(&DESTINATION);
@@ -106,16 +81,11 @@ impl Word {
                 frame.push(KIND_CHALLENGE);
                 frame.extend_from_slice(&nonce);
             }
-            Self::Claim {
-                machine,
-                epoch,
-                mac,
-                proof,
-            } => {
+            Self::Claim { claim, proof } => {
                 frame.push(KIND_CLAIM);
-                frame.extend_from_slice(&machine.0.to_le_bytes());
-                frame.extend_from_slice(&epoch.0.to_le_bytes());
-                frame.extend_from_slice(&mac.0);
+                frame.extend_from_slice(&claim.machine.0.to_le_bytes());
+                frame.extend_from_slice(&claim.epoch.0.to_le_bytes());
+                frame.extend_from_slice(&claim.address);
                 frame.extend_from_slice(&proof);
             }
             Self::Answer { epoch, verdict } => {
@@ -151,9 +121,11 @@ impl Word {
                 nonce: rest.take()?,
             }),
             KIND_CLAIM => Ok(Self::Claim {
-                machine: MachineId(u128::from_le_bytes(rest.take()?)),
-                epoch: Epoch(u64::from_le_bytes(rest.take()?)),
-                mac: MacAddress(rest.take()?),
+                claim: Claim {
+                    machine: MachineId(u128::from_le_bytes(rest.take()?)),
+                    epoch: Epoch(u64::from_le_bytes(rest.take()?)),
+                    address: rest.take()?,
+                },
                 proof: rest.take()?,
             }),
             KIND_ANSWER => Ok(Self::Answer {
@@ -196,9 +168,11 @@ mod tests {
         let mut words = vec![
             Word::Challenge { nonce: [7; 16] },
             Word::Claim {
-                machine: MachineId(0x1234_5678_9abc),
-                epoch,
-                mac: MacAddress::default(),
+                claim: Claim {
+                    machine: MachineId(0x1234_5678_9abc),
+                    epoch,
+                    address: [0x52; 6],
+                },
                 proof: [9; 32],
             },
         ];

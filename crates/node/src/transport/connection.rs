@@ -4,12 +4,12 @@ use super::TransportEvent;
 use super::bulk;
 use super::endpoint::CLOSE_REFUSED;
 use super::frame::{FRAME_BYTES_MAX, FrameError, decode_message, put_frame, read_frame};
-use super::handshake::{Hello, sanitize};
+use super::handshake::sanitize;
 use super::held::Holding;
 use super::registry::{Queue, Registry};
 use bytes::BytesMut;
 use quinn::{ConnectionError, ReadError};
-use replication::NodeId;
+use replication::{Hello, NodeId};
 use std::sync::atomic::Ordering;
 use tokio::sync::mpsc;
 

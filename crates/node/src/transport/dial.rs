@@ -2,13 +2,12 @@
 
 use super::connection::{describe, serve};
 use super::endpoint::{CLOSE_DUPLICATE, CLOSE_REFUSED};
-use super::handshake::{self, HandshakeError, Hello, Refusal, Reply, sanitize};
+use super::handshake::{self, HandshakeError, Refusal, Reply, sanitize};
 use super::places::{Admission, Places};
 use super::registry::Registry;
-use super::trust::check_name;
 use crate::keys::NODE_SERVER_NAME;
 use quinn::ConnectionError;
-use replication::NodeId;
+use replication::{Hello, NodeId};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -109,7 +108,7 @@ async fn introduce(
             }
             connection.close(
                 CLOSE_REFUSED,
-                registry.config.hello.refusal(&error).as_bytes(),
+                error.refusal(&registry.config.hello.name).as_bytes(),
             );
             Err(match error {
                 HandshakeError::Duplicate => DialEnd::Duplicate,
@@ -125,19 +124,17 @@ async fn greet(
     registry: &Registry,
 ) -> Result<(Hello, Streams), HandshakeError> {
     let me = &registry.config.hello;
-    let certified = registry.trust.check(connection)?;
+    let shown = registry.trust.check(connection)?;
     let lost = |error: ConnectionError| HandshakeError::Refused(describe(&error));
     let (mut send, mut receive) = connection.open_bi().await.map_err(lost)?;
     handshake::write(&mut send, me).await?;
     match handshake::read(&mut receive).await? {
         Reply::Accepted(peer) => {
-            check_name(&certified, &peer)?;
-            me.check(&peer)?;
+            registry.trust.check_hello(&shown, &peer)?;
             Ok((peer, (send, receive)))
         }
         Reply::Differs(peer) => {
-            check_name(&certified, &peer)?;
-            me.check(&peer)?;
+            registry.trust.check_hello(&shown, &peer)?;
             Err(HandshakeError::Refused(
                 "it finds a difference that there is not".to_owned(),
             ))
@@ -244,10 +241,9 @@ async fn admit(
     };
     let me = &registry.config.hello;
     let checked = async {
-        let certified = registry.trust.check(&connection)?;
+        let shown = registry.trust.check(&connection)?;
         let peer = handshake::read::<Hello>(&mut receive).await?;
-        check_name(&certified, &peer)?;
-        me.check(&peer)?;
+        registry.trust.check_hello(&shown, &peer)?;
         Ok(peer)
     };
     let checked: Result<Hello, HandshakeError> = checked.await;
@@ -257,7 +253,7 @@ async fn admit(
         Err(error) => {
             let reply = match error {
                 HandshakeError::Differs { .. } => Reply::Differs(me.clone()),
-                _ => Reply::Refused(me.refusal(&error)),
+                _ => Reply::Refused(error.refusal(&me.name)),
             };
             turn_away(&connection, &mut send, &reply).await;
             return Err((&error).into());

@@ -4,10 +4,9 @@
 //! Layout: `futago\0`, the protocol version as 2 bytes little-endian, then postcard. Only the part before the postcard
 //! is the same in every version, so that any two versions can at least tell each other which they are.
 
-use super::agreement::{Agreement, Difference};
 use super::frame::{FrameError, put_frame, read_frame};
 use bytes::BytesMut;
-use replication::{MachineId, NodeId};
+use replication::{Difference, Hello, NotAdmitted};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -20,21 +19,6 @@ const PREFIX_BYTES: usize = MAGIC.len() + 2;
 const HANDSHAKE_BYTES_MAX: usize = 8192;
 /// Of a peer's sentence, so much is shown.
 const SENTENCE_CHARS_MAX: usize = 300;
-
-/// What a node says of itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hello {
-    /// The machine that the node belongs to.
-    pub machine: MachineId,
-    /// The machine's name, for people.
-    pub machine_name: String,
-    /// The node.
-    pub node: NodeId,
-    /// The node's name, for people.
-    pub name: String,
-    /// What must be alike on all nodes of the machine, the semantics of what executes it among it.
-    pub agreement: Agreement,
-}
 
 /// The acceptor's answer to a [`Hello`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +68,12 @@ pub enum HandshakeError {
         /// This node's machine.
         ours: String,
     },
+    /// A certificate that has ended. TLS says so first, unless it ends in this very moment.
+    #[error("its certificate has expired; `futago keys renew {name}` makes a new one")]
+    Expired {
+        /// Whose it is.
+        name: String,
+    },
     /// A certificate that is on the list of withdrawn ones.
     #[error("the certificate of node `{name}` was withdrawn; issue a new one by `futago keys`")]
     Withdrawn {
@@ -114,7 +104,10 @@ pub enum HandshakeError {
     #[error("it is this node itself; remove the address from `node.peers`")]
     Myself,
     /// Another configuration of the same machine.
-    #[error("{difference} at node {name}; make the two configurations equal")]
+    #[error(
+        "`{key}` is `{ours}` here and `{theirs}` at node {name}; make the two configurations equal",
+        key = difference.key, ours = difference.ours, theirs = sanitize(&difference.theirs)
+    )]
     Differs {
         /// The peer's name.
         name: String,
@@ -135,43 +128,53 @@ pub enum HandshakeError {
     Write(#[from] quinn::WriteError),
 }
 
-impl Hello {
-    /// Whether `peer` can be a peer of this node.
-    pub(super) fn check(&self, peer: &Self) -> Result<(), HandshakeError> {
-        if peer.machine != self.machine {
-            return Err(HandshakeError::Machine {
-                theirs: sanitize(&peer.machine_name),
-                ours: self.machine_name.clone(),
-            });
-        }
-        if peer.node == self.node {
-            return Err(HandshakeError::Myself);
-        }
-        match self.agreement.difference(&peer.agreement) {
-            Some(difference) => Err(HandshakeError::Differs {
-                name: sanitize(&peer.name),
+impl HandshakeError {
+    /// Why a peer is not admitted, at a node of the machine `ours`.
+    pub(super) fn of(why: NotAdmitted, ours: &str) -> Self {
+        let ours = ours.to_owned();
+        match why {
+            NotAdmitted::OtherCertificate { theirs } => Self::OtherCertificate {
+                theirs: sanitize(&theirs.to_string()),
+                ours,
+            },
+            NotAdmitted::Expired { name } => Self::Expired {
+                name: sanitize(&name),
+            },
+            NotAdmitted::Withdrawn { name } => Self::Withdrawn {
+                name: sanitize(&name),
+            },
+            NotAdmitted::NotAccepted { name } => Self::NotAccepted {
+                name: sanitize(&name),
+            },
+            NotAdmitted::OtherName { claimed, certified } => Self::OtherName {
+                claimed: sanitize(&claimed),
+                certified: sanitize(&certified),
+            },
+            NotAdmitted::OtherIdentity { certified } => Self::OtherIdentity {
+                certified: sanitize(&certified),
+            },
+            NotAdmitted::OtherMachine { theirs } => Self::Machine {
+                theirs: sanitize(&theirs),
+                ours,
+            },
+            NotAdmitted::Myself => Self::Myself,
+            NotAdmitted::Differs { name, difference } => Self::Differs {
+                name: sanitize(&name),
                 difference,
-            }),
-            None => Ok(()),
+            },
         }
     }
 
-    /// The sentence that tells `peer` why it is turned away, from its own point of view.
-    pub(super) fn refusal(&self, error: &HandshakeError) -> String {
-        match error {
-            HandshakeError::Version { theirs } => {
-                format!(
-                    "node {} speaks protocol version {PROTOCOL_VERSION}, you {theirs}",
-                    self.name
-                )
+    /// The sentence by which the node called `me` tells a peer why it is turned away, from the peer's point of view.
+    pub(super) fn refusal(&self, me: &str) -> String {
+        match self {
+            Self::Version { theirs } => {
+                format!("node {me} speaks protocol version {PROTOCOL_VERSION}, you {theirs}")
             }
-            HandshakeError::Machine { theirs, ours } => {
-                format!(
-                    "node {} belongs to machine `{ours}`, you to `{theirs}`",
-                    self.name
-                )
+            Self::Machine { theirs, ours } => {
+                format!("node {me} belongs to machine `{ours}`, you to `{theirs}`")
             }
-            other => format!("node {}: {other}", self.name),
+            other => format!("node {me}: {other}"),
         }
     }
 }
@@ -254,44 +257,28 @@ fn decode<T: for<'de> Deserialize<'de>>(payload: &[u8]) -> Result<T, HandshakeEr
 mod tests {
     use super::*;
 
-    fn hello() -> Hello {
-        Hello {
-            machine: MachineId(1),
-            machine_name: "demo".to_owned(),
-            node: NodeId(7),
-            name: "a".to_owned(),
-            agreement: Agreement::default().with("machine.memory", "256M"),
-        }
-    }
-
     #[test]
-    fn only_a_fitting_peer_is_taken() {
-        let me = hello();
-        let peer = Hello {
-            node: NodeId(8),
-            ..hello()
-        };
-        assert!(me.check(&peer).is_ok());
-        let check = |peer: Hello, text: &str| {
-            let error = me.check(&peer).unwrap_err();
+    fn a_refusal_is_safe_to_print_and_names_what_differs() {
+        let check = |why: NotAdmitted, text: &str| {
+            let error = HandshakeError::of(why, "demo");
             assert!(error.to_string().contains(text), "{error}");
-            assert!(!me.refusal(&error).is_empty());
+            assert!(error.refusal("a").contains("node a"));
         };
-        check(hello(), "this node itself");
+        check(NotAdmitted::Myself, "this node itself");
+        let theirs = "x\ny".to_owned();
         check(
-            Hello {
-                machine: MachineId(2),
-                machine_name: "x\ny".to_owned(),
-                ..peer.clone()
-            },
-            "machine `x\u{fffd}y`",
+            NotAdmitted::OtherMachine { theirs },
+            "machine `x\u{fffd}y` and this node to `demo`",
         );
+        let name = "a".to_owned();
+        let difference = Difference {
+            key: "machine.memory".to_owned(),
+            ours: "256M".to_owned(),
+            theirs: "1024\nM".to_owned(),
+        };
         check(
-            Hello {
-                agreement: Agreement::default().with("machine.memory", "1024M"),
-                ..peer
-            },
-            "`machine.memory` is `256M` here and `1024M` at node a",
+            NotAdmitted::Differs { name, difference },
+            "`machine.memory` is `256M` here and `1024\u{fffd}M` at node a; make",
         );
     }
 

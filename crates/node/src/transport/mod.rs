@@ -9,7 +9,6 @@
 //! A connection is a task of its own. It shares with the rest only the [`registry`](self) of who is connected, and
 //! speaks to the node by [`TransportEvent`]s.
 
-mod agreement;
 mod allowance;
 mod bulk;
 mod congestion;
@@ -25,17 +24,15 @@ mod places;
 mod registry;
 mod trust;
 
-pub(crate) use agreement::shorten;
-pub use agreement::{Agreement, Difference};
 pub use bulk::TransferProgress;
 pub use frame::{FRAME_BYTES_MAX, FrameError, decode_message, encode_message, split_message};
-pub use handshake::{HandshakeError, Hello, PROTOCOL_VERSION};
+pub use handshake::{HandshakeError, PROTOCOL_VERSION};
 pub use held::{Held, RECEIVED_BYTES_MAX};
 
 use crate::tls::TlsIdentity;
 use bytes::Bytes;
 use registry::{Outgoing, Registry};
-use replication::{DATAGRAM_BYTES_MAX, Message, NodeId, TransferId};
+use replication::{DATAGRAM_BYTES_MAX, Hello, Message, NodeId, TransferId};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -154,12 +151,7 @@ impl Transport {
         let (endpoint, gate) = endpoint::bind(&config, identity)?;
         let local_address = endpoint.local_addr()?;
         let client = endpoint::client_config(&config, identity);
-        let trust = Trust::new(
-            &config.hello.machine_name,
-            &config.accepts,
-            identity,
-            client,
-        );
+        let trust = Trust::new(&config.hello, &config.accepts, identity, client);
         let registry = Arc::new(Registry::new(config, trust, gate, events));
         tokio::spawn(dial::accept(endpoint.clone(), Arc::clone(&registry)));
         for &address in &registry.config.peers {

@@ -1,11 +1,10 @@
-//! Whom this node trusts to be a peer. TLS has checked that the authority issued a certificate and that it has not ended; here it is
-//! checked whose it is, whether it was withdrawn, and whether this node's configuration lets that node pair.
+//! Whom this node trusts to be a peer. TLS has checked that the authority issued a certificate and that it has not ended; whose it
+//! is, whether it was withdrawn, and whether this node pairs with its node is for [`replication::Door`] to say.
 
-use super::handshake::{HandshakeError, Hello, sanitize};
-use crate::certificate::CertificateFacts;
-use crate::keys::Withdrawn;
-use crate::names::is_of_node;
+use super::handshake::HandshakeError;
+use crate::certificate::{CertificateFacts, since_1970_us};
 use crate::tls::TlsIdentity;
+use replication::{Credential, Door, Hello};
 use rustls::pki_types::CertificateDer;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -14,32 +13,29 @@ use std::time::SystemTime;
 #[derive(Debug)]
 struct Current {
     client: quinn::ClientConfig,
-    withdrawn: Withdrawn,
+    door: Door,
     ends: SystemTime,
 }
 
 #[derive(Debug)]
 pub(super) struct Trust {
-    machine: String,
+    me: Hello,
     accepts: Vec<String>,
     current: Mutex<Current>,
 }
 
 impl Trust {
     pub(super) fn new(
-        machine: &str,
+        me: &Hello,
         accepts: &[String],
         identity: &TlsIdentity,
         client: quinn::ClientConfig,
     ) -> Self {
+        let current = current(me, accepts, identity, client);
         Self {
-            machine: machine.to_owned(),
+            me: me.clone(),
             accepts: accepts.to_vec(),
-            current: Mutex::new(Current {
-                client,
-                withdrawn: identity.withdrawn.clone(),
-                ends: identity.facts.ends,
-            }),
+            current: Mutex::new(current),
         }
     }
 
@@ -50,11 +46,7 @@ impl Trust {
 
     /// From now on, this is what new connections use.
     pub(super) fn replace(&self, identity: &TlsIdentity, client: quinn::ClientConfig) {
-        *self.current() = Current {
-            client,
-            withdrawn: identity.withdrawn.clone(),
-            ends: identity.facts.ends,
-        };
+        *self.current() = current(&self.me, &self.accepts, identity, client);
     }
 
     /// What the node shows to those that it dials.
@@ -67,56 +59,56 @@ impl Trust {
         self.current().ends
     }
 
-    /// Whose certificate is at the other end, if this node may pair with it.
-    pub(super) fn check(&self, connection: &quinn::Connection) -> Result<String, HandshakeError> {
-        let facts = facts_of(connection)?;
-        if !facts.subject.is_of(&self.machine) {
-            return Err(HandshakeError::OtherCertificate {
-                theirs: sanitize(&facts.subject.to_string()),
-                ours: self.machine.clone(),
-            });
-        }
-        if self.current().withdrawn.holds(&facts) {
-            return Err(HandshakeError::Withdrawn {
-                name: sanitize(&facts.subject.node),
-            });
-        }
-        if !self.accepts.contains(&facts.subject.node) {
-            return Err(HandshakeError::NotAccepted {
-                name: sanitize(&facts.subject.node),
-            });
-        }
-        Ok(facts.subject.node)
+    /// What the certificate at the other end says, if this node may pair with its node.
+    pub(super) fn check(
+        &self,
+        connection: &quinn::Connection,
+    ) -> Result<Credential, HandshakeError> {
+        let shown = shown_by(connection)?;
+        let now_us = since_1970_us(SystemTime::now());
+        let checked = self.current().door.check_certificate(&shown, now_us);
+        checked.map_err(|why| HandshakeError::of(why, &self.me.machine_name))?;
+        Ok(shown)
+    }
+
+    /// Whether what a peer says of itself fits its certificate, and this node.
+    pub(super) fn check_hello(
+        &self,
+        shown: &Credential,
+        peer: &Hello,
+    ) -> Result<(), HandshakeError> {
+        let checked = self.current().door.check_hello(&self.me, shown, peer);
+        checked.map_err(|why| HandshakeError::of(why, &self.me.machine_name))
     }
 
     /// Whether a connection that was good must end, because its peer's certificate was withdrawn meanwhile.
     pub(super) fn is_withdrawn(&self, connection: &quinn::Connection) -> bool {
-        facts_of(connection).is_ok_and(|facts| self.current().withdrawn.holds(&facts))
+        shown_by(connection).is_ok_and(|shown| self.current().door.sends_away(&shown))
     }
 }
 
-/// A peer is who its certificate says: its name, and its identity, by which the protocol knows it.
-pub(super) fn check_name(certified: &str, peer: &Hello) -> Result<(), HandshakeError> {
-    if peer.name != certified {
-        return Err(HandshakeError::OtherName {
-            claimed: sanitize(&peer.name),
-            certified: sanitize(certified),
-        });
+fn current(
+    me: &Hello,
+    accepts: &[String],
+    identity: &TlsIdentity,
+    client: quinn::ClientConfig,
+) -> Current {
+    let mut door = Door::new(&me.machine_name, accepts);
+    door.withdrawn = identity.withdrawn.clone();
+    Current {
+        client,
+        door,
+        ends: identity.facts.ends,
     }
-    if !is_of_node(peer.node, certified) {
-        return Err(HandshakeError::OtherIdentity {
-            certified: sanitize(certified),
-        });
-    }
-    Ok(())
 }
 
-fn facts_of(connection: &quinn::Connection) -> Result<CertificateFacts, HandshakeError> {
+fn shown_by(connection: &quinn::Connection) -> Result<Credential, HandshakeError> {
     let chain = connection
         .peer_identity()
         .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok());
     let certificate = chain.as_ref().and_then(|chain| chain.first());
     certificate
         .and_then(|certificate| CertificateFacts::read(certificate).ok())
+        .map(|facts| facts.credential())
         .ok_or(HandshakeError::NoSubject)
 }

@@ -5,10 +5,12 @@ use crate::transport::{
     Node, any_port, append, check, identities, identities_of, start, start_config,
 };
 use node::keys::{
-    NodeKeyFiles, Withdrawn, create_keys, create_keys_until, read_facts, renew_keys, withdraw_keys,
+    NodeKeyFiles, create_keys, create_keys_until, load_withdrawn, read_facts, renew_keys,
+    withdraw_keys,
 };
 use node::tls::{TlsIdentity, load_identity};
 use node::transport::TransportEvent;
+use replication::{NodeId, Withdrawn};
 use std::fs;
 use std::time::{Duration, SystemTime};
 
@@ -57,7 +59,7 @@ fn only_named_nodes_of_the_machine_may_pair() {
         // The protocol knows nodes by their identity: that is no more another's to take than the name.
         let mut thief = start_config(&ours[1], 9, |config| {
             config.peers = vec![at_a];
-            config.hello.node = node::names::node_id(9, "c");
+            config.hello.node = NodeId::of_process(9, "c");
         });
         let text = "its certificate is of node b, and the identity that it claims of another";
         a.expect_refused(text).await;
@@ -197,7 +199,7 @@ fn a_running_pair_takes_renewed_certificates_and_a_list_of_withdrawn_ones() {
     count(&mut a.console(), 1);
     fs::remove_file(&list).unwrap();
     withdraw_keys(&keys, "b", None).unwrap();
-    assert_ne!(Withdrawn::load(&list).unwrap(), Withdrawn::default());
+    assert_ne!(load_withdrawn(&list).unwrap(), Withdrawn::default());
     a.signal("-HUP");
     a.wait("alone", |status| status.flag == Some(1));
     drop(b);

@@ -4,8 +4,8 @@ use crate::guest_station::{self, MAC, receive, send};
 use node::config::MacAddress;
 use node::names::machine_id;
 use node::switch::{
-    MachineKey, PortCounters, Speaker, SwitchClient, SwitchConfig, SwitchEvent, SwitchSecret,
-    Uplink, run_switch, run_switch_process,
+    PortCounters, Speaker, SwitchClient, SwitchConfig, SwitchEvent, SwitchSecret, Uplink,
+    key_of_node, run_switch, run_switch_process,
 };
 use replication::Epoch;
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -82,7 +82,7 @@ fn speaker(socket: &Path, epoch: u64) -> Speaker {
     let machine = machine_id("twins");
     Speaker {
         machine,
-        key: MachineKey::of_node(None, socket, machine).unwrap().unwrap(),
+        key: key_of_node(None, socket, machine).unwrap().unwrap(),
         epoch: Epoch(epoch),
         mac: MacAddress(MAC),
     }
@@ -245,9 +245,7 @@ fn a_guest_gets_no_rights_by_what_it_says() {
         // Another machine's node proves its own, and nothing else.
         let mut other = speaker(&switch.socket, 9);
         let machine = machine_id("other");
-        other.key = MachineKey::of_node(None, &switch.socket, machine)
-            .unwrap()
-            .unwrap();
+        other.key = key_of_node(None, &switch.socket, machine).unwrap().unwrap();
         let mut port = Port::connect(&switch.socket, Some(other.clone()));
         let why = port.closed().await;
         assert!(why.contains("another key"), "{why}");

@@ -5,10 +5,9 @@ use node::keys::create_keys;
 use node::names;
 use node::tls::{TlsIdentity, load_identity};
 use node::transport::{
-    Agreement, FRAME_BYTES_MAX, Hello, RECEIVED_BYTES_MAX, Transport, TransportConfig,
-    TransportEvent,
+    FRAME_BYTES_MAX, RECEIVED_BYTES_MAX, Transport, TransportConfig, TransportEvent,
 };
-use replication::{Epoch, LogIndex, Message, NodeId, Room, TransferId};
+use replication::{Agreement, Epoch, Hello, LogIndex, Message, NodeId, Room, TransferId};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -71,7 +70,7 @@ pub(crate) fn start_config(
     change: impl FnOnce(&mut TransportConfig),
 ) -> Node {
     let (sender, events) = mpsc::channel(64);
-    let id = names::node_id(id, &identity.facts.subject.node);
+    let id = NodeId::of_process(id, &identity.facts.subject.node);
     let mut config = TransportConfig {
         hello: Hello {
             machine: names::machine_id("m"),
@@ -202,7 +201,7 @@ fn two_nodes_that_dial_each_other_get_one_connection() {
         a.transport.close("node1 leaves").await;
         match b.next().await {
             TransportEvent::Disconnected { peer, cause } => {
-                assert_eq!(peer, names::node_id(1, "a"));
+                assert_eq!(peer, NodeId::of_process(1, "a"));
                 assert!(cause.contains("node1 leaves"), "{cause}");
             }
             other => panic!("expected the end, got {other:?}"),
@@ -321,8 +320,8 @@ fn a_node_that_vanishes_and_comes_back_is_connected_again() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let mut b = start(&identities[1], 5, "m", at_b, &[]);
-        assert_eq!(a.expect_connected().await, names::node_id(5, "b"));
-        assert_eq!(b.expect_connected().await, names::node_id(1, "a"));
+        assert_eq!(a.expect_connected().await, NodeId::of_process(5, "b"));
+        assert_eq!(b.expect_connected().await, NodeId::of_process(1, "a"));
     });
 }
 

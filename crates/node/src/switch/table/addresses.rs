@@ -1,12 +1,12 @@
 //! Where the addresses of plain peers were last heard: bounded for each port, so that none can make others forgotten.
 
-use super::PortId;
 use crate::config::MacAddress;
+use replication::{ADDRESS_AGE_US_MAX, PortId};
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// An address that was not heard for so long is forgotten.
-pub(super) const ADDRESS_AGE_MAX: Duration = Duration::from_secs(300);
+pub(super) const ADDRESS_AGE_MAX: Duration = Duration::from_micros(ADDRESS_AGE_US_MAX);
 /// Addresses remembered of one port; a further one takes the place of the one that was silent longest, roughly.
 pub(super) const ADDRESSES_PER_PORT_MAX: usize = 256;
 

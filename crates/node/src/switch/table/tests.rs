@@ -1,10 +1,11 @@
 //! Ports, machines and hostile guests on a table.
 
-use super::super::secret::{MachineKey, SwitchSecret};
 use super::addresses::ADDRESS_AGE_MAX;
-use super::machines::{MACHINE_AGE_MAX, MACHINES_MAX};
 use super::*;
+use replication::{Claim, Epoch, MACHINE_AGE_US_MAX, MACHINES_MAX, MachineId, MachineKey};
 use std::time::Duration;
+
+const MACHINE_AGE_MAX: Duration = Duration::from_micros(MACHINE_AGE_US_MAX);
 
 const MACHINE: MachineId = MachineId(5);
 const GUEST: u8 = 0x10;
@@ -25,7 +26,7 @@ impl Bench {
     fn new(ports: u64) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let secret = SwitchSecret::load_or_create(&directory.path().join("s")).unwrap();
-        let mut table = Table::new(secret.clone());
+        let mut table = Table::new(&secret);
         (1..=ports).for_each(|port| table.open(PortId(port), Kind::Station(nonce(port))));
         Self {
             table,
@@ -64,15 +65,14 @@ impl Bench {
         key: &MachineKey,
         nonce: &Nonce,
     ) -> (Verdict, Vec<u8>) {
-        let (epoch, mac) = (Epoch(epoch), MacAddress([mac; 6]));
-        let claim = Word::Claim {
+        let claim = Claim {
             machine,
-            epoch,
-            mac,
-            proof: key.prove(nonce, machine, epoch, mac),
+            epoch: Epoch(epoch),
+            address: [mac; 6],
         };
+        let proof = key.prove(nonce, &claim);
         let mut heard = Vec::new();
-        let frame = Bytes::from(claim.to_frame());
+        let frame = Bytes::from(Word::Claim { claim, proof }.to_frame());
         self.table
             .receive(self.now, PortId(port), &frame, |target, frame| {
                 assert_eq!(target, PortId(port));

@@ -1,9 +1,7 @@
 //! What both nodes of a pair must have alike: named values, which each says in its handshake. A difference is told by its
 //! name, with both values, to whoever would otherwise find out by a divergence.
 
-use super::handshake::sanitize;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// Rows that an agreement may have.
 const ROWS_MAX: usize = 32;
@@ -32,7 +30,7 @@ pub struct Difference {
     pub key: String,
     /// This node's value.
     pub ours: String,
-    /// The peer's value.
+    /// The peer's value, in its own words.
     pub theirs: String,
 }
 
@@ -52,7 +50,7 @@ impl Agreement {
             value = format!(
                 "{} bytes of hash {}",
                 value.len(),
-                short_hash(value.as_bytes())
+                Self::shorten(&blake3::hash(value.as_bytes()))
             );
         }
         self.rows.push(Row {
@@ -63,35 +61,20 @@ impl Agreement {
     }
 
     /// The first row of ours that the peer has otherwise. What a peer sends is short, since its handshake is.
-    pub(super) fn difference(&self, theirs: &Self) -> Option<Difference> {
+    pub fn difference(&self, theirs: &Self) -> Option<Difference> {
         self.rows.iter().find_map(|ours| {
             let theirs = theirs.rows.iter().find(|row| row.key == ours.key)?;
             (theirs.value != ours.value).then(|| Difference {
                 key: ours.key.clone(),
                 ours: ours.value.clone(),
-                theirs: sanitize(&theirs.value),
+                theirs: theirs.value.clone(),
             })
         })
     }
-}
 
-/// A hash by which people can compare two files.
-pub(crate) fn short_hash(bytes: &[u8]) -> String {
-    shorten(&blake3::hash(bytes))
-}
-
-/// The first 32 digits of a hash: as good as all 64 against mistakes, and against those whose certificate lets them join.
-pub(crate) fn shorten(hash: &blake3::Hash) -> String {
-    hash.to_hex()[..32].to_owned()
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "`{}` is `{}` here and `{}`",
-            self.key, self.ours, self.theirs
-        )
+    /// The first 32 digits of a hash: as good as all 64 against mistakes, and against those whose certificate lets them join.
+    pub fn shorten(hash: &blake3::Hash) -> String {
+        hash.to_hex()[..32].to_owned()
     }
 }
 
@@ -109,11 +92,12 @@ mod tests {
             .with("only.theirs", "2")
             .with("machine.append", "x".repeat(1000))
             .with("machine.memory", "512M");
-        let difference = ours.difference(&theirs).unwrap();
-        assert_eq!(
-            difference.to_string(),
-            "`machine.memory` is `256M` here and `512M`"
-        );
+        let Difference {
+            key,
+            ours: a,
+            theirs: b,
+        } = ours.difference(&theirs).unwrap();
+        assert_eq!([&*key, &*a, &*b], ["machine.memory", "256M", "512M"]);
         assert_eq!(ours.difference(&ours), None);
         let long = Agreement::default().with("machine.append", "y".repeat(1000));
         let difference = long.difference(&theirs).unwrap();
