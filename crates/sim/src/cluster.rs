@@ -3,6 +3,7 @@
 
 use crate::arbiter::Arbiter;
 use crate::checker::{Broken, Checker};
+use crate::engines::Bugs;
 use crate::faults::Faults;
 use crate::flow::{self, Flows};
 use crate::joiners::Joiners;
@@ -115,6 +116,8 @@ pub(crate) struct Cluster {
     pub(crate) kind: Kind,
     /// Entries that the toy logs in each slice beside what it must.
     pub(crate) busy: usize,
+    /// Of the engines of real machines.
+    pub(crate) bugs: Bugs,
     /// The link between all processes, if nothing else goes wrong.
     pub(crate) link: Option<Link>,
     /// The log's flow, judged.
@@ -133,6 +136,10 @@ impl Cluster {
         let network = Network::new(random.fork());
         let arbiter = Arbiter::new(random.fork());
         let faults = Faults::new(random.fork());
+        let bugs = match options.machine {
+            Kind::Toy => Bugs::default(),
+            Kind::Real(_) => Bugs::draw(random.fork(), options.engine),
+        };
         let mut cluster = Self {
             queue: Queue::new(),
             random,
@@ -156,6 +163,7 @@ impl Cluster {
             config,
             kind: options.machine.clone(),
             busy: 0,
+            bugs,
             link,
             flows: Flows::default(),
             power_off_at: None,
@@ -200,6 +208,9 @@ impl Cluster {
             states_compared: self.checker.states_compared(),
             snapshots: self.joiners.pauses.count(),
             power_offs: u64::from(self.is_off()),
+            engine_panics: (self.processes.iter())
+                .map(|process| process.computer.panics())
+                .sum(),
             machines_lost: u64::from(!self.is_off() && !self.has_survivor()),
             ..self.counts
         }

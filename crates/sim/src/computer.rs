@@ -1,5 +1,6 @@
 //! The machine of a simulated process: the toy, or the real one behind the hart that `node` runs.
 
+use crate::engines::Bugs;
 use crate::real::Real;
 use crate::toy::Toy;
 use replica::{HartCommand, HartReport};
@@ -47,11 +48,14 @@ pub(crate) enum Computer {
 
 impl Computer {
     /// A machine of this kind; `initial` says whether it has the initial state, or waits for another's. Speed is a toy's;
-    /// a busy one logs so many entries more.
-    pub(crate) fn new(kind: &Kind, initial: bool, speed: Speed, busy: usize) -> Self {
+    /// a busy one logs so many entries more. Bugs are a real one's.
+    pub(crate) fn new(kind: &Kind, initial: bool, speed: Speed, busy: usize, bugs: Bugs) -> Self {
         match kind {
             Kind::Toy => Self::Toy(Toy::new(speed, busy)),
-            Kind::Real(kernel) => Self::Real(Box::new(Real::new(initial.then_some(&kernel[..])))),
+            Kind::Real(kernel) => {
+                let kernel = initial.then_some(&kernel[..]);
+                Self::Real(Box::new(Real::new(kernel, bugs)))
+            }
         }
     }
 
@@ -87,6 +91,14 @@ impl Computer {
         match self {
             Self::Toy(toy) => toy.report(),
             Self::Real(real) => real.report(),
+        }
+    }
+
+    /// Panics of its engines that were contained.
+    pub(crate) fn panics(&self) -> u64 {
+        match self {
+            Self::Toy(_) => 0,
+            Self::Real(real) => real.panics(),
         }
     }
 

@@ -50,6 +50,8 @@ pub struct Counts {
     pub late_answers: u64,
     /// Changes that a full store took, since they were prepared.
     pub swaps_while_full: u64,
+    /// Panics of engines that were contained.
+    pub engine_panics: u64,
     /// Simulations in which nobody was left who could carry the machine on.
     pub machines_lost: u64,
 }
@@ -78,6 +80,7 @@ impl AddAssign for Counts {
         self.stores_refused += other.stores_refused;
         self.late_answers += other.late_answers;
         self.swaps_while_full += other.swaps_while_full;
+        self.engine_panics += other.engine_panics;
         self.machines_lost += other.machines_lost;
     }
 }
@@ -107,6 +110,7 @@ impl fmt::Display for Counts {
             (self.stores_refused, "stores refused"),
             (self.late_answers, "late answers"),
             (self.swaps_while_full, "swaps while full"),
+            (self.engine_panics, "engine panics"),
             (self.machines_lost, "machines lost"),
         ];
         let numbers = numbers.map(|(number, what)| format!("{number} {what}"));

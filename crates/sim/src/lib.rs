@@ -8,6 +8,7 @@ mod clock;
 mod cluster;
 mod computer;
 mod counts;
+mod engines;
 mod faults;
 mod flow;
 mod joiners;
@@ -33,6 +34,7 @@ pub use checker::Violation;
 use cluster::Cluster;
 pub use computer::Kind;
 pub use counts::Counts;
+pub use engines::EngineMutation;
 pub use replication::Config;
 use replication::{MachineId, NodeId};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -77,6 +79,8 @@ pub struct Options {
     pub unfenced_switch: bool,
     /// Break what surrounds the arbiter's store.
     pub store: StoreMutation,
+    /// Break what happens when an engine of a real machine panics.
+    pub engine: EngineMutation,
 }
 
 impl Default for Options {
@@ -88,6 +92,7 @@ impl Default for Options {
             week: false,
             unfenced_switch: false,
             store: StoreMutation::default(),
+            engine: EngineMutation::default(),
         }
     }
 }

@@ -35,7 +35,7 @@ impl Cluster {
             true => Speed::Slow,
             false => Speed::Full,
         };
-        let computer = Computer::new(&self.kind, initial, speed, self.busy);
+        let computer = Computer::new(&self.kind, initial, speed, self.busy, self.bugs.on(host));
         self.processes
             .push(Process::new(host, node, core, computer, build));
         self.checker.born(index, node);

@@ -2,12 +2,10 @@
 //! time; the hart executes 20 positions a microsecond.
 
 use crate::computer::Fingerprint;
+use crate::engines::Bugs;
 use bytes::Bytes;
 use eventlog::{Entry, Event, RecorderConfig};
-use machine::{
-    Board, Boot, Engine, GuestAddr, Input, Interpreter, InterpreterOptions, Machine, NetConfig,
-    TICKS_PER_SECOND,
-};
+use machine::{Board, Boot, Engine, GuestAddr, Input, Machine, NetConfig, TICKS_PER_SECOND};
 use replica::{Advice, Hart, HartCommand, HartConfig, HartReport};
 use replication::{Instant, LogIndex};
 use std::fmt;
@@ -26,6 +24,9 @@ pub(crate) struct Real {
     /// The next frame that it replays is damaged.
     corrupt: bool,
     commanded: bool,
+    bugs: Bugs,
+    /// Panics of its engines: those of the present machine, and all.
+    panics: (u64, u64),
 }
 
 impl fmt::Debug for Real {
@@ -35,8 +36,8 @@ impl fmt::Debug for Real {
 }
 
 impl Real {
-    /// A hart with the machine that boots `kernel`, or with none.
-    pub(crate) fn new(kernel: Option<&[u8]>) -> Self {
+    /// A hart with the machine that boots `kernel`, or with none, whose engines have these bugs.
+    pub(crate) fn new(kernel: Option<&[u8]>, bugs: Bugs) -> Self {
         let config = HartConfig {
             recorder: RecorderConfig {
                 digest_ticks: TICKS_PER_SECOND / 10,
@@ -44,10 +45,13 @@ impl Real {
             },
             ..HartConfig::default()
         };
+        let machine = kernel.map(|kernel| boot(kernel, bugs.engine()));
         Self {
-            hart: Hart::new(kernel.map(boot), Box::new(engine), config),
+            hart: Hart::new(machine, Box::new(move || bugs.engine()), config),
             corrupt: false,
             commanded: false,
+            bugs,
+            panics: (0, 0),
         }
     }
 
@@ -66,10 +70,28 @@ impl Real {
     pub(crate) fn step(&mut self, now: Instant) -> Option<u64> {
         self.commanded = false;
         let host = now.0 * TICKS_PER_US;
-        match self.hart.step(host, SLICE_POSITIONS) {
+        let advice = self.hart.step(host, SLICE_POSITIONS);
+        self.count_panics();
+        match advice {
             Advice::Again => Some(now.0 + SLICE_US),
             Advice::Wait { until } => until.map(|until| until.div_ceil(TICKS_PER_US)),
         }
+    }
+
+    fn count_panics(&mut self) {
+        let (before, all) = self.panics;
+        let now = self.hart.status().engine_faults;
+        let more = now.checked_sub(before).unwrap_or(now);
+        assert!(
+            more == 0 || !self.bugs.is_uncontained(),
+            "a panic of an engine ends the process"
+        );
+        self.panics = (now, all + more);
+    }
+
+    /// Panics of its engines that were contained.
+    pub(crate) fn panics(&self) -> u64 {
+        self.panics.1
     }
 
     pub(crate) fn wants_step(&self) -> bool {
@@ -112,11 +134,7 @@ impl Real {
     }
 }
 
-fn engine() -> Box<dyn Engine> {
-    Box::new(Interpreter::new(InterpreterOptions::default()))
-}
-
-fn boot(kernel: &[u8]) -> Machine {
+fn boot(kernel: &[u8], engine: Box<dyn Engine>) -> Machine {
     let board = Board {
         memory_bytes: 16 << 20,
         net: vec![NetConfig {
@@ -129,7 +147,7 @@ fn boot(kernel: &[u8]) -> Machine {
         kernel: Some(kernel.to_vec()),
         ..Boot::default()
     };
-    Machine::boot(&board, &boot, engine()).expect("the guest is built for this board")
+    Machine::boot(&board, &boot, engine).expect("the guest is built for this board")
 }
 
 /// Flips a bit of the sender's address in the first frame, if there is one.

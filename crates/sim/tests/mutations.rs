@@ -1,7 +1,14 @@
 //! The checkers see each way to break the protocol: `cargo test -p sim --features mutations --test mutations`.
 
+#[path = "../src/guest.rs"]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the guest is compiled before any machine exists"
+)]
+mod guest;
+
 use replication::Mutation;
-use sim::{Options, Outcome, StoreMutation, simulate};
+use sim::{EngineMutation, Kind, Options, Outcome, StoreMutation, simulate};
 
 /// Seeds that a mutation may need.
 const SEEDS_MAX: u64 = 2_000;
@@ -104,5 +111,45 @@ fn every_mutation_is_caught() {
     #[expect(clippy::print_stdout, reason = "for the report, with --nocapture")]
     {
         println!("{table}");
+    }
+}
+
+/// With real machines, whose engines panic.
+#[test]
+fn every_way_to_be_wrong_about_a_panic_is_caught() {
+    let guest = guest::build().expect("the guest is built");
+    let half_done = EngineMutation {
+        half_done: true,
+        ..EngineMutation::default()
+    };
+    let uncontained = EngineMutation {
+        uncontained: true,
+        ..EngineMutation::default()
+    };
+    for (name, engine, expected) in [
+        // One side did it twice, as states or digests show; or both, and their clients see it.
+        (
+            "panics leave something done",
+            half_done,
+            &["I7", "determinism", "outside"][..],
+        ),
+        ("panics are not contained", uncontained, &["assertion"]),
+    ] {
+        let options = Options {
+            machine: Kind::Real(guest.as_slice().into()),
+            engine,
+            ..Options::default()
+        };
+        let outcome = first_failure(&options);
+        let violation = outcome.and_then(|outcome| outcome.verdict.err());
+        let violation = violation.unwrap_or_else(|| panic!("{name}: not caught"));
+        assert!(
+            expected.contains(&violation.invariant),
+            "{name}: {violation}"
+        );
+        #[expect(clippy::print_stdout, reason = "for the report, with --nocapture")]
+        {
+            println!("{name} → {}, {}", violation.invariant, violation.seed + 1);
+        }
     }
 }

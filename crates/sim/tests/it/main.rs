@@ -64,6 +64,7 @@ fn forty_clusters_of_real_machines_keep_every_invariant_and_converge() {
     assert!(counts.pairings >= 40, "{counts}");
     assert!(counts.divergences >= 1, "{counts}");
     assert!(counts.states_compared >= 1_000, "{counts}");
+    assert!(counts.engine_panics >= 1_000, "{counts}");
     assert_eq!(counts.machines_lost, 0, "{counts}");
 }
 
