@@ -277,8 +277,12 @@ impl EngineRoom {
         self.wonder();
         self.tell_room();
         if let Some(progress) = &self.sending {
-            let (transfer, bytes) = (progress.transfer(), progress.bytes_done());
-            self.tell(Local::TransferProgress { transfer, bytes });
+            let told = Local::TransferProgress {
+                transfer: progress.transfer(),
+                bytes: progress.bytes_done(),
+                total: progress.bytes_total(),
+            };
+            self.tell(told);
         }
     }
 

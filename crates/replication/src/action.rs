@@ -93,6 +93,8 @@ pub enum Local {
         transfer: TransferId,
         /// In bytes.
         bytes: u64,
+        /// How much it is in all.
+        total: u64,
     },
     /// The state of a transfer has come in whole and was restored (`intact`), or not: also when the bulk channel
     /// broke.

@@ -28,6 +28,7 @@ mod protection;
 mod resolution;
 mod rights;
 mod shared;
+mod sharing;
 mod slow;
 mod status;
 mod suspicion;

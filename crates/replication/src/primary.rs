@@ -184,14 +184,18 @@ impl Primary {
                 }
             }
             Local::Disconnected { peer } => self.disconnected(shared, peer),
-            Local::TransferProgress { transfer, bytes } => {
+            Local::TransferProgress {
+                transfer,
+                bytes,
+                total,
+            } => {
                 let now = shared.now;
                 if let Some(stream) = self
                     .protection
                     .stream_mut()
                     .filter(|s| s.transfer == transfer)
                 {
-                    stream.sent_bytes(now, bytes);
+                    stream.sent_bytes(now, bytes, total);
                 }
             }
             Local::Arbiter { request, reply } => {

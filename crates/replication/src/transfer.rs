@@ -6,6 +6,7 @@ use crate::message::{Message, Room};
 use crate::pacing::Refusal;
 use crate::pairing::{Progress, Stage};
 use crate::shared::Shared;
+use crate::sharing::Sharing;
 use crate::slow::Pace;
 use crate::types::{Epoch, HostId, Instant, LogIndex, NodeId, TransferId};
 use crate::window::Window;
@@ -40,6 +41,7 @@ pub(crate) struct Stream {
     least_lag: (u64, u64),
     nearer: Instant,
     pub(crate) pace: Pace,
+    sharing: Sharing,
     /// Since when outputs are held back for it.
     pub(crate) closing: Option<Instant>,
     first: LogIndex,
@@ -91,6 +93,7 @@ impl Stream {
             least_lag: (u64::MAX, u64::MAX),
             nearer: shared.now,
             pace: Pace::default(),
+            sharing: Sharing::new(shared.now),
             closing: None,
             first,
             heard: shared.now,
@@ -149,6 +152,7 @@ impl Stream {
                 urgent,
                 stamp,
             } = batch;
+            (self.sharing).log_sent(entries.iter().map(|entry| entry.len() as u64).sum());
             let message = Message::Append {
                 epoch: owner.epoch,
                 transfer: self.transfer,
@@ -216,9 +220,10 @@ impl Stream {
         self.send(shared, owner);
     }
 
-    /// So much of the state was sent. Little steps are none: a peer that takes a few bytes now and then would hold the
+    /// So much of the state was sent, out of `total`. Little steps are none: a peer that takes a few bytes now and then would hold the
     /// place of one that could be a backup.
-    pub(crate) fn sent_bytes(&mut self, now: Instant, bytes: u64) {
+    pub(crate) fn sent_bytes(&mut self, now: Instant, bytes: u64, total: u64) {
+        self.sharing.state_sent(now, bytes, total);
         if bytes >= self.progress_bytes.saturating_add(PROGRESS_BYTES_MIN) {
             self.progress_bytes = bytes;
             self.progressed = now;
@@ -360,7 +365,11 @@ impl Stream {
             // Perhaps it is gone: the guest is not slowed down for it.
             trip_us = u64::MAX;
         }
-        (self.window).brake(shared.now, &shared.config, !self.ready, trip_us)
+        let brake = (self.window).brake(shared.now, &shared.config, !self.ready, trip_us);
+        match self.ready || trip_us == u64::MAX {
+            true => brake,
+            false => brake.max(self.sharing.brake()),
+        }
     }
 
     /// What the pairing table asks about this stream; `sync` is the point chosen, if any.

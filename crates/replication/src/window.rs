@@ -3,6 +3,7 @@
 
 use crate::config::{Bounds, Config};
 use crate::message::ENTRY_EXTRA_BYTES;
+use crate::sharing::BRAKE_FOR_LINK_MAX;
 use crate::types::{Instant, LogIndex};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -13,9 +14,6 @@ const DATE_US_MIN: u64 = 1_000;
 /// The hardest brake for lag in time alone: only a bound on memory stops the guest. A backup that starts with a
 /// long log to catch up with can do so while the guest goes on slowly.
 const BRAKE_BY_TIME_MAX: u64 = 900;
-
-/// The hardest brake for a link that cannot carry the log of a machine that is not protected yet.
-const BRAKE_FOR_LINK_MAX: u64 = 750;
 
 /// The entries after the last one acknowledged.
 #[derive(Debug)]
@@ -343,7 +341,7 @@ mod tests {
         window.push(Instant(100_000), &entries(1, 1), &config.bounds);
         let brake =
             |window: &Window, trip_us| window.brake(Instant(400_000), &config, true, trip_us);
-        assert_eq!(brake(&window, 0), 750);
+        assert_eq!(u64::from(brake(&window, 0)), BRAKE_FOR_LINK_MAX);
         assert_eq!(brake(&window, 330_000), 0);
         assert!(window.acknowledge(LogIndex(1), LogIndex(0)));
         assert_eq!(brake(&window, 225_000), 0);

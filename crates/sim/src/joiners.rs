@@ -105,9 +105,15 @@ impl Cluster {
         let mut delay = self.random.between(5_000, 200_000);
         if self.joiners.slow_states {
             delay = self.random.between(1_500_000, 3_000_000);
-            for part in 1..delay / PROGRESS_EVERY {
+            let parts = delay / PROGRESS_EVERY;
+            let total = parts * PROGRESS_BYTES;
+            for part in 1..parts {
                 let bytes = part * PROGRESS_BYTES;
-                let local = Local::TransferProgress { transfer, bytes };
+                let local = Local::TransferProgress {
+                    transfer,
+                    bytes,
+                    total,
+                };
                 self.schedule_local(from, self.now() + part * PROGRESS_EVERY, local);
             }
         }

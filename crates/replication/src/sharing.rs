@@ -1,0 +1,124 @@
+//! While a state is on its way, log and state share a link: the log goes first, so it is the guest that decides how much of the link
+//! is left. On a link that is slow enough for that to matter, it is slowed until the log takes its share.
+
+use crate::types::Instant;
+
+/// The log may take one byte in so many.
+const LOG_ONE_IN: u64 = 8;
+/// What is on its way is compared so often; when the state does not move at all, after so many times that.
+const LOOK_US: u64 = 400_000;
+const LOOKS_IN_VAIN: u64 = 3;
+/// What a message adds to its entries on the wire: its own fields, and those of QUIC, UDP and IP.
+const MESSAGE_EXTRA_BYTES: u64 = 80;
+/// The hardest brake for a link that cannot carry the log of a machine that is not protected yet, in thousandths.
+pub(crate) const BRAKE_FOR_LINK_MAX: u64 = 900;
+
+/// What was sent since the last look, and the brake that followed from it.
+#[derive(Debug)]
+pub(crate) struct Sharing {
+    looked: Instant,
+    /// Bytes of the state that were sent until then.
+    state_bytes: u64,
+    log_bytes: u64,
+    brake: u64,
+}
+
+impl Sharing {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            looked: now,
+            state_bytes: 0,
+            log_bytes: 0,
+            brake: 0,
+        }
+    }
+
+    /// Entries of so many bytes were sent in one message.
+    pub(crate) fn log_sent(&mut self, bytes: u64) {
+        self.log_bytes += bytes + MESSAGE_EXTRA_BYTES;
+    }
+
+    /// So many bytes of the state were sent, out of `total`.
+    pub(crate) fn state_sent(&mut self, now: Instant, bytes: u64, total: u64) {
+        let took_us = now.since(self.looked);
+        let state = bytes.saturating_sub(self.state_bytes);
+        if took_us < LOOK_US || state == 0 && took_us < LOOK_US * LOOKS_IN_VAIN {
+            return;
+        }
+        let log = std::mem::take(&mut self.log_bytes);
+        (self.looked, self.state_bytes) = (now, bytes);
+        if bytes >= total {
+            // The last of it is on its way, and leaves as much room as before.
+            return;
+        }
+        let speed = 1000 - self.brake;
+        let fitting = speed.saturating_mul(state + log) / (log * LOG_ONE_IN).max(1);
+        // The guest's log follows its speed only roughly: half the way at a time.
+        let speed = (speed + fitting.min(1000)) / 2;
+        self.brake = (1000 - speed).min(BRAKE_FOR_LINK_MAX);
+    }
+
+    /// How hard to brake, in thousandths.
+    pub(crate) fn brake(&self) -> u16 {
+        self.brake as u16
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOTAL: u64 = 100 << 20;
+
+    /// Goes on for some looks on a link of `rate` bytes a second, with a guest that logs `log` bytes a second at full speed;
+    /// the share of the log at the end, in thousandths, and the brake.
+    fn after(looks: u64, rate: u64, log: u64) -> (u64, u16) {
+        let (mut sharing, mut state, mut share) = (Sharing::new(Instant(0)), 0, 0);
+        for look in 1..=looks {
+            let took = |bytes: u64| bytes * LOOK_US / 1_000_000;
+            let said = took(log * (1000 - u64::from(sharing.brake())) / 1000).min(took(rate));
+            sharing.log_bytes += said;
+            state += took(rate) - said;
+            sharing.state_sent(Instant(look * LOOK_US), state, TOTAL);
+            share = said * 1000 / took(rate);
+        }
+        (share, sharing.brake())
+    }
+
+    #[test]
+    fn a_guest_that_logs_much_is_slowed_until_its_log_takes_its_share() {
+        let (share, brake) = after(40, 1_000_000, 500_000);
+        assert!((110..=130).contains(&share), "{share}");
+        assert!((700..800).contains(&brake), "{brake}");
+        // Even where the log would take all of the link.
+        let (share, brake) = after(60, 1_000_000, 2_000_000);
+        assert!(share <= 210, "{share}");
+        assert_eq!(u64::from(brake), BRAKE_FOR_LINK_MAX);
+    }
+
+    #[test]
+    fn a_guest_that_logs_little_is_not_slowed() {
+        assert_eq!(after(40, 1_000_000, 100_000).1, 0);
+        assert_eq!(after(40, 100_000_000, 5_000_000).1, 0);
+    }
+
+    #[test]
+    fn the_brake_stays_when_all_is_sent_and_ends_when_the_log_becomes_little() {
+        let mut sharing = Sharing::new(Instant(0));
+        sharing.log_sent(800_000);
+        sharing.state_sent(Instant(LOOK_US), 100_000, TOTAL);
+        let brake = sharing.brake();
+        assert!(brake > 0);
+        sharing.log_sent(800_000);
+        sharing.state_sent(Instant(2 * LOOK_US), TOTAL, TOTAL);
+        assert_eq!(sharing.brake(), brake);
+        let mut sharing = Sharing {
+            brake: 900,
+            ..Sharing::new(Instant(0))
+        };
+        for look in 1..20 {
+            sharing.state_sent(Instant(look * LOOK_US), look * 100_000, TOTAL);
+        }
+        assert!(sharing.brake() < 10);
+    }
+}
