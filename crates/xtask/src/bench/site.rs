@@ -32,6 +32,12 @@ pub(super) struct Status {
     pub(super) lag_ms: f64,
     pub(super) transfer_bytes_total: u64,
     pub(super) wire_bytes_sent: u64,
+    /// What a transfer of the state is at; `idle` without one.
+    pub(super) transfer: String,
+    /// How long the guest stood still for the last snapshot.
+    pub(super) snapshot_pause_ms: f64,
+    /// Why somebody who wants to join must wait.
+    pub(super) join_refused: Option<String>,
 }
 
 /// A process that ends with this value.

@@ -32,6 +32,8 @@ const SILENCE_MS_MAX: f64 = 1_000.0;
 /// The most memory that one process may hold: the guest's memory and the code cache, 256 MiB each, and as much again for a
 /// state on its way.
 const MEMORY_MIB_MAX: f64 = 768.0;
+/// For how long the guest may stand still for failing joiners, in all: `pauses_us_max` of the protocol, in a minute.
+const PAUSES_MS_MAX: f64 = 3_000.0;
 /// Between two looks at processes.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Work in peace, before, between and after strikes.
@@ -46,6 +48,8 @@ struct Outcome {
     broken: u64,
     silence_ms_max: f64,
     memory_mib_max: f64,
+    /// How long the guest stood still for joiners that failed.
+    pauses_ms: f64,
     verdict: &'static str,
     /// The longest silence in each strike.
     strikes: Vec<Struck>,
@@ -63,6 +67,7 @@ pub(super) struct Siege {
     pub(super) site: Site,
     client: Client,
     memory_mib_max: f64,
+    pub(super) pauses_ms: f64,
 }
 
 /// Measures, prints a table, and a line of JSON if wanted; fails if the verdict does.
@@ -98,6 +103,7 @@ fn besiege(bench: &Bench, plan: Plan, disk: &disk::Disk) -> Result<Outcome> {
         site,
         client,
         memory_mib_max: 0.0,
+        pauses_ms: 0.0,
     };
     siege.watch(PEACE)?;
     let mut struck = Vec::new();
@@ -150,7 +156,9 @@ impl Siege {
         let silence_ms_max = strikes.iter().map(|one| one.silence_ms).fold(0.0, f64::max);
         let wronged = seen.lost + seen.repeated + seen.broken > 0;
         let idle = strikes.iter().any(|one| one.operations == 0);
-        let beyond = silence_ms_max > SILENCE_MS_MAX || self.memory_mib_max > MEMORY_MIB_MAX;
+        let beyond = silence_ms_max > SILENCE_MS_MAX
+            || self.memory_mib_max > MEMORY_MIB_MAX
+            || self.pauses_ms > PAUSES_MS_MAX;
         let outcome = Outcome {
             operations: seen.operations,
             lost: seen.lost,
@@ -158,6 +166,7 @@ impl Siege {
             broken: seen.broken,
             silence_ms_max,
             memory_mib_max: self.memory_mib_max,
+            pauses_ms: self.pauses_ms,
             verdict: if wronged || idle || beyond {
                 "fail"
             } else {
@@ -189,6 +198,11 @@ fn lines(outcome: &Outcome) -> Vec<String> {
             "longest silence, ms",
             outcome.silence_ms_max,
             SILENCE_MS_MAX,
+        ),
+        line(
+            "pauses for joiners that failed, ms",
+            outcome.pauses_ms,
+            PAUSES_MS_MAX,
         ),
         line(
             "most memory of a process, MiB",

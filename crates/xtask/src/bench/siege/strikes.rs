@@ -1,8 +1,9 @@
 //! The kinds of trouble. Each begins with a protected machine, and ends with all that it needs to be protected again.
 
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::disk::Disk;
 use super::junk::Flood;
@@ -52,7 +53,7 @@ impl Strike {
                 "both nodes' UDP ports are flooded with noise and requests for connections"
             }
             Self::Joiner => {
-                "the backup leaves, and a node with too little memory tries to join again and again"
+                "the backup leaves; a node with too little memory wants to join, then one that dies of each state that it is sent"
             }
             Self::Disk => {
                 "arbiter, logs and configurations are on a disk that is full to the last byte"
@@ -93,21 +94,60 @@ fn failing_joiner(siege: &mut Siege) -> Result<()> {
     siege
         .site
         .wait("the primary to go on alone", Site::is_alone)?;
-    let (begun, mut tries) = (Instant::now(), 0);
+    too_little_memory(siege)?;
+    dies_of_the_state(siege)?;
+    siege.site.start(BACKUP)
+}
+
+/// It says how much it has, and must be told that this is too little, at no cost to the guest.
+fn too_little_memory(siege: &mut Siege) -> Result<()> {
+    siege.site.start_with_little_memory(JOINER, LITTLE_KIB)?;
+    let begun = Instant::now();
+    let mut told = None;
     while begun.elapsed() < STRIKE {
-        if siege.site.reap(JOINER)? {
-            siege.site.start_with_little_memory(JOINER, LITTLE_KIB)?;
-            tries += 1;
-        }
         siege.watch(super::LOOK_EVERY)?;
+        let status = siege.site.status(PRIMARY)?;
+        ensure!(
+            status.transfer == "idle",
+            "a joiner with too little memory is sent the state"
+        );
+        told = status.join_refused.or(told);
     }
-    say(&format!("  {tries} processes tried"));
+    siege.site.kill(JOINER);
+    let told = told.context("the joiner with too little memory never asked to join")?;
+    say(&format!("  refused: {told}"));
+    Ok(())
+}
+
+/// It dies whenever the state is on its way to it, and its host starts it again at once.
+fn dies_of_the_state(siege: &mut Siege) -> Result<()> {
+    let begun = Instant::now();
+    let mut deaths = 0;
+    while begun.elapsed() < STRIKE * 2 {
+        if siege.site.reap(JOINER)? {
+            siege.site.start(JOINER)?;
+        }
+        siege.look()?;
+        let status = siege.site.status(PRIMARY)?;
+        if matches!(status.transfer.as_str(), "copying" | "closing" | "arming") {
+            siege.site.kill(JOINER);
+            deaths += 1;
+            siege.pauses_ms += status.snapshot_pause_ms;
+            siege.site.wait("the transfer to be given up", |site| {
+                site.status(PRIMARY)
+                    .is_ok_and(|status| status.transfer == "idle")
+            })?;
+        }
+        sleep(Duration::from_millis(5));
+    }
+    siege.site.kill(JOINER);
+    ensure!(deaths > 0, "the joiner was never sent the state");
     ensure!(
         siege.site.is_alone(),
         "the joiner was to fail, and became a backup"
     );
-    siege.site.kill(JOINER);
-    siege.site.start(BACKUP)
+    say(&format!("  died {deaths} times with the state on its way"));
+    Ok(())
 }
 
 fn full_disk(siege: &mut Siege, disk: &Disk) -> Result<()> {
