@@ -9,6 +9,7 @@ mod identity;
 pub use agreement::{Agreement, Difference};
 pub use credential::{Credential, Subject, Withdrawn};
 
+use crate::config::Mutation;
 use crate::types::{MachineId, NodeId};
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +86,9 @@ pub struct Door {
     accepts: Vec<String>,
     /// Certificates that are of no use any more.
     pub withdrawn: Withdrawn,
+    /// Leaves out one question on purpose.
+    #[cfg(feature = "mutations")]
+    pub mutation: Option<Mutation>,
 }
 
 impl Door {
@@ -94,6 +98,8 @@ impl Door {
             machine: machine.to_owned(),
             accepts: accepts.to_vec(),
             withdrawn: Withdrawn::default(),
+            #[cfg(feature = "mutations")]
+            mutation: None,
         }
     }
 
@@ -104,18 +110,18 @@ impl Door {
     /// It is not: of another machine, ended, withdrawn, or not named by the configuration.
     pub fn check_certificate(&self, shown: &Credential, now_us: u64) -> Result<(), NotAdmitted> {
         let name = || shown.subject.node.clone();
-        if !shown.subject.is_of(&self.machine) {
+        if !shown.subject.is_of(&self.machine) && !self.mutated(Mutation::AdmitOtherMachine) {
             return Err(NotAdmitted::OtherCertificate {
                 theirs: shown.subject.clone(),
             });
         }
-        if shown.ends_us <= now_us {
+        if shown.ends_us <= now_us && !self.mutated(Mutation::AdmitExpired) {
             return Err(NotAdmitted::Expired { name: name() });
         }
-        if self.withdrawn.holds(shown) {
+        if self.withdrawn.holds(shown) && !self.mutated(Mutation::AdmitWithdrawn) {
             return Err(NotAdmitted::Withdrawn { name: name() });
         }
-        if !self.accepts.contains(&shown.subject.node) {
+        if !self.accepts.contains(&shown.subject.node) && !self.mutated(Mutation::AdmitUnnamed) {
             return Err(NotAdmitted::NotAccepted { name: name() });
         }
         Ok(())
@@ -133,13 +139,13 @@ impl Door {
         peer: &Hello,
     ) -> Result<(), NotAdmitted> {
         let certified = &shown.subject.node;
-        if peer.name != *certified {
+        if peer.name != *certified && !self.mutated(Mutation::AdmitOtherName) {
             return Err(NotAdmitted::OtherName {
                 claimed: peer.name.clone(),
                 certified: certified.clone(),
             });
         }
-        if !peer.node.is_process_of(certified) {
+        if !peer.node.is_process_of(certified) && !self.mutated(Mutation::AdmitOtherIdentity) {
             return Err(NotAdmitted::OtherIdentity {
                 certified: certified.clone(),
             });
@@ -153,18 +159,30 @@ impl Door {
             return Err(NotAdmitted::Myself);
         }
         match me.agreement.difference(&peer.agreement) {
-            Some(difference) => Err(NotAdmitted::Differs {
-                name: peer.name.clone(),
-                difference,
-            }),
-            None => Ok(()),
+            Some(difference) if !self.mutated(Mutation::AdmitDifferent) => {
+                Err(NotAdmitted::Differs {
+                    name: peer.name.clone(),
+                    difference,
+                })
+            }
+            _ => Ok(()),
         }
     }
 
     /// Whether somebody who was admitted by this certificate must leave: it was withdrawn meanwhile. That it has ended does not
     /// count, for protection is worth more.
     pub fn sends_away(&self, shown: &Credential) -> bool {
-        self.withdrawn.holds(shown)
+        self.withdrawn.holds(shown) && !self.mutated(Mutation::KeepWithdrawn)
+    }
+
+    fn mutated(&self, mutation: Mutation) -> bool {
+        #[cfg(feature = "mutations")]
+        return self.mutation == Some(mutation);
+        #[cfg(not(feature = "mutations"))]
+        {
+            let _ = mutation;
+            false
+        }
     }
 }
 

@@ -274,12 +274,38 @@ pub enum Mutation {
     DropLateAnswer,
     /// Nobody reads the record unless it suspects its peer (I9).
     NeverLook,
+    /// A certificate for a node of another machine is good enough (who).
+    AdmitOtherMachine,
+    /// A certificate that has ended makes connections (who).
+    AdmitExpired,
+    /// A certificate that was withdrawn makes connections (who).
+    AdmitWithdrawn,
+    /// A connection outlives the withdrawal of its certificate (who).
+    KeepWithdrawn,
+    /// Any node of the machine may pair, whether or not the configuration names it (who).
+    AdmitUnnamed,
+    /// A node may call itself by another name than its certificate (who).
+    AdmitOtherName,
+    /// A node may take the identity of another one's process (who).
+    AdmitOtherIdentity,
+    /// Nodes that are configured otherwise may pair (who).
+    AdmitDifferent,
+    /// A switch takes a claim as it is (switch).
+    ClaimWithoutProof,
+    /// A proof that was made on another port is good enough (switch).
+    ClaimOverAnyNonce,
+    /// A machine may claim the address of another one (switch).
+    TakeAnyAddress,
+    /// A port may say frames from whatever address (switch).
+    SpeakFromAnyAddress,
+    /// I5: a switch takes older epochs, too.
+    Unfenced,
 }
 
 impl Mutation {
     /// All of them, in the order of the invariants that they break.
     #[cfg_attr(not(feature = "mutations"), allow(unreachable_pub, dead_code))]
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 38] = [
         Self::ReuseEpoch,
         Self::ReleaseWithoutAcknowledge,
         Self::AcceptOlderEpochAcknowledge,
@@ -305,6 +331,19 @@ impl Mutation {
         Self::IgnoreCredit,
         Self::DropLateAnswer,
         Self::NeverLook,
+        Self::AdmitOtherMachine,
+        Self::AdmitExpired,
+        Self::AdmitWithdrawn,
+        Self::KeepWithdrawn,
+        Self::AdmitUnnamed,
+        Self::AdmitOtherName,
+        Self::AdmitOtherIdentity,
+        Self::AdmitDifferent,
+        Self::ClaimWithoutProof,
+        Self::ClaimOverAnyNonce,
+        Self::TakeAnyAddress,
+        Self::SpeakFromAnyAddress,
+        Self::Unfenced,
     ];
 }
 

@@ -7,6 +7,7 @@ mod machines;
 pub use key::{MachineKey, PortNonce, Proof};
 pub use machines::{ADDRESS_AGE_US_MAX, MACHINE_AGE_US_MAX, MACHINES_MAX, SpokenFor};
 
+use crate::config::Mutation;
 use crate::types::{Epoch, Instant, MachineId};
 use machines::Machines;
 use std::collections::BTreeMap;
@@ -81,6 +82,9 @@ pub struct Rights<T> {
     secret: [u8; 32],
     ports: BTreeMap<PortId, Port>,
     machines: Machines<T>,
+    /// Leaves out one question on purpose.
+    #[cfg(feature = "mutations")]
+    pub mutation: Option<Mutation>,
 }
 
 impl<T: Default> Rights<T> {
@@ -90,6 +94,8 @@ impl<T: Default> Rights<T> {
             secret,
             ports: BTreeMap::new(),
             machines: Machines::default(),
+            #[cfg(feature = "mutations")]
+            mutation: None,
         }
     }
 
@@ -146,6 +152,7 @@ impl<T: Default> Rights<T> {
             Some(Some((machine, epoch))) => {
                 let known = self.machines.get(machine);
                 known.is_none_or(|known| epoch < known.newest_epoch())
+                    && !self.mutated(Mutation::Unfenced)
             }
             Some(None) => false,
             None => true,
@@ -160,7 +167,11 @@ impl<T: Default> Rights<T> {
         let owner = self.machines.at(source);
         match self.speaks_for(port) {
             Some((machine, _)) if owner == Some(machine) => Voice::Machine(machine),
+            Some((machine, _)) if self.mutated(Mutation::SpeakFromAnyAddress) => {
+                Voice::Machine(machine)
+            }
             None if owner.is_none() && !is_group(source) => Voice::Plain,
+            None if self.mutated(Mutation::SpeakFromAnyAddress) => Voice::Plain,
             _ => Voice::Foreign,
         }
     }
@@ -179,10 +190,12 @@ impl<T: Default> Rights<T> {
         if is_others || !self.is_proven(nonce, claim, proof) {
             return nothing(Verdict::WrongKey);
         }
-        if self.machines.is_taken(now, claim) {
+        let takes = self.mutated(Mutation::TakeAnyAddress);
+        if !takes && self.machines.is_taken(now, claim) {
             return nothing(Verdict::AddressTaken);
         }
-        let (verdict, moved) = self.machines.admit(now, claim, id);
+        let unfenced = self.mutated(Mutation::Unfenced);
+        let (verdict, moved) = self.machines.admit(now, claim, id, unfenced);
         // A zombie's port is its machine's, too: fenced from the start.
         let joins = matches!(verdict, Verdict::Admitted | Verdict::OlderEpoch);
         if joins {
@@ -201,8 +214,25 @@ impl<T: Default> Rights<T> {
     }
 
     fn is_proven(&self, nonce: Option<PortNonce>, claim: &Claim, proof: &Proof) -> bool {
+        if self.mutated(Mutation::ClaimWithoutProof) {
+            return true;
+        }
         let key = MachineKey::of_machine(&self.secret, claim.machine);
+        if self.mutated(Mutation::ClaimOverAnyNonce) {
+            let mut nonces = self.ports.values().filter_map(|port| port.nonce);
+            return nonces.any(|nonce| key.is_proof(proof, &nonce, claim));
+        }
         nonce.is_some_and(|nonce| key.is_proof(proof, &nonce, claim))
+    }
+
+    fn mutated(&self, mutation: Mutation) -> bool {
+        #[cfg(feature = "mutations")]
+        return self.mutation == Some(mutation);
+        #[cfg(not(feature = "mutations"))]
+        {
+            let _ = mutation;
+            false
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// `I1` to `I9`; `outside` for what a client saw; `liveness`; `determinism`; `pauses`; `slow`; `credit`, `bandwidth` and
-    /// `memory` for the log's flow; `assertion` for a panic.
+    /// `memory` for the log's flow; `who` and `switch` for those who should not be heard; `assertion` for a panic.
     pub invariant: &'static str,
     /// What happened.
     pub what: String,
@@ -164,7 +164,7 @@ impl Checker {
         };
         let source = self.process_of(from).map(|from| (from, *transfer));
         let witness = &mut self.witnesses[process];
-        if witness.copied_from == source && !entries.is_empty() {
+        if source.is_some() && witness.copied_from == source && !entries.is_empty() {
             let last = LogIndex(first.0 + entries.len() as u64 - 1);
             let end = witness.beyond.entry(*first).or_default();
             *end = last.max(*end);

@@ -6,14 +6,17 @@ use crate::checker::{Broken, Checker};
 use crate::engines::Bugs;
 use crate::faults::Faults;
 use crate::flow::{self, Flows};
+use crate::intruders::Lie;
 use crate::joiners::Joiners;
 use crate::links::Channel;
 use crate::network::{Network, ProcessIndex};
+use crate::people::{Errand, People};
 use crate::process::{Arrival, Effect, Life, Process};
 use crate::queue::Queue;
 use crate::random::Random;
+use crate::switch::Switch;
 use crate::toy::{self, Reply, Request};
-use crate::world::{Clients, Switch};
+use crate::world::Clients;
 use crate::{Counts, Kind, Link, Options};
 use machine::Output;
 use replication::{
@@ -77,6 +80,13 @@ pub(crate) enum Happening {
     Restart {
         host: usize,
     },
+    PortCloses {
+        process: ProcessIndex,
+    },
+    Neighbours,
+    Errand(Errand),
+    Intrudes(usize),
+    Lie(Lie),
 }
 
 /// The cluster.
@@ -93,6 +103,8 @@ pub(crate) struct Cluster {
     pub(crate) arbiter: Arbiter,
     /// The switch before the machine.
     pub(crate) switch: Switch,
+    /// Who is who.
+    pub(crate) people: People,
     pub(crate) clients: Clients,
     pub(crate) checker: Checker,
     pub(crate) joiners: Joiners,
@@ -140,13 +152,16 @@ impl Cluster {
             Kind::Toy => Bugs::default(),
             Kind::Real(_) => Bugs::draw(random.fork(), options.engine),
         };
+        let switch = Switch::new(random.fork(), &config);
+        let people = People::new(random.fork(), &config);
         let mut cluster = Self {
             queue: Queue::new(),
             random,
             processes: Vec::new(),
             network,
             arbiter,
-            switch: Switch::default(),
+            switch,
+            people,
             clients: Clients::new(CLIENTS),
             checker: Checker::default(),
             joiners: Joiners::default(),
@@ -170,7 +185,14 @@ impl Cluster {
             transcript: options.transcript.then(String::new),
         };
         match link {
-            None => cluster.vary(),
+            None => {
+                cluster.vary();
+                cluster.vary_people();
+                // Who is silent for long may lose its address, and weeks are long.
+                if !options.week {
+                    cluster.vary_neighbours();
+                }
+            }
             Some(link) => cluster.only(link),
         }
         let (times, bounds) = (&cluster.config.times, &cluster.config.bounds);
@@ -274,8 +296,10 @@ impl Cluster {
                 from,
                 arrival,
             } => {
-                if channel.is_none_or(|generation| self.channel(from, to).generation == generation)
-                {
+                if self.is_carried(from, to, channel) {
+                    if from != to && self.listens(to) {
+                        self.judge_speaker(from, to)?;
+                    }
                     return self.arrive(to, arrival);
                 }
             }
@@ -298,13 +322,13 @@ impl Cluster {
                 self.tick_channels();
                 return self.watch_laggards();
             }
-            Happening::Clients => self.tick_clients(),
+            Happening::Clients => return self.tick_clients(),
             Happening::Faults => self.tick_faults(),
             Happening::RequestReaches { request, to } => {
                 return self.arrive(to, Arrival::Frame(request.to_frame()));
             }
             Happening::Announcement { from, epoch } => {
-                if self.switch.hear(from, epoch) {
+                if self.switch.announce(self.queue.now(), from, epoch) {
                     self.hears_newer(epoch);
                 }
             }
@@ -336,11 +360,16 @@ impl Cluster {
                 let initial = self.cold_start;
                 self.start_process(host, initial);
             }
+            Happening::PortCloses { process } => self.switch.close(self.queue.now(), process),
+            Happening::Neighbours => return self.tick_neighbours(),
+            Happening::Errand(errand) => self.run_errand(errand),
+            Happening::Intrudes(number) => self.intrude(number),
+            Happening::Lie(lie) => return self.hear_lie(lie),
         }
         Ok(())
     }
 
-    fn arrive(&mut self, to: ProcessIndex, arrival: Arrival) -> Result<(), Broken> {
+    pub(crate) fn arrive(&mut self, to: ProcessIndex, arrival: Arrival) -> Result<(), Broken> {
         match self.processes[to].life {
             Life::Running => {
                 match &arrival {

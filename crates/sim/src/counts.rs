@@ -52,6 +52,14 @@ pub struct Counts {
     pub swaps_while_full: u64,
     /// Panics of engines that were contained.
     pub engine_panics: u64,
+    /// Times that somebody was not let in as a peer.
+    pub turned_away: u64,
+    /// Connections that ended since a certificate was withdrawn.
+    pub sent_away: u64,
+    /// Lies that were heard from a thief whose certificate was not withdrawn yet.
+    pub lies: u64,
+    /// Forgeries tried at the switch.
+    pub forgeries: u64,
     /// Simulations in which nobody was left who could carry the machine on.
     pub machines_lost: u64,
 }
@@ -81,6 +89,10 @@ impl AddAssign for Counts {
         self.late_answers += other.late_answers;
         self.swaps_while_full += other.swaps_while_full;
         self.engine_panics += other.engine_panics;
+        self.turned_away += other.turned_away;
+        self.sent_away += other.sent_away;
+        self.lies += other.lies;
+        self.forgeries += other.forgeries;
         self.machines_lost += other.machines_lost;
     }
 }
@@ -111,6 +123,10 @@ impl fmt::Display for Counts {
             (self.late_answers, "late answers"),
             (self.swaps_while_full, "swaps while full"),
             (self.engine_panics, "engine panics"),
+            (self.turned_away, "turned away"),
+            (self.sent_away, "sent away"),
+            (self.lies, "lies"),
+            (self.forgeries, "forgeries"),
             (self.machines_lost, "machines lost"),
         ];
         let numbers = numbers.map(|(number, what)| format!("{number} {what}"));

@@ -11,6 +11,7 @@ mod counts;
 mod engines;
 mod faults;
 mod flow;
+mod intruders;
 mod joiners;
 mod life;
 mod links;
@@ -18,11 +19,13 @@ mod network;
 mod operator;
 mod outside;
 mod pauses;
+mod people;
 mod process;
 mod queue;
 mod random;
 mod real;
 mod store;
+mod switch;
 mod toy;
 mod variety;
 mod week;
@@ -75,8 +78,6 @@ pub struct Options {
     pub transcript: bool,
     /// Simulate a week, in steps, instead of seconds.
     pub week: bool,
-    /// Take down the switch's fence against older epochs.
-    pub unfenced_switch: bool,
     /// Break what surrounds the arbiter's store.
     pub store: StoreMutation,
     /// Break what happens when an engine of a real machine panics.
@@ -90,7 +91,6 @@ impl Default for Options {
             machine: Kind::default(),
             transcript: false,
             week: false,
-            unfenced_switch: false,
             store: StoreMutation::default(),
             engine: EngineMutation::default(),
         }
@@ -181,7 +181,6 @@ fn judge(
     options: &Options,
     run: fn(&mut Cluster) -> Result<(), Broken>,
 ) -> Outcome {
-    cluster.switch.unfenced = options.unfenced_switch;
     cluster.arbiter.mutation = options.store;
     // An assertion that fails is a verdict like others, and wants its seed.
     let verdict = catch_unwind(AssertUnwindSafe(|| {

@@ -5,11 +5,13 @@ use crate::cluster::{Cluster, Happening};
 use crate::computer::{Computer, Speed};
 use crate::joiners::Unfit;
 use crate::network::ProcessIndex;
-use crate::process::{Build, Life, Process, node_id};
+use crate::process::{Build, Life, Process};
 use replication::{Core, Instant, Local, Mode, Record};
 
 /// How long a host takes to notice that its process is gone and to start another, in microseconds.
 const RESTART_AFTER: u64 = 150_000;
+/// What a process has said to the switch is read before its port is closed, in microseconds.
+const PORT_CLOSES_AFTER: u64 = 300;
 /// The host that cannot hold a backup, in some simulations.
 const UNFIT_HOST: usize = 2;
 
@@ -17,7 +19,9 @@ impl Cluster {
     /// Starts a process. One with the machine's initial state tries to start it, others ask to join.
     pub(crate) fn start_process(&mut self, host: usize, initial: bool) {
         let index = self.processes.len();
-        let node = node_id(index);
+        let node = self.people.born(index, host);
+        // A node that is configured otherwise is no use for starting the machine.
+        let initial = initial && !self.people.is_misconfigured(host);
         let mut config = self.config.clone();
         config.node = node;
         config.seed = self.random.bits();
@@ -39,6 +43,7 @@ impl Cluster {
         self.processes
             .push(Process::new(host, node, core, computer, build));
         self.checker.born(index, node);
+        self.switch.connect(index);
         self.note(|| format!("process {index} starts on host {host}"));
         let room = match build.unfit {
             Some(Unfit::NoRoom) => 0,
@@ -54,13 +59,20 @@ impl Cluster {
 
     pub(crate) fn bury(&mut self, index: ProcessIndex) {
         self.timers.remove(&index);
-        let host = self.processes[index].host;
         for other in 0..self.processes.len() {
             if other != index && self.channel(index, other).up {
                 // A process that ends itself closes its channels; a killed one is only missed.
                 self.disconnect(index, other);
             }
         }
+        self.end(index);
+    }
+
+    /// The host of a process notices that it is gone.
+    fn end(&mut self, process: ProcessIndex) {
+        let host = self.processes[process].host;
+        self.queue
+            .after(PORT_CLOSES_AFTER, Happening::PortCloses { process });
         self.queue.after(RESTART_AFTER, Happening::Restart { host });
     }
 
@@ -70,8 +82,7 @@ impl Cluster {
         self.counts.kills += 1;
         self.processes[index].life = Life::Crashed;
         self.timers.remove(&index);
-        let host = self.processes[index].host;
-        self.queue.after(RESTART_AFTER, Happening::Restart { host });
+        self.end(index);
     }
 
     /// Tells a process to be a backup no more.
@@ -142,6 +153,7 @@ impl Cluster {
         self.faults.end();
         self.network.heal_all();
         self.arbiter.settle_down();
+        self.heal_people();
         for index in 0..self.processes.len() {
             self.resume(index);
         }

@@ -2,6 +2,7 @@
 
 use crate::cluster::{CHANNEL_TICK, Cluster, Happening};
 use crate::network::{ProcessIndex, wire_bytes};
+use crate::people::{COMES_AGAIN_AFTER, Introduction, NAMES};
 use crate::process::{Arrival, Life};
 use replication::{HostId, Local, Message, NodeId};
 use std::collections::VecDeque;
@@ -12,6 +13,10 @@ pub(crate) struct Channel {
     pub(crate) generation: u64,
     pub(crate) up: bool,
     cut_since: Option<u64>,
+    /// By what the two know each other, since they were first connected; none when one has sent the other away.
+    pub(crate) introduction: Option<Introduction>,
+    /// They did not want each other, and try again then.
+    again_at: u64,
     /// Messages that wait for the cut to heal, by direction (true: from the lower index to the higher).
     backlog: [VecDeque<Arrival>; 2],
 }
@@ -84,6 +89,20 @@ impl Cluster {
             .or_default()
     }
 
+    /// Whether what was sent by a channel, or as a datagram, still comes in.
+    pub(crate) fn is_carried(
+        &mut self,
+        from: ProcessIndex,
+        to: ProcessIndex,
+        channel: Option<u64>,
+    ) -> bool {
+        let now = self.channel(from, to);
+        match channel {
+            Some(generation) => now.generation == generation,
+            None => from == to || now.introduction.is_some(),
+        }
+    }
+
     /// Brings channels up, flushes what waited behind a cut, and tears down those that were cut for too long or
     /// whose other end is gone.
     pub(crate) fn tick_channels(&mut self) {
@@ -118,17 +137,27 @@ impl Cluster {
     }
 
     fn connect(&mut self, lower: ProcessIndex, higher: ProcessIndex) {
+        let now = self.now();
+        if self.channel(lower, higher).again_at > now {
+            return;
+        }
+        let introduction = self.introduce(lower, higher);
+        if introduction.is_none() {
+            self.channel(lower, higher).again_at = now + COMES_AGAIN_AFTER;
+            return;
+        }
         self.generations += 1;
         let generation = self.generations;
         let channel = self.channel(lower, higher);
         *channel = Channel {
             generation,
             up: true,
+            introduction,
             ..Channel::default()
         };
         let hosts = [lower, higher].map(|index| {
             let process = &self.processes[index];
-            (process.node, HostId(process.host as u128))
+            (process.node, HostId::of_name(NAMES[process.host]))
         });
         self.tell_both(lower, higher, |peer| {
             let (_, host) = hosts[usize::from(peer == hosts[1].0)];
@@ -138,7 +167,11 @@ impl Cluster {
 
     /// Tears a channel down at once: what was on its way is lost.
     pub(crate) fn disconnect(&mut self, one: ProcessIndex, other: ProcessIndex) {
-        *self.channel(one, other) = Channel::default();
+        let channel = self.channel(one, other);
+        *channel = Channel {
+            introduction: channel.introduction,
+            ..Channel::default()
+        };
         self.tell_both(one, other, |peer| Local::Disconnected { peer });
     }
 

@@ -9,24 +9,25 @@ use crate::toy::{Reply, power_off_frame};
 use replication::{ArbiterOperation, ArbiterReply, Epoch, Local, RequestId};
 
 impl Cluster {
-    pub(crate) fn tick_clients(&mut self) {
+    pub(crate) fn tick_clients(&mut self) -> Result<(), Broken> {
         let now = self.queue.now();
         for request in self.clients.requests(now) {
-            if let Some(to) = self.switch.port() {
+            if let Some(to) = self.behind_switch()? {
                 let delay = self.random.between(20, 200);
                 self.queue
                     .after(delay, Happening::RequestReaches { request, to });
             }
         }
         if self.power_off_at.is_some_and(|at| at <= now) {
-            self.press_power_button();
+            self.press_power_button()?;
         }
         let pause = self.random.between(500, 4_000);
         self.queue.after(pause, Happening::Clients);
+        Ok(())
     }
 
-    fn press_power_button(&mut self) {
-        if let Some(to) = self.switch.port() {
+    fn press_power_button(&mut self) -> Result<(), Broken> {
+        if let Some(to) = self.behind_switch()? {
             let arrival = Arrival::Frame(power_off_frame());
             let due = self.queue.now() + self.random.between(20, 200);
             let (channel, from) = (None, to);
@@ -40,6 +41,7 @@ impl Cluster {
         }
         // Until it goes off.
         self.power_off_at = (!self.is_off()).then_some(self.queue.now() + 100_000);
+        Ok(())
     }
 
     pub(crate) fn switch_hears(
@@ -48,8 +50,9 @@ impl Cluster {
         epoch: Epoch,
         frame: &[u8],
     ) -> Result<(), Broken> {
-        let newest = self.switch.newest();
-        if !self.switch.hear(from, epoch) {
+        let (now, newest) = (self.now(), self.switch.newest());
+        let source = frame.get(6..12).and_then(|source| source.try_into().ok());
+        if !source.is_some_and(|source| self.switch.takes(now, from, epoch, source)) {
             return Ok(());
         }
         if epoch < newest {

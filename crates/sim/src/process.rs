@@ -4,7 +4,6 @@
 use crate::clock::Clock;
 use crate::computer::{Computer, Fingerprint};
 use crate::joiners::Unfit;
-use crate::network::ProcessIndex;
 use bytes::Bytes;
 use machine::{Input, Output};
 use replica::{Bridge, HartCommand, HartReport};
@@ -414,9 +413,4 @@ impl Process {
     pub(crate) fn is_alive(&self) -> bool {
         matches!(self.life, Life::Running | Life::Paused)
     }
-}
-
-/// Names a life of a host's process.
-pub(crate) fn node_id(process: ProcessIndex) -> NodeId {
-    NodeId(0x7769_6e73_0000_0000 + process as u128)
 }

@@ -30,6 +30,8 @@ pub(crate) struct Reply {
     pub(crate) value: u64,
 }
 
+/// The machine's address.
+pub(crate) const MACHINE_ADDRESS: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
 /// Ethernet header of a request: from the clients, to the machine, of a local experimental type.
 const HEADER: [u8; 14] = [
     0x52, 0x54, 0, 0x12, 0x34, 0x56, 2, 0, 0, 0, 0, 1, 0x88, 0xb5,
@@ -79,6 +81,7 @@ impl Reply {
             operation: self.operation,
         };
         let mut frame = request.to_frame();
+        frame[..12].rotate_left(6);
         frame.extend(self.value.to_le_bytes());
         frame
     }

@@ -1,44 +1,10 @@
-//! The outside: an Ethernet switch that fences older epochs, and clients that increment the counter and
-//! believe what they are told.
+//! The clients, which increment the counter and believe what they are told.
 
-use crate::network::ProcessIndex;
 use crate::toy::{Reply, Request};
-use replication::{Epoch, Fence};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a client waits before it repeats its request, in microseconds.
 pub(crate) const RETRANSMIT_AFTER: u64 = 40_000;
-
-/// The switch in front of the machine.
-#[derive(Debug, Default)]
-pub(crate) struct Switch {
-    fence: Fence,
-    /// The port behind which the machine is: that of the newest epoch's owner.
-    port: Option<ProcessIndex>,
-    /// Whether the fence is taken down, to show that the checkers see it.
-    pub(crate) unfenced: bool,
-}
-
-impl Switch {
-    /// A frame or announcement from a process; whether it passes.
-    pub(crate) fn hear(&mut self, from: ProcessIndex, epoch: Epoch) -> bool {
-        if !self.fence.admit(epoch) && !self.unfenced {
-            return false;
-        }
-        self.port = Some(from);
-        true
-    }
-
-    /// The newest epoch heard.
-    pub(crate) fn newest(&self) -> Epoch {
-        self.fence.newest()
-    }
-
-    /// Where frames to the machine go.
-    pub(crate) fn port(&self) -> Option<ProcessIndex> {
-        self.port
-    }
-}
 
 #[derive(Debug)]
 struct Client {

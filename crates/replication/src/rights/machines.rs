@@ -87,8 +87,15 @@ impl<T: Default> Machines<T> {
             .is_some_and(|owner| !owner.is_silent(now, ADDRESS_AGE_US_MAX))
     }
 
-    /// Lets a port speak for a machine, or not; and whether the speaker is another one in a newer epoch.
-    pub(super) fn admit(&mut self, now: Instant, claim: &Claim, port: PortId) -> (Verdict, bool) {
+    /// Lets a port speak for a machine, or not; and whether the speaker is another one in a newer epoch. `unfenced`, it is let
+    /// in any epoch.
+    pub(super) fn admit(
+        &mut self,
+        now: Instant,
+        claim: &Claim,
+        port: PortId,
+        unfenced: bool,
+    ) -> (Verdict, bool) {
         let &Claim {
             machine,
             epoch,
@@ -114,7 +121,7 @@ impl<T: Default> Machines<T> {
         };
         known.heard = now;
         let before = known.fence.newest();
-        if !known.fence.admit(epoch) {
+        if !known.fence.admit(epoch) && !unfenced {
             return (Verdict::OlderEpoch, false);
         }
         let moved = known.spoken_by != port;

@@ -6,12 +6,28 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const SEEDS_MAX: u64 = 2_000;
 
-/// What only a simulation that lasts longer, with harts of different speeds, can show: `sim` does.
-const JUDGED_BY_SIM: [Mutation; 4] = [
+/// What only a simulation that lasts longer, with harts of different speeds, over links, or with a switch and people who should
+/// not be there, can show: `sim` does.
+const JUDGED_BY_SIM: [Mutation; 19] = [
     Mutation::PileUpCandidates,
     Mutation::StopForJoiner,
     Mutation::KeepSlowBackup,
     Mutation::TransferByAge,
+    Mutation::ResendWholeWindow,
+    Mutation::IgnoreCredit,
+    Mutation::AdmitOtherMachine,
+    Mutation::AdmitExpired,
+    Mutation::AdmitWithdrawn,
+    Mutation::KeepWithdrawn,
+    Mutation::AdmitUnnamed,
+    Mutation::AdmitOtherName,
+    Mutation::AdmitOtherIdentity,
+    Mutation::AdmitDifferent,
+    Mutation::ClaimWithoutProof,
+    Mutation::ClaimOverAnyNonce,
+    Mutation::TakeAnyAddress,
+    Mutation::SpeakFromAnyAddress,
+    Mutation::Unfenced,
 ];
 
 #[test]

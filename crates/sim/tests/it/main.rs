@@ -41,6 +41,11 @@ fn three_hundred_clusters_keep_every_invariant_and_converge() {
     assert!(counts.power_offs >= 20, "{counts}");
     assert!(counts.states_compared >= 100_000, "{counts}");
     assert!(counts.operations >= 100_000, "{counts}");
+    assert!(
+        counts.turned_away >= 1_000 && counts.sent_away >= 100,
+        "{counts}"
+    );
+    assert!(counts.lies >= 100 && counts.forgeries >= 10_000, "{counts}");
     // The faults leave a survivor; else a lost machine could hide a failure to converge.
     assert_eq!(counts.machines_lost, 0, "{counts}");
 }
