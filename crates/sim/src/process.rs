@@ -287,7 +287,12 @@ impl Process {
     /// Passes reports to the core and performs its actions until both are silent.
     fn settle(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         loop {
-            if let Some((report, fingerprint)) = self.reports.pop_front() {
+            // What the core has decided by then is no answer to a divergence, and the judge hears of it first.
+            let diverges = matches!(self.reports.front(), Some((HartReport::Diverged(_), _)));
+            let decided = diverges.then(|| self.core.poll_action()).flatten();
+            if let Some(action) = decided {
+                self.perform(now, action, effects);
+            } else if let Some((report, fingerprint)) = self.reports.pop_front() {
                 self.witness(&report, fingerprint, effects);
                 if let Some(local) = self.bridge.report(report) {
                     self.core.handle_local(now, local);
