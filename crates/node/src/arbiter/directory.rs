@@ -411,6 +411,11 @@ impl ArbiterStore for DirectoryArbiter {
             && error.kind() != ErrorKind::AlreadyExists
             && !ours
         {
+            // Others may have gone so far meanwhile that they cleared it away as old.
+            let current = self.highest(&opened)?;
+            if error.kind() == ErrorKind::NotFound && current != expected {
+                return self.refuse(&opened, current);
+            }
             return Err(error)
                 .with_context(|| format!("cannot create {}", self.path(&name).display()));
         }

@@ -10,7 +10,7 @@ use replication::{ArbiterOperation, ArbiterReply, Record, RequestId};
 use rustix::io::Errno;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
@@ -43,6 +43,8 @@ struct FailingFiles {
     plan: Option<Plan>,
     calls: Arc<AtomicU32>,
     syncs: Arc<AtomicU32>,
+    /// Before the first link, somebody else makes so many epochs in this directory.
+    overtaken: Option<(PathBuf, u64)>,
 }
 
 impl FailingFiles {
@@ -51,6 +53,7 @@ impl FailingFiles {
             plan,
             calls: Arc::default(),
             syncs: Arc::default(),
+            overtaken: None,
         }
     }
 
@@ -91,6 +94,9 @@ impl Files for FailingFiles {
         self.call(|| HostFiles.create(at, name, if half { &bytes[..40] } else { bytes }))
     }
     fn link(&mut self, at: &OwnedFd, from: &str, to: &str) -> io::Result<()> {
+        if let Some((root, epochs)) = self.overtaken.take() {
+            advance(&mut DirectoryArbiter::open(&root, MACHINE).unwrap(), epochs);
+        }
         self.call(|| HostFiles.link(at, from, to))
     }
     fn remove(&mut self, at: &OwnedFd, name: &str) -> io::Result<()> {
@@ -122,16 +128,23 @@ fn persist(store: &mut dyn ArbiterStore, expected: Option<Record>, new: Record) 
     panic!("nothing is certain after four attempts at a store that failed once");
 }
 
+/// Makes so many epochs, and clears away what is old; the last record.
+fn advance(store: &mut DirectoryArbiter, epochs: u64) -> Option<Record> {
+    let mut current = None;
+    for epoch in 1..=epochs {
+        let next = record(epoch, 1, u128::from(epoch));
+        assert_eq!(store.swap(current, next).unwrap(), SwapResult::Done);
+        store.catch_up();
+        current = Some(next);
+    }
+    current
+}
+
 /// A machine at epoch `epochs`, in a store in which one more swap makes the call of `plan` fail. Says how many calls that
 /// swap and its repetitions made.
 fn check(plan: Plan, epochs: u64) -> u32 {
     let (root, mut sound) = store();
-    let mut current = None;
-    for epoch in 1..=epochs {
-        let next = record(epoch, 1, u128::from(epoch));
-        assert_eq!(sound.swap(current, next).unwrap(), SwapResult::Done);
-        current = Some(next);
-    }
+    let current = advance(&mut sound, epochs);
     // The first two calls are those that open the store.
     let files = FailingFiles::new(Some(Plan {
         call: plan.call + 2,
@@ -170,6 +183,18 @@ fn a_swap_comes_through_whichever_call_fails_and_however() {
             }
         }
     }
+}
+
+#[test]
+fn who_is_overtaken_by_far_is_refused_though_its_file_was_cleared_away() {
+    let (root, mut sound) = store();
+    let mut files = FailingFiles::new(None);
+    files.overtaken = Some((root.path().to_owned(), 20));
+    let mut slow = DirectoryArbiter::open_by(Box::new(files), root.path(), MACHINE).unwrap();
+    let refused = slow.swap(None, record(1, 2, 77)).unwrap();
+    let current = sound.read().unwrap();
+    assert_eq!(refused, SwapResult::Refused(current));
+    assert_eq!(current, Some(record(20, 1, 20)));
 }
 
 #[test]
