@@ -46,7 +46,7 @@ pub(crate) struct Switch {
     rights: Rights<()>,
     nonces: BTreeMap<PortId, PortNonce>,
     overheard: Vec<(Claim, Proof)>,
-    /// The other machine's epoch: that of its port of the same parity.
+    /// The other machine's epoch. Which of its two ports speaks follows from it: they take turns.
     other_epoch: Epoch,
     hostile_port: PortId,
 }
