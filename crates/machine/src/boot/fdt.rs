@@ -11,6 +11,8 @@ const HEADER_BYTES: usize = 40;
 /// The version of the format that this understands; blobs say the oldest that they are compatible with.
 const VERSION: u32 = 17;
 const DEPTH_MAX: usize = 32;
+/// Longest name of a node or a property, in bytes: the specification has 31, and a unit address.
+const NAME_BYTES_MAX: usize = 255;
 
 const BEGIN_NODE: u32 = 1;
 const END_NODE: u32 = 2;
@@ -242,8 +244,10 @@ impl<'a> Parser<'a> {
         Ok(bytes)
     }
 
-    /// The string at the start of `bytes`, without its zero.
+    /// The string at the start of `bytes`, without its zero. Each property may name the same part of the strings: none is
+    /// long.
     fn string(&self, bytes: &'a [u8]) -> Result<&'a str, FdtError> {
+        let bytes = &bytes[..bytes.len().min(NAME_BYTES_MAX + 1)];
         let len = bytes.iter().position(|byte| *byte == 0);
         let bytes = &bytes[..len.ok_or_else(|| self.damaged())?];
         std::str::from_utf8(bytes).map_err(|_| self.damaged())
@@ -309,6 +313,26 @@ mod tests {
         tree.root.child_mut("new").set("a", []);
         assert_eq!(tree.root.children[1].get("bootargs"), Some(&b"y\0"[..]));
         assert_eq!(tree.root.children.len(), 3);
+    }
+
+    /// A tree of one property, whose name has so many bytes.
+    fn named(len: usize) -> Vec<u8> {
+        let structure = cells(&[BEGIN_NODE, 0, PROPERTY, 0, 0, END_NODE, END]);
+        let mut strings = vec![b'n'; len];
+        strings.push(0);
+        let at = [HEADER_BYTES + 16, HEADER_BYTES + 16 + structure.len()].map(|at| at as u32);
+        let total = at[1] + strings.len() as u32;
+        let sizes = [strings.len() as u32, structure.len() as u32];
+        let head = [MAGIC, total, at[0], at[1], HEADER_BYTES as u32, VERSION];
+        let header = cells(&[&head[..], &[16, 0], &sizes].concat());
+        [&header[..], &[0; 16], &structure, &strings].concat()
+    }
+
+    /// Each property could name the same long part of the strings, and a blob of 1 MiB become a tree of gigabytes.
+    #[test]
+    fn a_long_name_is_an_error() {
+        assert!(Tree::parse(&named(NAME_BYTES_MAX)).is_ok());
+        assert!(Tree::parse(&named(NAME_BYTES_MAX + 1)).is_err());
     }
 
     #[test]
