@@ -66,6 +66,9 @@ impl Core {
     /// Takes in a message from another node.
     pub fn handle_message(&mut self, now: Instant, from: NodeId, message: Message) {
         self.advance_clock(now);
+        if !message.is_possible() {
+            return;
+        }
         let shared = &mut self.shared;
         let next = match &mut self.role {
             Role::Out | Role::Starting(_) | Role::Halted(_) => Next::Stay,

@@ -151,6 +151,14 @@ pub enum LeaveReason {
 }
 
 impl Message {
+    /// Whether a node that is sound could say it.
+    pub(crate) fn is_possible(&self) -> bool {
+        match self {
+            Self::TransferStart { from, .. } => from.is_possible(),
+            _ => true,
+        }
+    }
+
     /// Whether the message must travel as an unordered datagram, where these take so many bytes of entries
     /// ([`crate::Bounds::datagram_bytes_max`]): the loss of one is made good by the next, or noticed and made good by the
     /// primary within about a round trip. It relies on a channel for all others, and is patient with them.

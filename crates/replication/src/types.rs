@@ -101,6 +101,11 @@ impl Epoch {
 }
 
 impl LogIndex {
+    /// Whether a log can have an entry there: none has index 0, and none comes so far in the life of a machine.
+    pub fn is_possible(self) -> bool {
+        (1..=u64::MAX / 2).contains(&self.0)
+    }
+
     /// The index of the entry after this one.
     pub fn next(self) -> Self {
         self.plus(1)

@@ -5,8 +5,8 @@ use crate::random::Random;
 use crate::world::{World, connected};
 use bytes::Bytes;
 use replication::{
-    Epoch, LeaveReason, Local, LogIndex, MachineId, Message, NodeId, Refusal, RoleStatus, Room,
-    TransferId,
+    Action, Config, Core, Epoch, Instant, LeaveReason, Local, LogIndex, MachineId, Message, NodeId,
+    Refusal, RoleStatus, Room, TransferId,
 };
 
 fn index(random: &mut Random) -> LogIndex {
@@ -119,4 +119,31 @@ fn lies_crash_nobody() {
             world.run(random.below(40_000));
         }
     }
+}
+
+/// Whoever is given a state computes with the index of what follows it: none is before the first, or at the end of all.
+#[test]
+fn a_transfer_from_an_impossible_index_is_not_heard() {
+    let (me, peer) = (NodeId(2), NodeId(1));
+    let machine = MachineId(1);
+    let start = |transfer, from| Message::TransferStart {
+        epoch: Epoch(1),
+        transfer: TransferId(transfer),
+        attempt: 1,
+        from: LogIndex(from),
+    };
+    let mut core = Core::new(Config::new(machine, me, 0), Instant(0));
+    core.handle_local(Instant(0), connected(peer));
+    core.handle_local(Instant(0), Local::Join);
+    for from in [0, u64::MAX / 2 + 1, u64::MAX] {
+        core.handle_message(Instant(1), peer, start(1, from));
+        assert_eq!(core.status().role, RoleStatus::Joining);
+    }
+    core.handle_message(Instant(2), peer, start(1, 5));
+    assert_eq!(core.status().role, RoleStatus::Backup);
+    // Nor where the primary begins anew.
+    core.handle_message(Instant(3), peer, start(2, 0));
+    let states = std::iter::from_fn(|| core.poll_action())
+        .filter(|action| matches!(action, Action::ReceiveState { .. }));
+    assert_eq!(states.count(), 1);
 }
