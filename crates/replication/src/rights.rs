@@ -126,7 +126,7 @@ impl<T: Default> Rights<T> {
             .map(|(id, port)| (*id, port.speaks_for.is_some()))
     }
 
-    /// The machine that a port speaks for, and the epoch that it claimed last.
+    /// The machine that a port speaks for, and the newest epoch that it has claimed.
     pub fn speaks_for(&self, port: PortId) -> Option<(MachineId, Epoch)> {
         self.ports.get(&port)?.speaks_for
     }
@@ -199,7 +199,9 @@ impl<T: Default> Rights<T> {
         // A zombie's port is its machine's, too: fenced from the start.
         let joins = matches!(verdict, Verdict::Admitted | Verdict::OlderEpoch);
         if joins {
-            let speaks_for = Some((claim.machine, claim.epoch));
+            // What it has proven before stays proven: an older claim, said again, takes nothing from it.
+            let before = speaks_for.map_or(claim.epoch, |(_, epoch)| epoch);
+            let speaks_for = Some((claim.machine, claim.epoch.max(before)));
             self.ports.insert(id, Port { nonce, speaks_for });
         }
         let is_first = joins && speaks_for.is_none();

@@ -147,6 +147,18 @@ fn a_newer_epoch_fences_the_older_port_at_once() {
     assert_eq!((counters.fenced, counters.claims_refused), (4, 2));
 }
 
+/// A claim is a frame like others: whoever has seen one can say it again.
+#[test]
+fn an_older_claim_takes_nothing_from_a_port_that_has_proven_a_newer() {
+    let mut bench = Bench::new(3);
+    bench.admitted(1, 4);
+    bench.admitted(1, 5);
+    let (verdict, _) = bench.claim(1, (MACHINE, 4, GUEST));
+    assert_eq!(verdict, Verdict::OlderEpoch);
+    assert_eq!(bench.send(1, GUEST, CLIENT), [2, 3]);
+    assert_eq!(bench.send(3, CLIENT, GUEST), [1]);
+}
+
 #[test]
 fn a_guest_cannot_claim_whatever_it_says() {
     let mut bench = Bench::new(3);
