@@ -7,6 +7,7 @@ pub mod boot;
 pub mod bus;
 pub mod floats;
 pub mod guest;
+pub mod htif;
 pub mod hurt;
 pub mod kernel;
 pub mod lockstep;

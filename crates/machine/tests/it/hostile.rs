@@ -18,6 +18,11 @@ proptest! {
     }
 
     #[test]
+    fn programs_that_speak_to_their_host(data in proptest::collection::vec(any::<u8>(), 0..400)) {
+        hostile::htif::run(&data, &mut |_| {});
+    }
+
+    #[test]
     fn damaged_device_trees(changes in proptest::collection::vec(any::<(u16, u8)>(), 1..8)) {
         let tree = boot::tree::describe(&Board::default(), &[0; 32]);
         let mut blob = tree.to_blob().unwrap();

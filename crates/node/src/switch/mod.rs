@@ -26,6 +26,7 @@
 
 mod client;
 mod frame;
+pub mod hostile;
 mod keeper;
 mod passt;
 mod port;

@@ -59,6 +59,11 @@ impl SwitchSecret {
         MachineKey::of_machine(&self.0, machine)
     }
 
+    /// One for those who need no file.
+    pub(super) fn from_bytes(secret: [u8; 32]) -> Self {
+        Self(secret)
+    }
+
     /// What nobody has proven anything to yet.
     pub(super) fn rights<T: Default>(&self) -> Rights<T> {
         Rights::new(self.0)

@@ -9,6 +9,7 @@ use super::recent::Recent;
 use super::secret::SwitchSecret;
 use super::word::{Nonce, Word, is_reserved};
 use crate::config::MacAddress;
+pub(super) use addresses::ADDRESSES_PER_PORT_MAX;
 use addresses::{Addresses, Heard};
 use bytes::Bytes;
 use replication::{PortId, Rights, Verdict, Voice, is_group};

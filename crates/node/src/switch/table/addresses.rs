@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// An address that was not heard for so long is forgotten.
 pub(super) const ADDRESS_AGE_MAX: Duration = Duration::from_micros(ADDRESS_AGE_US_MAX);
 /// Addresses remembered of one port; a further one takes the place of the one that was silent longest, roughly.
-pub(super) const ADDRESSES_PER_PORT_MAX: usize = 256;
+pub(in crate::switch) const ADDRESSES_PER_PORT_MAX: usize = 256;
 
 /// What came of hearing an address on a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,4 @@
+//! `switch`, driven by coverage.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::run("switch", bytes));

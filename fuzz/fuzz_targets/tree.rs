@@ -1,0 +1,4 @@
+//! `tree`, driven by coverage.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::run("tree", bytes));
