@@ -202,7 +202,11 @@ impl Node {
             }
             Action::SendState { transfer, .. } => {
                 self.told.transfer = transfer.0;
-                return vec![Local::TransferProgress { transfer, bytes: 1 }];
+                return vec![Local::TransferProgress {
+                    transfer,
+                    bytes: 1,
+                    total: 4,
+                }];
             }
             Action::ReceiveState { transfer, next, .. } => {
                 self.last = next.0.checked_sub(1).expect("the first entry has index 1");
