@@ -186,7 +186,7 @@ pub(crate) fn console(arguments: &Control) -> Result<ExitCode> {
         .context("cannot use the control socket twice")?;
     let terminal = Terminal::raw().context("cannot use the terminal")?;
     let mut keys = terminal.keys();
-    std::thread::spawn(move || {
+    let typing = move || {
         let mut buffer = [0; 256];
         while let Ok(length @ 1..) = std::io::stdin().read(&mut buffer) {
             let (typed, end) = keys.take(&buffer[..length]);
@@ -199,7 +199,10 @@ pub(crate) fn console(arguments: &Control) -> Result<ExitCode> {
                 return;
             }
         }
-    });
+    };
+    std::thread::Builder::new()
+        .spawn(typing)
+        .context("cannot read the keyboard")?;
     let mut buffer = [0; 4096];
     let mut out = std::io::stdout().lock();
     loop {

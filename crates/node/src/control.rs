@@ -14,7 +14,7 @@ mod server;
 use crate::status::NodeStatus;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
-pub(crate) use server::{ControlCounters, ControlEvent, ControlSocket, Role};
+pub(crate) use server::{CLIENTS_MAX, ControlCounters, ControlEvent, ControlSocket, Role};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::time::Duration;

@@ -13,7 +13,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-use tracing::warn;
 
 /// Commands that may wait for the hart. More wait on the I/O side, but no inputs: see [`Waiting`].
 const COMMANDS_MAX: usize = 1024;
@@ -75,15 +74,26 @@ impl HartThread {
         let (commands, receiver) = bounded(COMMANDS_MAX);
         let status = Arc::new(Mutex::new(HartStatus::default()));
         let shown = Arc::clone(&status);
+        let (begun, beginning) = bounded(1);
         thread::Builder::new()
             .name("hart".to_owned())
             .spawn(move || {
-                if confined && let Err(missing) = confine_hart_thread() {
-                    warn!("the hart's thread is less confined than it could be: {missing}");
+                let confinement = if confined {
+                    confine_hart_thread()
+                } else {
+                    Ok(())
+                };
+                let is_confined = confinement.is_ok();
+                // Who starts this thread waits for the answer.
+                let _ = begun.send(confinement);
+                if is_confined {
+                    Runner::new(hart, receiver, events, shown, clock).run();
                 }
-                Runner::new(hart, receiver, events, shown, clock).run();
             })
             .context("cannot start the hart's thread")?;
+        beginning
+            .recv()
+            .context("the hart's thread ended at once")??;
         Ok(Self {
             commands,
             waiting: Waiting::default(),

@@ -22,6 +22,7 @@ mod listener;
 pub mod log;
 pub mod names;
 mod node;
+mod open_files;
 pub mod outlet;
 mod panics;
 mod room;

@@ -5,11 +5,12 @@ use crate::arbiter::{ArbiterWorker, DirectoryArbiter, GuardedStore, SeenFile};
 use crate::certificate::{self, date};
 use crate::config::Config;
 use crate::console::Console;
-use crate::control::{ControlCounters, ControlSocket, Role};
+use crate::control::{CLIENTS_MAX, ControlCounters, ControlSocket, Role};
 use crate::engine::EngineChoice;
 use crate::engine_room::{Doors, EngineRoom, Fate};
 use crate::hart_thread::HartThread;
 use crate::names::{fill_random, fresh_node_id, hex, random_u128, short};
+use crate::open_files;
 use crate::sandbox::{Kind, Place, Sandbox};
 use crate::status::{CERTIFICATE_DAYS_WARN, days_left};
 use crate::switch::key_of_node;
@@ -123,6 +124,9 @@ impl fmt::Display for ExitReason {
 /// One sentence (with its chain) on what is missing or broken on this host. Nothing of the machine is lost by it that was
 /// ever told to anyone, as long as its peer lives.
 pub fn run_node(config: Config, confined: bool) -> anyhow::Result<ExitReason> {
+    // With them, no client and no peer can take away what the node itself needs, above all to reach its arbiter.
+    let others = 2 * CLIENTS_MAX + config.node.peers.len();
+    open_files::ensure_room(open_files::NODE_FILES + others)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -196,11 +200,15 @@ async fn run(config: Config, confined: bool) -> anyhow::Result<ExitReason> {
     })?;
     // The arbiter's thread has begun: a filesystem that is mounted anew has other files by the same names, and without
     // the arbiter nobody could take over. All else is open that will be; more threads begin below.
-    sandbox.limit_files(&places(&config));
+    sandbox.limit_files(&places(&config))?;
     let (hart_events, from_hart) = mpsc::channel(REPORTS_MAX);
-    let hart = Hart::new(machine, engine.source(), HartConfig::default());
+    let hart = Hart::new(
+        machine,
+        engine.source(),
+        HartConfig::default(),
+    );
     // Before the hart's thread begins: it goes on to give up more.
-    let sandbox = sandbox.limit_calls();
+    let sandbox = sandbox.limit_calls()?;
     let hart = HartThread::start(hart, hart_events, confined)?;
     let (switch_events, from_switch) = mpsc::channel(FRAMES_MAX);
     info!(

@@ -3,43 +3,57 @@
 use std::fs;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 
 use crate::process::futago;
 
 /// Runs `futago` and expects it to fail with one sentence that holds all of `words`.
-fn check(arguments: &[&str], words: &[&str]) {
-    let mut command = std::process::Command::new("timeout");
-    let program = futago(arguments);
-    command
-        .arg("60")
-        .arg(program.get_program())
-        .args(program.get_args())
-        .env_remove("RUST_LOG");
-    let output = command.stdin(std::process::Stdio::null()).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    let code = output.status.code();
-    assert!(
-        code.is_some_and(|code| code != 0 && code != 124),
-        "{arguments:?}: {code:?}, {said}"
-    );
-    let sentence = said
-        .strip_prefix("futago: ")
-        .unwrap_or_else(|| panic!("{arguments:?}: {said}"));
-    assert_eq!(
-        sentence.trim_end().lines().count(),
-        1,
-        "{arguments:?}: {said}"
-    );
+pub(crate) fn check(arguments: &[&str], words: &[&str]) {
+    let said = fails(&[], arguments);
     for word in words {
         assert!(
-            sentence.contains(word),
-            "{arguments:?}: `{word}` is not in: {sentence}"
+            said.contains(word),
+            "{arguments:?}: `{word}` is not in: {said}"
         );
     }
 }
 
+/// Runs `futago`, by way of other programs that start it, and expects it to fail with one sentence.
+pub(crate) fn fails(before: &[&str], arguments: &[&str]) -> String {
+    let output = run(before, arguments);
+    let said = String::from_utf8_lossy(&output.stderr);
+    let code = output.status.code();
+    assert!(
+        code.is_some_and(|code| code != 0 && code != 101 && code < 124),
+        "{before:?} {arguments:?}: {code:?}, {said}"
+    );
+    let sentence = said
+        .strip_prefix("futago: ")
+        .unwrap_or_else(|| panic!("{before:?} {arguments:?}: {said}"));
+    assert_eq!(
+        sentence.trim_end().lines().count(),
+        1,
+        "{before:?} {arguments:?}: {said}"
+    );
+    sentence.to_owned()
+}
+
+/// Runs `futago` to its end, by way of other programs that start it.
+pub(crate) fn run(before: &[&str], arguments: &[&str]) -> Output {
+    let program = futago(arguments);
+    Command::new("timeout")
+        .arg("60")
+        .args(before)
+        .arg(program.get_program())
+        .args(program.get_args())
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
 /// Files of a test: one that is text, and a guest in machine code that powers off at once.
-struct Files {
+pub(crate) struct Files {
     directory: tempfile::TempDir,
 }
 
@@ -47,7 +61,7 @@ struct Files {
 const POWER_OFF: [u32; 4] = [0x0010_02b7, 0x0000_5337, 0x5553_0313, 0x0062_a023];
 
 impl Files {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let files = Self { directory };
         fs::write(files.path("text"), "no kernel\n").unwrap();
@@ -59,11 +73,11 @@ impl Files {
         files
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    fn text(&self, name: &str) -> String {
+    pub(crate) fn text(&self, name: &str) -> String {
         self.path(name).to_str().unwrap().to_owned()
     }
 }
@@ -223,7 +237,7 @@ fn arbiters() {
     );
     // Nobody answers: it has said what would be given up, and gives up nothing.
     let asked = futago(&["arbiter", "recover", &path, "m", "--beyond", "4"])
-        .stdin(std::process::Stdio::null())
+        .stdin(Stdio::null())
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&asked.stderr);
@@ -245,7 +259,7 @@ fn arbiters() {
 }
 
 /// A configuration that works, but for what a test changes.
-fn configuration(files: &Files) -> String {
+pub(crate) fn configuration(files: &Files) -> String {
     let keys = files.text("keys");
     assert!(
         futago(&["keys", "--directory", &keys, "--machine", "m", "a"])

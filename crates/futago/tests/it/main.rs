@@ -6,5 +6,6 @@ mod boots;
 mod demo;
 mod determinism;
 mod process;
+mod scarce;
 mod suite;
 mod unheard;

@@ -21,7 +21,7 @@ use tracing::debug;
 /// A request is one line of at most so many bytes.
 const REQUEST_BYTES_MAX: u64 = 4096;
 /// Clients of one socket at once; further ones are turned away.
-const CLIENTS_MAX: usize = 32;
+pub(crate) const CLIENTS_MAX: usize = 32;
 /// A client must ask, and take its answer, within this time each.
 const CLIENT_PATIENCE: Duration = Duration::from_secs(5);
 /// A console that takes nothing of what waits for it for so long is nobody's any more.

@@ -1,6 +1,6 @@
 //! Which system calls a process or thread may make: short lists of what each needs, by names of the kernel's.
 
-use super::Kind;
+use super::{Kind, Lack};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch, apply_filter, apply_filter_all_threads,
@@ -187,7 +187,7 @@ const SOCKETS: &[Argument] = &[
 ];
 
 /// Limits all threads of this process.
-pub(super) fn limit_process(kind: Kind) -> Result<(), String> {
+pub(super) fn limit_process(kind: Kind) -> Result<(), Lack> {
     let (lists, arguments): (&[&[i64]], &[&[Argument]]) = match kind {
         Kind::Node => (
             &[
@@ -219,15 +219,15 @@ pub(super) fn limit_process(kind: Kind) -> Result<(), String> {
 }
 
 /// Limits this thread to what a hart needs.
-pub(super) fn limit_hart() -> Result<(), String> {
+pub(super) fn limit_hart() -> Result<(), Lack> {
     apply_filter(&allow_only(&[ANY_THREAD, ENGINE], &[])?).map_err(lacks)
 }
 
-fn lacks(error: impl std::fmt::Display) -> String {
-    format!("system calls are not limited ({error})")
+fn lacks(error: impl std::error::Error + 'static) -> Lack {
+    Lack::of("system calls", &error)
 }
 
-fn allow_only(lists: &[&[i64]], arguments: &[&[Argument]]) -> Result<BpfProgram, String> {
+fn allow_only(lists: &[&[i64]], arguments: &[&[Argument]]) -> Result<BpfProgram, Lack> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = lists
         .iter()
         .copied()
@@ -253,8 +253,10 @@ fn filter(
     rules: BTreeMap<i64, Vec<SeccompRule>>,
     otherwise: SeccompAction,
     listed: SeccompAction,
-) -> Result<BpfProgram, String> {
-    let host = TargetArch::try_from(std::env::consts::ARCH).map_err(lacks)?;
+) -> Result<BpfProgram, Lack> {
+    // An architecture that the filters are not made for.
+    let host = TargetArch::try_from(std::env::consts::ARCH)
+        .map_err(|error| Lack::Kernel(format!("system calls are not limited ({error})")))?;
     SeccompFilter::new(rules, otherwise, listed, host)
         .and_then(BpfProgram::try_from)
         .map_err(lacks)

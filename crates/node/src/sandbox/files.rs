@@ -1,14 +1,18 @@
 //! Which files a process may open: everything that is not named is out of reach, whoever its user is.
 
+use super::Lack;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, Compatible, LandlockStatus, PathBeneath, PathFd,
-    Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
+    PathFdError, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The newest rights that are limited here; older kernels limit fewer. By this version there are files, TCP, devices,
 /// abstract sockets and signals.
 const RIGHTS: ABI = ABI::V6;
+/// What is limited here, for sentences.
+const WHAT: &str = "files and TCP";
 
 /// Files, or directories with all that is in them, that stay within reach. One that does not exist is left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,33 +62,50 @@ impl Place {
     }
 }
 
-/// Limits this thread and those that it starts; says what the kernel lacks for it.
-pub(super) fn limit(places: &[Place]) -> Result<(), String> {
-    let lacks = |error: &dyn std::fmt::Display| format!("files and TCP are not limited ({error})");
+/// Limits this thread and those that it starts.
+pub(super) fn limit(places: &[Place]) -> Result<(), Lack> {
+    let failed = |error: RulesetError| Lack::of(WHAT, &error);
     let mut ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(RIGHTS))
         .and_then(|ruleset| ruleset.handle_access(AccessNet::BindTcp | AccessNet::ConnectTcp))
         .and_then(|ruleset| ruleset.scope(Scope::AbstractUnixSocket | Scope::Signal))
         .and_then(Ruleset::create)
-        .map_err(|error| lacks(&error))?
+        .map_err(failed)?
         .set_compatibility(landlock::CompatLevel::BestEffort);
     for place in Place::common().iter().chain(places) {
-        if let Ok(opened) = PathFd::new(place.path()) {
+        if let Some(opened) = open(place.path())? {
             ruleset = ruleset
                 .add_rule(PathBeneath::new(opened, place.access()))
-                .map_err(|error| lacks(&error))?;
+                .map_err(failed)?;
         }
     }
-    let status = ruleset.restrict_self().map_err(|error| lacks(&error))?;
+    let status = ruleset.restrict_self().map_err(failed)?;
     match (status.ruleset, status.landlock) {
         (RulesetStatus::FullyEnforced, _) => Ok(()),
         (RulesetStatus::PartiallyEnforced, LandlockStatus::Available { effective_abi, .. }) => {
-            Err(format!(
+            Err(Lack::Kernel(format!(
                 "this kernel's Landlock ({effective_abi:?}) limits fewer rights than {RIGHTS:?} would"
-            ))
+            )))
         }
-        (RulesetStatus::PartiallyEnforced | RulesetStatus::NotEnforced, _) => {
-            Err(lacks(&"this kernel has no Landlock, or does not use it"))
+        (RulesetStatus::PartiallyEnforced | RulesetStatus::NotEnforced, _) => Err(Lack::Kernel(
+            format!("{WHAT} are not limited (this kernel has no Landlock, or does not use it)"),
+        )),
+    }
+}
+
+/// Opens a place; none if it is not there, or out of reach already. A place that could not be opened for any other reason
+/// would be missing later, without a word.
+fn open(path: &Path) -> Result<Option<PathFd>, Lack> {
+    match PathFd::new(path) {
+        Ok(opened) => Ok(Some(opened)),
+        Err(PathFdError::OpenCall { source, .. })
+            if matches!(
+                source.kind(),
+                ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::PermissionDenied
+            ) =>
+        {
+            Ok(None)
         }
+        Err(error) => Err(Lack::of(WHAT, &error)),
     }
 }

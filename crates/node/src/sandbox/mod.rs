@@ -11,8 +11,10 @@ mod files;
 
 pub use files::Place;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
+use std::error::Error;
 use std::fmt;
+use std::io;
 use tracing::warn;
 
 /// What a process is.
@@ -32,6 +34,42 @@ pub struct Sandbox {
     kind: Kind,
     enabled: bool,
     missing: Vec<String>,
+}
+
+/// Why a part of a sandbox is not there.
+#[derive(Debug)]
+enum Lack {
+    /// The kernel cannot do it, which is no reason to end.
+    Kernel(String),
+    /// It can, and yet something went wrong.
+    Failure(String),
+}
+
+impl Lack {
+    /// What an error means for `what` was to be limited.
+    fn of(what: &str, error: &(dyn Error + 'static)) -> Self {
+        let said = format!("{what} are not limited ({error})");
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            let number = error.downcast_ref().and_then(io::Error::raw_os_error);
+            // What a kernel says that lacks the call, or a container's filter that keeps it back.
+            if let Some(libc::ENOSYS | libc::EOPNOTSUPP | libc::EINVAL | libc::EPERM) = number {
+                return Self::Kernel(said);
+            }
+            cause = error.source();
+        }
+        Self::Failure(said)
+    }
+
+    /// The sentence about what the kernel lacks; all else is an error.
+    fn tolerate(self) -> anyhow::Result<String> {
+        match self {
+            Self::Kernel(missing) => Ok(missing),
+            Self::Failure(why) => Err(anyhow!(
+                "this process cannot be confined: {why}; give it what it lacks, or run it with `--no-sandbox`"
+            )),
+        }
+    }
 }
 
 /// How much of a sandbox there is.
@@ -71,37 +109,69 @@ impl Sandbox {
     }
 
     /// From here on, this thread and those that it starts open files in `places` only, and no TCP connection.
-    pub fn limit_files(&mut self, places: &[Place]) {
+    ///
+    /// # Errors
+    /// The kernel could do it, and yet it failed.
+    pub fn limit_files(&mut self, places: &[Place]) -> anyhow::Result<()> {
         if self.enabled
-            && let Err(missing) = files::limit(places)
+            && let Err(lack) = files::limit(places)
         {
-            self.missing.push(missing);
+            self.missing.push(lack.tolerate()?);
         }
+        Ok(())
     }
 
     /// From here on, all threads of this process make only the system calls that its kind needs. Says how much of a
     /// sandbox there is, and logs what is missing.
-    pub fn limit_calls(mut self) -> Confinement {
+    ///
+    /// # Errors
+    /// The kernel could do it, and yet it failed.
+    pub fn limit_calls(mut self) -> anyhow::Result<Confinement> {
         if !self.enabled {
-            return Confinement::Off;
+            return Ok(Confinement::Off);
         }
-        if let Err(missing) = calls::limit_process(self.kind) {
-            self.missing.push(missing);
+        if let Err(lack) = calls::limit_process(self.kind) {
+            self.missing.push(lack.tolerate()?);
         }
         if self.missing.is_empty() {
-            return Confinement::Full;
+            return Ok(Confinement::Full);
         }
         let missing = self.missing.join("; ");
         warn!("this process is less confined than it could be: {missing}");
-        Confinement::Partial(missing)
+        Ok(Confinement::Partial(missing))
     }
 }
 
 /// From here on, this thread makes only the system calls that executing a guest needs: none that opens a file or a socket,
-/// and none that starts a thread or a program.
+/// and none that starts a thread or a program. Logs what the kernel lacks for it.
 ///
 /// # Errors
-/// What the kernel lacks, as a sentence.
-pub fn confine_hart_thread() -> Result<(), String> {
-    calls::limit_hart()
+/// The kernel could do it, and yet it failed.
+pub fn confine_hart_thread() -> anyhow::Result<()> {
+    if let Err(lack) = calls::limit_hart() {
+        let missing = lack.tolerate()?;
+        warn!("the hart's thread is less confined than it could be: {missing}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_kernel_lacks_is_tolerated() {
+        let lack = |number| Lack::of("files", &io::Error::from_raw_os_error(number));
+        for number in [libc::ENOSYS, libc::EOPNOTSUPP, libc::EPERM] {
+            assert!(lack(number).tolerate().unwrap().contains("not limited"));
+        }
+        for number in [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::E2BIG] {
+            let error = lack(number).tolerate().unwrap_err().to_string();
+            assert!(error.contains("--no-sandbox"), "{error}");
+        }
+        let deep = seccompiler::Error::Seccomp(io::Error::from_raw_os_error(libc::ENOSYS));
+        assert!(matches!(Lack::of("calls", &deep), Lack::Kernel(_)));
+        let other = seccompiler::Error::ThreadSync(7);
+        assert!(matches!(Lack::of("calls", &other), Lack::Failure(_)));
+    }
 }

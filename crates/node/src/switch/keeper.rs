@@ -3,6 +3,7 @@
 
 use super::passt::{self, Uplink};
 use crate::listener::{Access, Listener};
+use crate::open_files;
 use anyhow::{Context, bail};
 use std::io::Write;
 use std::os::unix::net::UnixStream as StdStream;
@@ -85,6 +86,7 @@ impl Drop for Keeper {
 /// # Errors
 /// The process cannot wait for anything.
 pub fn keep_uplink(uplink: &Uplink, socket: &Path) -> anyhow::Result<()> {
+    open_files::ensure_room(open_files::SWITCH_FILES)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -10,6 +10,7 @@ use super::table::{Kind, SwitchCounters, Table};
 use super::word::Word;
 use crate::listener::{Access, Listener};
 use crate::names::fill_random;
+use crate::open_files;
 use crate::sandbox::{Kind as ProcessKind, Place, Sandbox};
 use crate::signals::told_to_end;
 use anyhow::Context;
@@ -219,6 +220,7 @@ async fn serve_all(
 /// # Errors
 /// As [`run_switch`].
 pub fn run_switch_process(config: &SwitchConfig, confined: bool) -> anyhow::Result<SwitchCounters> {
+    open_files::ensure_room(open_files::SWITCH_FILES)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -272,8 +274,8 @@ async fn run_confined(
         return Ok(hub.borrow().counters());
     }
     let directory = config.socket.parent().unwrap_or(Path::new(""));
-    sandbox.limit_files(&[Place::Remove(directory.to_owned())]);
-    let sandbox = sandbox.limit_calls();
+    sandbox.limit_files(&[Place::Remove(directory.to_owned())])?;
+    let sandbox = sandbox.limit_calls()?;
     info!(%sandbox, "the switch is confined");
     serve_all(config, listener, &hub, uplink, told).await
 }

@@ -72,7 +72,7 @@ impl Host {
     /// in `places` only, where the machine is to be confined.
     pub(super) fn new(vm: &VmOptions, places: &[Place]) -> anyhow::Result<Self> {
         let mut sandbox = Sandbox::new(Kind::Machine, vm.confined)?;
-        sandbox.limit_files(places);
+        sandbox.limit_files(places)?;
         let (sender, events) = bounded(EVENTS_MAX);
         let cable = match &vm.network {
             Network::None => None,
@@ -82,7 +82,7 @@ impl Host {
         // A machine that has ended by itself listens no more.
         when_told_to_end(move || drop(told.send(HostEvent::Quit)))?;
         let console = Console::open(sender).context("cannot use the terminal")?;
-        sandbox.limit_calls();
+        sandbox.limit_calls()?;
         Ok(Self {
             clock: RefCell::new(HostClock::system()),
             events,

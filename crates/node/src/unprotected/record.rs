@@ -1,6 +1,7 @@
 //! `futago record`: a machine that runs as under `futago run`, while all that it takes to repeat it goes to a file.
 
 use super::drive::{Ending, Host, drive};
+use crate::open_files;
 use crate::vm::VmOptions;
 use anyhow::Context;
 use eventlog::record::{Header, RecordWriter};
@@ -50,6 +51,7 @@ pub struct RecordSummary {
 /// # Errors
 /// The machine cannot be started, or the file not be written; what was written until then stays readable.
 pub fn record(options: &RecordOptions) -> anyhow::Result<RecordSummary> {
+    open_files::ensure_room(open_files::MACHINE_FILES)?;
     let (mut machine, _) = options.vm.boot()?;
     let mut file = RecordFile::create(&options.file, &options.vm.describe())?;
     // Nothing has been executed: this only says that nothing is cached.

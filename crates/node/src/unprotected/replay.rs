@@ -2,6 +2,7 @@
 
 use super::record::final_state;
 use crate::engine::EngineChoice;
+use crate::open_files;
 use crate::sandbox::{Kind, Sandbox};
 use anyhow::{Context, bail, ensure};
 use eventlog::record::{End, Frame, RecordReader, Snapshot};
@@ -120,10 +121,11 @@ struct Replay<'a> {
 impl Replay<'_> {
     /// Reads and repeats the whole record; says where the machine differs first, if it does.
     fn read(&mut self) -> anyhow::Result<Option<Divergence>> {
+        open_files::ensure_room(open_files::MACHINE_FILES)?;
         let mut file = File::open(&self.options.file).context("it cannot be opened")?;
         let mut sandbox = Sandbox::new(Kind::Machine, self.options.confined)?;
-        sandbox.limit_files(&[]);
-        sandbox.limit_calls();
+        sandbox.limit_files(&[])?;
+        sandbox.limit_calls()?;
         let mut reader = RecordReader::new();
         let mut buffer = vec![0; READ_BYTES];
         let mut end = None;

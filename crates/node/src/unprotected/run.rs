@@ -1,6 +1,7 @@
 //! `futago run`: one machine, unprotected and unrecorded; also the way in for the public RISC-V test suites.
 
 use super::drive::{Ending, Host, drive};
+use crate::open_files;
 use crate::sandbox::Place;
 use crate::vm::VmOptions;
 use anyhow::{Context, ensure};
@@ -24,6 +25,7 @@ pub struct RunOptions {
 /// # Errors
 /// The machine cannot be started, or the signature not be written.
 pub fn run(options: &RunOptions) -> anyhow::Result<Ending> {
+    open_files::ensure_room(open_files::MACHINE_FILES)?;
     let (machine, boot) = options.vm.boot()?;
     tracing::info!(engine = %options.vm.engine.kind(), "the machine starts");
     let signature = options

@@ -59,8 +59,10 @@ fn probe_process() {
     };
     let mut sandbox = Sandbox::new(kind, what != "off").unwrap();
     let own = root.join("own");
-    sandbox.limit_files(&[Place::Read(own.clone()), Place::Write(own)]);
-    println!("is {}", sandbox.limit_calls());
+    sandbox
+        .limit_files(&[Place::Read(own.clone()), Place::Write(own)])
+        .unwrap();
+    println!("is {}", sandbox.limit_calls().unwrap());
     let attempt = |root: &Path| {
         for (name, attempt) in ATTEMPTS {
             let refused =
