@@ -98,7 +98,7 @@ pub enum Unsupported {
     /// There is none for this host.
     #[error("there is no translator for this host's processor: use the interpreter")]
     Host,
-    /// The host gives no memory that can be executed.
+    /// The host gives no memory that can be executed, or none for the table by which code is found.
     #[error("the host gives no memory for translated code ({0}): use the interpreter")]
     Memory(std::io::Error),
     /// The cache cannot have this size.

@@ -16,6 +16,14 @@ impl Translator {
         Err(Unsupported::Host)
     }
 
+    /// There is nothing to reserve.
+    ///
+    /// # Errors
+    /// None.
+    pub fn reserve(&mut self, _: u64) -> Result<(), Unsupported> {
+        match *self {}
+    }
+
     /// There is nothing to observe.
     pub fn observe_forgetting(&mut self, _: Observer) {
         match *self {}

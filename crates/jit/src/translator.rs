@@ -73,6 +73,17 @@ impl Translator {
         })
     }
 
+    /// Takes at once the table for a machine with so much memory, which otherwise is made when that first runs: whoever is
+    /// about to start one can still say that there is no room.
+    ///
+    /// # Errors
+    /// The host gives no memory for it.
+    pub fn reserve(&mut self, memory_bytes: u64) -> Result<(), Unsupported> {
+        let entries = Entries::new(memory_bytes, self.bounds.pages).map_err(Unsupported::Memory)?;
+        self.entries = Some(entries);
+        Ok(())
+    }
+
     /// Lets an observer see when, and for how long, room is made for new code.
     pub fn observe_forgetting(&mut self, observer: Observer) {
         self.observer = Some(observer);

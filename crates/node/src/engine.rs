@@ -1,11 +1,12 @@
 //! What executes a guest's instructions on this host. The guest cannot tell, and neither can its other replica.
 
 use anyhow::Context;
-use jit::Translator;
+use jit::{Translator, Unsupported};
 use machine::{Engine, Interpreter, InterpreterOptions};
 use replica::EngineSource;
 use serde::Deserialize;
 use std::fmt;
+use std::io::{self, ErrorKind};
 
 /// Bytes of translated code that are kept where nothing else is said.
 pub const CODE_CACHE_BYTES_DEFAULT: usize = 256 << 20;
@@ -45,9 +46,9 @@ pub enum EngineChoice {
 }
 
 impl Default for EngineChoice {
-    /// [`Self::best`] with a code cache of the usual size.
+    /// [`Self::best`] with a code cache of the usual size, or the interpreter.
     fn default() -> Self {
-        Self::best(CODE_CACHE_BYTES_DEFAULT)
+        Self::best(CODE_CACHE_BYTES_DEFAULT).unwrap_or(Self::INTERPRETER)
     }
 }
 
@@ -56,13 +57,17 @@ impl EngineChoice {
     pub const INTERPRETER: Self = Self::Interpreter { block_cache: true };
 
     /// The translator where the host allows it, otherwise the interpreter, and a line in the log that says why.
-    pub fn best(cache_bytes: usize) -> Self {
+    ///
+    /// # Errors
+    /// The host would allow it, but this process has too little memory for so large a cache.
+    pub fn best(cache_bytes: usize) -> anyhow::Result<Self> {
         let choice = Self::Translator { cache_bytes };
-        match choice.engine() {
-            Ok(_) => choice,
+        match choice.engine(0) {
+            Ok(_) => Ok(choice),
+            Err(error) if lacks_memory(&error) => Err(error),
             Err(error) => {
                 tracing::warn!("the guest is interpreted, which is slower: {error:#}");
-                Self::INTERPRETER
+                Ok(Self::INTERPRETER)
             }
         }
     }
@@ -70,14 +75,14 @@ impl EngineChoice {
     /// The engine that was asked for, or [`Self::best`] where none was.
     ///
     /// # Errors
-    /// The host does not allow the translator that was asked for.
+    /// The host does not allow the translator that was asked for, or has no memory for it.
     pub fn of(kind: Option<EngineKind>, cache_bytes: usize) -> anyhow::Result<Self> {
         match kind {
-            None => Ok(Self::best(cache_bytes)),
+            None => Self::best(cache_bytes),
             Some(EngineKind::Interpreter) => Ok(Self::INTERPRETER),
             Some(EngineKind::Translator) => {
                 let choice = Self::Translator { cache_bytes };
-                choice.engine()?;
+                choice.engine(0)?;
                 Ok(choice)
             }
         }
@@ -91,33 +96,65 @@ impl EngineChoice {
         }
     }
 
-    /// An engine for one machine.
+    /// An engine for one machine, whose guest has so much memory; with all that it takes, so that none of it can be missing later.
     ///
     /// # Errors
-    /// The host does not allow the translator.
-    pub fn engine(self) -> anyhow::Result<Box<dyn Engine>> {
-        Ok(match self {
-            Self::Interpreter { block_cache } => interpreter(block_cache),
-            Self::Translator { cache_bytes } => Box::new(
-                Translator::new(jit::Options {
+    /// The host does not allow the translator, or has no memory for it.
+    pub fn engine(self, memory_bytes: u64) -> anyhow::Result<Box<dyn Engine>> {
+        match self {
+            Self::Interpreter { block_cache } => Ok(interpreter(block_cache)),
+            Self::Translator { cache_bytes } => {
+                let options = jit::Options {
                     cache_bytes,
                     ..jit::Options::default()
-                })
-                .context("the translator cannot be used")?,
-            ),
-        })
+                };
+                let made = Translator::new(options).and_then(|mut translator| {
+                    if memory_bytes > 0 {
+                        translator.reserve(memory_bytes)?;
+                    }
+                    Ok(translator)
+                });
+                match made {
+                    Ok(translator) => Ok(Box::new(translator)),
+                    Err(Unsupported::Memory(error)) if !is_forbidden(&error) => {
+                        Err(anyhow::Error::new(error).context(format!(
+                            "this process gets no memory for a code cache of {} MiB and the tables beside it: raise its limit \
+                             (`ulimit -v`), choose a smaller cache (`--code-cache`, `node.code_cache`), or the interpreter \
+                             (`--engine`, `node.engine`)",
+                            cache_bytes >> 20
+                        )))
+                    }
+                    Err(error) => Err(error).context("the translator cannot be used"),
+                }
+            }
+        }
     }
 
-    /// Makes engines for machines that are restored. One that the host does not allow any more is replaced by the
-    /// interpreter: a slow replica is better than none.
-    pub(crate) fn source(self) -> EngineSource {
+    /// Makes engines for machines that are restored, with so much memory. One that the host does not allow any more is replaced
+    /// by the interpreter: a slow replica is better than none.
+    pub(crate) fn source(self, memory_bytes: u64) -> EngineSource {
         Box::new(move || {
-            self.engine().unwrap_or_else(|error| {
+            self.engine(memory_bytes).unwrap_or_else(|error| {
                 tracing::warn!("the guest is interpreted, which is slower: {error:#}");
                 interpreter(true)
             })
         })
     }
+}
+
+/// Whether the host does not let this process have memory that can be executed, however much there is.
+fn is_forbidden(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::PermissionDenied | ErrorKind::Unsupported
+    )
+}
+
+/// Whether this is an error of [`EngineChoice::engine`] that more memory would mend.
+fn lacks_memory(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref()
+        .is_some_and(|error| !is_forbidden(error))
 }
 
 fn interpreter(block_cache: bool) -> Box<dyn Engine> {

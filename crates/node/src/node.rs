@@ -155,6 +155,8 @@ async fn run(config: Config, confined: bool) -> anyhow::Result<ExitReason> {
     let machine = if config.node.may_start {
         Some(VmOptions::of_config(&config.machine, engine).boot()?.0)
     } else {
+        // Whoever joins needs one later: what it takes is asked for before anybody is joined.
+        engine.engine(config.machine.memory.0)?;
         None
     };
     let switch_key = match &config.machine.network {
@@ -204,7 +206,7 @@ async fn run(config: Config, confined: bool) -> anyhow::Result<ExitReason> {
     let (hart_events, from_hart) = mpsc::channel(REPORTS_MAX);
     let hart = Hart::new(
         machine,
-        engine.source(),
+        engine.source(config.machine.memory.0),
         HartConfig::default(),
     );
     // Before the hart's thread begins: it goes on to give up more.

@@ -142,8 +142,9 @@ impl VmOptions {
             host_words: self.host_words,
             epoch_ns: u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX),
         };
-        let machine = Machine::boot(&board, &boot, self.engine.engine()?)
-            .context("the machine cannot be started")?;
+        let engine = self.engine.engine(self.memory_bytes)?;
+        let machine =
+            Machine::boot(&board, &boot, engine).context("the machine cannot be started")?;
         Ok((machine, boot))
     }
 

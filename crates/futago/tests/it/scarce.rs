@@ -43,3 +43,37 @@ fn too_few_open_files_are_noticed_at_the_start() {
     );
     assert!(ended.status.success(), "{ended:?}");
 }
+
+#[test]
+fn too_little_memory_for_code_is_noticed_at_the_start() {
+    let files = Files::new();
+    let off = files.text("off.bin");
+    let config = files.text("node.toml");
+    let text = configuration(&files).replace("16M", "256M");
+    let joins = text.replace("[keys]", "may_start = false\n[keys]");
+    // Enough for the cache, and not for the tables; not even for the cache.
+    for kib in ["-v 1000000", "-v 400000"] {
+        let words = [
+            "no memory for a code cache of 256 MiB",
+            "ulimit -v",
+            "code-cache",
+        ];
+        fails_limited(kib, &["run", "--bios", &off, "--memory", "256M"], &words);
+        for text in [&text, &joins] {
+            fs::write(&config, text).unwrap();
+            fails_limited(kib, &["node", "--config", &config], &words);
+        }
+    }
+    let before = limited("-v 1000000");
+    let smaller = [
+        "run",
+        "--bios",
+        &off,
+        "--memory",
+        "64M",
+        "--code-cache",
+        "16M",
+    ];
+    let ended = run(&before.each_ref().map(String::as_str), &smaller);
+    assert!(ended.status.success(), "{ended:?}");
+}

@@ -172,7 +172,8 @@ impl Replay<'_> {
         if number == self.options.from_snapshot {
             let state = machine::Snapshot::from_bytes(&snapshot.state)
                 .with_context(|| format!("its snapshot {number} is of no use"))?;
-            let machine = Machine::restore(&state, self.options.engine.engine()?)
+            let memory_bytes = state.board().map_or(0, |board| board.memory_bytes);
+            let machine = Machine::restore(&state, self.options.engine.engine(memory_bytes)?)
                 .with_context(|| format!("its snapshot {number} is of no use"))?;
             self.summary.positions.0 = machine.position();
             self.replayer = Some(Replayer::new(machine));

@@ -153,10 +153,13 @@ impl Site {
         Ok(())
     }
 
-    /// Starts a node that may take no more address space than this, in KiB.
+    /// Starts a node that may take no more address space than this, in KiB, for which it interprets: code takes more.
     pub(super) fn start_with_little_memory(&mut self, node: usize, kib: u64) -> Result<()> {
         let file = |end| self.directory.join(format!("{}.{end}", self.names[node]));
-        let config = file("toml").display().to_string();
+        let text = fs::read_to_string(file("toml"))?;
+        let interprets = text.replacen("may_start", "engine = \"interpreter\"\nmay_start", 1);
+        fs::write(file("little.toml"), interprets)?;
+        let config = file("little.toml").display().to_string();
         let limited = format!("ulimit -v {kib} && exec \"$0\" node --config \"$1\"");
         let arguments = ["-c", &limited, &self.futago, &config];
         self.nodes[node] = Some(start("sh", &arguments, &file("log"))?);
