@@ -64,6 +64,16 @@ pub enum Output {
     Console(Vec<u8>),
 }
 
+impl Output {
+    /// Bytes that it carries.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Output::Frame { frame, .. } => frame.len(),
+            Output::Console(bytes) => bytes.len(),
+        }
+    }
+}
+
 /// Why a run ended. None of these is visible to the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {

@@ -18,6 +18,9 @@ use crate::{
 /// To hash a page, and to find it written anew.
 const PAGE_HASH_EFFORT: u64 = 1_500;
 
+/// To copy and to hash so many bytes of outputs takes a unit.
+const OUTPUT_BYTES_PER_EFFORT: u64 = 2;
+
 /// Where a run ends if nothing else ends it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -211,7 +214,7 @@ impl Machine {
         }
     }
 
-    /// What runs, inputs and digests have cost the host beside plain instructions since the machine was made here, in about
+    /// What runs, inputs, outputs and digests have cost the host beside plain instructions since the machine was made here, in about
     /// nanoseconds. No part of the state: engines differ.
     pub fn spent(&self) -> u64 {
         self.core.spent + self.core.effort
@@ -266,6 +269,8 @@ impl Machine {
     pub fn take_outputs(&mut self) -> Vec<Output> {
         let outputs = self.core.bus.take_outputs();
         self.core.watch.hear(&outputs);
+        let bytes: usize = outputs.iter().map(Output::bytes).sum();
+        self.core.effort += bytes as u64 / OUTPUT_BYTES_PER_EFFORT;
         outputs
     }
 

@@ -93,6 +93,9 @@ impl<'a> Paused<'a> {
     }
 }
 
+/// What it costs to leave translated code for an instruction, and to come back. Loads and stores cost what they look up.
+const HELP_EFFORT: u64 = 32;
+
 /// What a helper does. If it panics, the hart is about to execute the instruction, and translated code is left: the machine
 /// decides how to go on. `harvested` says that the host's float exceptions are the helper's own.
 fn contained(core: &mut Core, harvested: bool, help: impl FnOnce(&mut Core) -> Reply) -> Reply {
@@ -180,6 +183,7 @@ extern "sysv64" fn execute(core: *mut Core, _: u64, record: *const Record, left:
 fn execute_for(core: &mut Core, record: &Record, left: u64) -> Reply {
     let paused = Paused::new(core, record, left);
     let core = &mut *paused.core;
+    core.spend(HELP_EFFORT);
     let behind = core.hart.pc.wrapping_add(record.insn.length.into());
     let float = is_float(record.insn.op);
     if float || reads_flags(&record.insn) {

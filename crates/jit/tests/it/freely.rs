@@ -1,12 +1,14 @@
 //! A run that ends where it likes ends as one that was told to end there: what comes next may come to the one machine in
 //! the middle of a long run, and to the other between two.
 
+use isa::Op;
 use isa::generate::Random;
 use machine::hostile::lockstep::{Guest, Maker, interpreter};
 use machine::hostile::{hurt, kernel};
-use machine::{Clock, Input, Output, Position, Stop};
+use machine::{Board, Boot, Clock, Firmware, Input, Machine, Output, Position, Stop};
 
 use crate::engines::ENGINES;
+use crate::image::Image;
 
 const BYTES: usize = 200;
 const POSITIONS: u64 = 1_000_000;
@@ -48,7 +50,11 @@ fn lead(name: &str, guest: &Guest, make: Maker<'_>, seed: u64) {
     let mut inputs = guest.inputs.iter().peekable();
     let (mut said, mut repeated) = (Vec::new(), Vec::new());
     while free.position().0 < POSITIONS {
-        let stop = free.run_about(Position(free.position().0 + 1 + random.below(RUN) as u64));
+        let until = Position(free.position().0 + 1 + random.below(RUN) as u64);
+        let stop = match random.below(2) {
+            0 => free.run_towards(until),
+            _ => free.run_about(until),
+        };
         said.extend(free.take_outputs());
         while exact.run(free.position()) == Stop::Output {
             repeated.extend(exact.take_outputs());
@@ -94,4 +100,30 @@ fn bytes(outputs: &[Output]) -> (Vec<&[u8]>, Vec<u8>) {
         }
     }
     (frames, console)
+}
+
+/// Exact floats take the interpreter ten times as long as other instructions: a run that was to be short is, with them, too.
+#[test]
+fn what_floats_cost_is_counted() {
+    let mut image = Image(vec![0; 0x1000]);
+    let at = image.code(
+        0,
+        &[
+            (Op::Lui, 28, 0, 0, 0x6000),
+            (Op::Csrrs, 0, 28, 0, 0x300),
+            (Op::FdivD, 2, 1, 2, 0),
+            (Op::Jal, 0, 0, 0, -4),
+        ],
+    );
+    assert_eq!(at, 16);
+    let boot = Boot {
+        firmware: Firmware::Image(image.0),
+        ..Boot::default()
+    };
+    let mut machine = Machine::boot(&Board::default(), &boot, interpreter()).expect("it fits");
+    let far = Position(10_000_000);
+    assert_eq!(machine.run_towards(far), Stop::Reached);
+    assert!(machine.position() < Position(100_000));
+    assert_eq!(machine.run(far), Stop::Reached);
+    assert_eq!(machine.position(), far);
 }

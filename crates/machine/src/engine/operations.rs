@@ -9,6 +9,9 @@ use crate::core::Core;
 use crate::hart::csr::status;
 use crate::hart::{Access, Cause, NO_RESERVATION, Trapped};
 
+/// What exact floats cost more than a plain instruction.
+const FLOAT_EFFORT: u64 = 32;
+
 /// One instruction in execution.
 pub(super) struct Step<'a> {
     pub(super) core: &'a mut Core,
@@ -181,6 +184,7 @@ impl Context for Step<'_> {
         rm: u8,
         operands: [u64; 3],
     ) -> Result<u64, Trapped> {
+        self.core.spend(FLOAT_EFFORT);
         let csr = &mut self.core.hart.csr;
         let Some(rounding) = effective_rounding(rm, csr.frm as u8) else {
             return Err(self.illegal_instruction());

@@ -51,8 +51,10 @@ fn no_stop_costs_much() {
                 let effort = machine.spent() - spent;
                 assert!(effort <= 2 * RUN_EFFORT_MAX, "seed {seed}: {effort}");
                 short += usize::from(stop == Stop::Reached && effort >= RUN_EFFORT_MAX);
+                let before_outputs = machine.spent();
                 let said = machine.take_outputs();
-                let said: usize = said.iter().map(len).sum();
+                let said: usize = said.iter().map(Output::bytes).sum();
+                assert_eq!(machine.spent() - before_outputs, said as u64 / 2);
                 assert!(
                     said <= OUTPUT_BYTES_MAX,
                     "seed {seed}: {said} bytes at once"
@@ -86,11 +88,4 @@ fn wake(machine: &mut Machine) -> bool {
         .apply(Input::Clock(Clock { time, rate }))
         .expect("always possible");
     true
-}
-
-fn len(output: &Output) -> usize {
-    match output {
-        Output::Frame { frame, .. } => frame.len(),
-        Output::Console(bytes) => bytes.len(),
-    }
 }
