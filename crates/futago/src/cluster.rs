@@ -112,6 +112,9 @@ pub(crate) struct Stop {
     /// Switch the machine off instead, on both hosts.
     #[arg(long)]
     power_off: bool,
+    /// End the node although the machine's only state ends with it.
+    #[arg(long, conflicts_with = "power_off")]
+    give_up: bool,
 }
 
 /// Runs `futago node`.
@@ -221,7 +224,7 @@ pub(crate) fn stop(arguments: &Stop) -> Result<ExitCode> {
     if arguments.power_off {
         control::power_off(&arguments.node.socket)?;
     } else {
-        control::stop(&arguments.node.socket)?;
+        control::stop(&arguments.node.socket, arguments.give_up)?;
     }
     Ok(ExitCode::SUCCESS)
 }

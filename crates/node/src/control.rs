@@ -4,7 +4,8 @@
 //! ```text
 //! → {"command":"status"}      ← {"status":{…}}
 //! → {"command":"console"}     ← {"ok":true}, then the console's bytes in both directions
-//! → {"command":"stop"}        ← {"ok":true}     the node leaves; its peer goes on
+//! → {"command":"stop"}        ← {"ok":true}     the node leaves; its peer goes on. Refused by an owner without a backup
+//! → {"command":"give-up"}     ← {"ok":true}     the node ends, and the machine with it, if no peer has its state
 //! → {"command":"power-off"}   ← {"ok":true}     the machine is switched off
 //! ← {"error":"…"}             whenever something is wrong
 //! ```
@@ -30,8 +31,10 @@ pub enum Request {
     Status,
     /// Its guest's console.
     Console,
-    /// To leave, and end.
+    /// To leave, and end; not if the machine's only state would end with it.
     Stop,
+    /// To end all the same.
+    GiveUp,
     /// To switch the machine off.
     PowerOff,
 }
@@ -59,12 +62,16 @@ pub fn status(socket: &Path) -> anyhow::Result<NodeStatus> {
     answer.status.context("the node answered without a status")
 }
 
-/// Tells the node at `socket` to leave and end.
+/// Tells the node at `socket` to leave and end; one that has the machine's only state does so only if that is given up.
 ///
 /// # Errors
-/// As [`status`].
-pub fn stop(socket: &Path) -> anyhow::Result<()> {
-    ask(socket, Request::Stop).map(drop)
+/// As [`status`], or the node is the only one with the machine's state.
+pub fn stop(socket: &Path, gives_up: bool) -> anyhow::Result<()> {
+    let request = match gives_up {
+        true => Request::GiveUp,
+        false => Request::Stop,
+    };
+    ask(socket, request).map(drop)
 }
 
 /// Tells the node at `socket` to switch the machine off.

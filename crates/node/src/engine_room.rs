@@ -25,7 +25,8 @@ use network::Network;
 use refusals::Refusals;
 use replica::{Bridge, Effect, HartCommand, HartReport};
 use replication::{
-    Action, Core, HaltReason, HostId, Instant, Local, MachineKey, NodeId, RoleStatus, TransferId,
+    Action, Core, Flag, HaltReason, HostId, Instant, Local, MachineKey, Message, NodeId,
+    RoleStatus, TransferId,
 };
 use report::Gauges;
 use standing::Standing;
@@ -342,7 +343,14 @@ impl EngineRoom {
         match event {
             TransportEvent::Message { from, message, .. } => {
                 let now = self.now();
+                let known = match message {
+                    Message::Known { record } => Some(record),
+                    _ => None,
+                };
                 self.core.handle_message(now, from, message);
+                if let Some(record) = known {
+                    self.peer_spoke(from, record);
+                }
             }
             TransportEvent::Connected {
                 peer,
@@ -353,7 +361,6 @@ impl EngineRoom {
                 self.gauges.connected(peer, &name);
                 let host = HostId::of_name(&name);
                 self.tell(Local::Connected { peer, host });
-                self.start_now();
             }
             TransportEvent::Disconnected { peer, cause } => {
                 warn!(peer = %short(peer.0), "the connection to a peer is gone: {cause}");
@@ -438,14 +445,43 @@ impl EngineRoom {
                         .send(HartCommand::Input(Input::Console(piece.to_vec())));
                 }
             }
-            ControlEvent::Stop => self.leave(),
+            // A client that left does not mind either.
+            ControlEvent::MayStop(reply) => drop(reply.send(self.may_stop())),
+            ControlEvent::Stop { gives_up } => self.stop(gives_up),
             ControlEvent::PowerOff => self.hart.send(HartCommand::Input(Input::PowerOff)),
+        }
+    }
+
+    /// Whether this node may end without the machine's only state.
+    fn may_stop(&self) -> Result<(), String> {
+        let status = self.core.status();
+        match status.role == RoleStatus::Primary && status.flag != Flag::Pair {
+            false => Ok(()),
+            true => Err(
+                "this node is the machine, and no backup protects it: its state would end with the node. Start another node, and stop this one once `futago status` says that it is protected; or `--power-off` switches the guest off in good order; or `--give-up` ends it as it is"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    /// Ends. A machine that is given up is off then, and may be started anew.
+    fn stop(&mut self, gives_up: bool) {
+        match self.may_stop() {
+            Ok(()) => self.leave(),
+            Err(_) if gives_up => {
+                warn!("the machine is given up, as it was asked for");
+                self.tell(Local::PoweredOff);
+            }
+            Err(why) => warn!("not stopped after all: {why}"),
         }
     }
 
     /// A backup tells its primary; a primary just ends, and its backup, if there is one, takes over.
     fn leave(&mut self) {
         info!("the node was told to stop");
+        if self.may_stop().is_err() {
+            warn!("no backup protects the machine: its only state ends with this node");
+        }
         if self.core.status().role != RoleStatus::Primary {
             self.tell(Local::Leave);
             self.drain_farewell();

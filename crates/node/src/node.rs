@@ -72,7 +72,7 @@ impl ExitReason {
             Self::Halted(HaltReason::Diverged) => 4,
             Self::Halted(HaltReason::Dismissed) => 5,
             Self::Halted(HaltReason::OtherMachine) | Self::Differs(_) => 6,
-            Self::StateLost { .. } => 7,
+            Self::StateLost { .. } | Self::Halted(HaltReason::OtherStore { .. }) => 7,
         }
     }
 }
@@ -108,6 +108,13 @@ impl fmt::Display for ExitReason {
                     "the peers belong to another machine: correct `machine.name` or `node.peers`"
                 )
             }
+            Self::Halted(HaltReason::OtherStore { shown, claimed }) => write!(
+                f,
+                "the arbiter directory of this node shows epoch {} of the machine, and a peer has seen epoch {} of node {} in a store of the same identity: they are two copies; end the nodes that use the wrong one, and let `arbiter.directory` be one directory that all hosts share",
+                shown.map_or(0, |record| record.epoch.0),
+                claimed.epoch.0,
+                short(claimed.owner.0)
+            ),
             Self::StateLost { record, recovery } => write!(
                 f,
                 "the machine's only state, of epoch {}, ended with this node's earlier process, and nothing can go on from it; `{recovery}` gives it up, so that the nodes may start the machine anew",

@@ -140,6 +140,23 @@ pub enum HaltReason {
     Dismissed,
     /// The node that it asked to join is a replica of another machine.
     OtherMachine,
+    /// A peer has seen a record that this node's store has never shown: they read two stores, or copies of one.
+    OtherStore {
+        /// The newest record that the store shows.
+        shown: Option<Record>,
+        /// What the peer has seen.
+        claimed: Record,
+    },
+}
+
+impl HaltReason {
+    /// Why a node ends that finds the machine down, whose owner was `owner`: its guest was switched off, or an operator has ended it.
+    pub(crate) fn of_down(record: Record, owner: NodeId) -> Self {
+        match record.owner == owner {
+            true => Self::PoweredOff,
+            false => Self::Lost { record },
+        }
+    }
 }
 
 /// Something the node must do. Actions are performed in order.

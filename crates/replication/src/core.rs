@@ -9,7 +9,7 @@
 //!                    ▲ ◀─ not whole ───┘ └── diverged, dismissed, powered off ─▶ Halted
 //! ```
 
-use crate::action::{Action, HaltReason, Local};
+use crate::action::{Action, ArbiterReply, HaltReason, Local};
 use crate::backup::Backup;
 use crate::config::Config;
 use crate::joining::{Joining, Starting};
@@ -17,7 +17,8 @@ use crate::message::Message;
 use crate::primary::Primary;
 use crate::shared::Shared;
 use crate::takeover::Takeover;
-use crate::types::{Instant, NodeId};
+use crate::testimony::{DOUBT_US, DOUBT_US_OUTSIDE};
+use crate::types::{Instant, NodeId, Record};
 
 /// The replication protocol of one node. It does no I/O: hand it what happens, then perform what it asks for.
 #[derive(Debug)]
@@ -69,6 +70,10 @@ impl Core {
         if !message.is_possible() {
             return;
         }
+        if let Message::Known { record } = message {
+            self.hear(from, record);
+            return;
+        }
         let shared = &mut self.shared;
         let next = match &mut self.role {
             Role::Out | Role::Starting(_) | Role::Halted(_) => Next::Stay,
@@ -86,10 +91,16 @@ impl Core {
         match local {
             Local::Connected { peer, host } => {
                 self.shared.connected.insert(peer, host);
+                self.say_known(peer);
             }
             Local::Disconnected { peer } => {
                 self.shared.connected.remove(&peer);
+                self.shared.testimony.forget(peer);
             }
+            Local::Arbiter {
+                reply: ArbiterReply::Current(record) | ArbiterReply::Refused(record),
+                ..
+            } => self.see(record),
             Local::Room { bytes } => self.shared.room_bytes = bytes,
             Local::Needs { bytes } => self.shared.needs_bytes = bytes,
             _ => {}
@@ -109,6 +120,7 @@ impl Core {
             Role::Primary(primary) => primary.on_local(shared, local),
         };
         self.turn(next);
+        self.weigh();
     }
 
     /// Does what is due at `now`; harmless when nothing is.
@@ -125,6 +137,7 @@ impl Core {
             Role::Primary(primary) => primary.on_timeout(shared),
         };
         self.turn(next);
+        self.weigh();
     }
 
     /// The next thing to do, in order. To be drained after each `handle_…`.
@@ -134,13 +147,65 @@ impl Core {
 
     /// When to call `handle_timeout` next, if nothing else happens before.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        match &self.role {
-            Role::Out | Role::Halted(_) => None,
+        let doubt = self.shared.testimony.deadline(self.shared.now);
+        let due = match &self.role {
+            Role::Out | Role::Halted(_) => return None,
             Role::Starting(starting) => Some(starting.deadline()),
             Role::Joining(joining) => Some(joining.deadline()),
             Role::Backup(backup) => Some(backup.deadline(&self.shared)),
             Role::TakingOver(takeover) => Some(takeover.deadline()),
             Role::Primary(primary) => primary.deadline(&self.shared),
+        };
+        due.into_iter().chain(doubt).min()
+    }
+
+    /// The store has shown a record; peers are told of one that is new.
+    fn see(&mut self, record: Option<Record>) {
+        if self.shared.testimony.show(record) {
+            let peers: Vec<_> = self.shared.connected.keys().copied().collect();
+            peers.into_iter().for_each(|peer| self.say_known(peer));
+        }
+    }
+
+    fn say_known(&mut self, to: NodeId) {
+        if !matches!(self.role, Role::Halted(_)) {
+            let record = self.shared.testimony.shown();
+            self.shared.send(to, Message::Known { record });
+        }
+    }
+
+    /// A peer says what its store has shown.
+    fn hear(&mut self, from: NodeId, record: Option<Record>) {
+        let now = self.shared.now;
+        let is_ours = |record: &Record| record.machine == self.shared.config.machine;
+        if let Some(record) = record.filter(is_ours)
+            && self.shared.connected.contains_key(&from)
+        {
+            self.shared.testimony.hear(now, from, record);
+            self.weigh();
+        }
+    }
+
+    /// Ends if it is proven that this node reads another store than its peers, and it is for this node to go.
+    fn weigh(&mut self) {
+        let testimony = &self.shared.testimony;
+        let doubt_us = match &self.role {
+            Role::Starting(_) | Role::Joining(_) => DOUBT_US_OUTSIDE,
+            _ => DOUBT_US,
+        };
+        let mut proofs = testimony.proofs(self.shared.now, doubt_us);
+        let proof = match &self.role {
+            Role::Out | Role::Halted(_) | Role::TakingOver(_) => None,
+            Role::Starting(_) | Role::Joining(_) => proofs.next(),
+            // Whoever else says so may read the wrong one.
+            Role::Backup(backup) => proofs.find(|(peer, _)| *peer == backup.primary),
+            Role::Primary(primary) => proofs.find(|(_, record)| primary.yields_to(record)),
+        };
+        let claimed = proof.map(|(_, record)| record);
+        drop(proofs);
+        if let Some(claimed) = claimed {
+            let shown = self.shared.testimony.shown();
+            self.turn(Next::Halt(HaltReason::OtherStore { shown, claimed }));
         }
     }
 

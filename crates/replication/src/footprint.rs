@@ -9,6 +9,8 @@ pub struct Footprint {
     pub actions: usize,
     /// Nodes to which a channel is open.
     pub connected: usize,
+    /// Records that peers have seen, and this node's store has not shown.
+    pub claims: usize,
     /// Entries sent and not acknowledged (primary).
     pub window_entries: u64,
     /// Output marks that have not left (primary).
@@ -27,6 +29,7 @@ impl Core {
         let mut footprint = Footprint {
             actions: self.shared.actions(),
             connected: self.shared.connected.len(),
+            claims: self.shared.testimony.footprint(),
             ..Footprint::default()
         };
         match &self.role {

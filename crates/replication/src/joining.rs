@@ -4,6 +4,7 @@ use crate::action::{Action, ArbiterReply, HaltReason, Local, RequestId};
 use crate::arbitration::{Answer, Change, Inquiry, Outcome};
 use crate::backup::Backup;
 use crate::core::{Next, Role};
+use crate::look::Look;
 use crate::message::{LeaveReason, Message};
 use crate::primary::Primary;
 use crate::shared::Shared;
@@ -61,6 +62,9 @@ const TABLE: &[Row] = &[
     },
 ];
 
+const DOUBTED: &str =
+    "a peer has seen a record that this store does not show: the machine is not started by it";
+
 fn judge(shared: &mut Shared, found: Found) -> Verdict {
     let row = TABLE.iter().find(|row| row.found.contains(&found));
     let row = row.expect("a test proves that every input has its row");
@@ -115,6 +119,14 @@ impl Starting {
                     Answer::Record(Some(r)) if r.mode == Mode::Down => (Found::Down, Some(r)),
                     Answer::Record(Some(r)) => (Found::Owned, Some(r)),
                 };
+                let is_free = matches!(found, Found::Nothing | Found::Down);
+                if is_free && shared.testimony.is_doubted() {
+                    if shared.testimony.is_new_doubt() {
+                        shared.decide(DOUBTED);
+                    }
+                    inquiry.ask_later(shared);
+                    return Next::Stay;
+                }
                 match (judge(shared, found), record) {
                     (Verdict::StandAside, Some(record)) => Self::stand_aside(shared, record),
                     (Verdict::Change, expected) => {
@@ -157,6 +169,9 @@ impl Starting {
 pub(crate) struct Joining {
     attempt: u64,
     ask_at: Instant,
+    look: Look,
+    /// The owner that the record has shown meanwhile.
+    owner: Option<NodeId>,
     /// What the primary said last, instead of sending its state.
     pub(crate) refused: Option<Refused>,
 }
@@ -166,6 +181,8 @@ impl Joining {
         let mut joining = Self {
             attempt: 1,
             ask_at: shared.now,
+            look: Look::rest(shared),
+            owner: None,
             refused: None,
         };
         joining.ask(shared);
@@ -173,10 +190,12 @@ impl Joining {
     }
 
     /// After a transfer that came to nothing: not at once, since what ended it may end the next.
-    pub(crate) fn again(shared: &Shared, attempt: u64) -> Self {
+    pub(crate) fn again(shared: &mut Shared, attempt: u64) -> Self {
         Self {
             attempt: attempt + 1,
             ask_at: shared.now.after(shared.config.times.join_us),
+            look: Look::rest(shared),
+            owner: None,
             refused: None,
         }
     }
@@ -199,7 +218,7 @@ impl Joining {
     }
 
     pub(crate) fn deadline(&self) -> Instant {
-        self.ask_at
+        self.ask_at.min(self.look.deadline())
     }
 
     pub(crate) fn on_message(
@@ -242,15 +261,34 @@ impl Joining {
         match *local {
             Local::Connected { peer, .. } => self.ask_one(shared, peer),
             Local::Leave => return Next::Halt(HaltReason::Dismissed),
+            Local::Arbiter { request, reply } => {
+                if let Some(Answer::Record(Some(record))) = self.look.reply(shared, request, reply)
+                {
+                    return self.looked(record);
+                }
+            }
             _ => {}
         }
         Next::Stay
+    }
+
+    /// A machine that ends while this node waits for it is waited for no longer: whoever is to start it is started.
+    fn looked(&mut self, record: Record) -> Next {
+        match (record.mode, self.owner) {
+            (Mode::Down, None) => Next::Stay,
+            (Mode::Down, Some(owner)) => Next::Halt(HaltReason::of_down(record, owner)),
+            _ => {
+                self.owner = Some(record.owner);
+                Next::Stay
+            }
+        }
     }
 
     pub(crate) fn on_timeout(&mut self, shared: &mut Shared) -> Next {
         if self.ask_at <= shared.now {
             self.ask(shared);
         }
+        self.look.timeout(shared);
         Next::Stay
     }
 }

@@ -33,6 +33,7 @@ mod slow;
 mod status;
 mod suspicion;
 mod takeover;
+mod testimony;
 mod transfer;
 mod types;
 mod window;

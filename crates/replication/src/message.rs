@@ -6,7 +6,7 @@
 
 use crate::entries;
 use crate::pacing::Refusal;
-use crate::types::{Epoch, LogIndex, MachineId, TransferId};
+use crate::types::{Epoch, LogIndex, MachineId, Record, TransferId};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,12 @@ pub enum Message {
         why: Refusal,
         /// When to expect something else, in microseconds from now.
         wait_us: u64,
+    },
+    /// The newest record that the sender's store has shown: said when a channel opens, and when there is a newer one. It
+    /// decides nothing about the machine, but two stores where there should be one show by it.
+    Known {
+        /// The record; none if there is none yet.
+        record: Option<Record>,
     },
     /// The primary starts a state transfer; the log from `from` on follows as `Append`.
     TransferStart {

@@ -162,7 +162,9 @@ impl Primary {
             } => {
                 self.other_primary(shared, from, epoch, transfer);
             }
-            Message::Leave { transfer: None, .. } | Message::Later { .. } => {}
+            Message::Leave { transfer: None, .. }
+            | Message::Later { .. }
+            | Message::Known { .. } => {}
         }
         self.advance(shared)
     }
@@ -400,6 +402,17 @@ impl Primary {
             shared.decide(SLOW);
         }
         brake
+    }
+
+    /// Whether this owner gives way to another that its own store does not know of: there must not be two. One that is
+    /// protected goes on, since two nodes agree on it. Of two that are alone the later goes on, then the one with the lower name: so
+    /// that each knows of the other's choice.
+    pub(crate) fn yields_to(&self, other: &Record) -> bool {
+        match (self.record.mode, other.mode) {
+            (Mode::Pair { .. }, _) => false,
+            (_, Mode::Pair { .. } | Mode::Down) => true,
+            (_, Mode::Solo) => (other.epoch, self.record.owner) > (self.record.epoch, other.owner),
+        }
     }
 
     /// Stops as the loser of the machine.

@@ -4,6 +4,7 @@
 use crate::action::{Action, ArbiterOperation, HaltReason, RequestId};
 use crate::config::{Config, Mutation};
 use crate::message::Message;
+use crate::testimony::Testimony;
 use crate::types::{Epoch, HostId, Instant, Mode, NodeId, Nonce, Record, TransferId};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -19,6 +20,8 @@ pub(crate) struct Shared {
     pub(crate) needs_bytes: u64,
     /// Whether the last request to the arbiter was answered; true before the first.
     pub(crate) arbiter_reachable: bool,
+    /// The record, as this node's store and its peers have shown it.
+    pub(crate) testimony: Testimony,
     actions: VecDeque<Action>,
     random: u64,
     requests: u64,
@@ -40,6 +43,7 @@ impl Shared {
             room_bytes: u64::MAX,
             needs_bytes: 0,
             arbiter_reachable: true,
+            testimony: Testimony::default(),
             actions: VecDeque::new(),
             requests: 0,
             transfers: 0,

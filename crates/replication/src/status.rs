@@ -8,6 +8,7 @@ use crate::output::Rule;
 use crate::pacing::Refusal;
 use crate::primary::Primary;
 use crate::protection::Protection;
+use crate::testimony::DOUBT_US;
 use crate::types::{Epoch, Instant, LogIndex, NodeId, Record, TransferId};
 
 /// A node's view of itself at one instant.
@@ -51,6 +52,10 @@ pub struct Status {
     pub join_refused: Option<Refused>,
     /// Whether the arbiter answered the last request.
     pub arbiter_reachable: bool,
+    /// The newest record that this node's store has shown.
+    pub known: Option<Record>,
+    /// A record that proves that a peer reads another store.
+    pub beside: Option<Record>,
     /// Whether the peer is suspected.
     pub suspects: bool,
     /// How long each part took of the takeover by which this node became the primary, if it did so that way.
@@ -148,6 +153,11 @@ pub enum TransferStatus {
 impl Core {
     /// The node's view of itself.
     pub fn status(&self) -> Status {
+        let proven = self
+            .shared
+            .testimony
+            .proofs(self.shared.now, DOUBT_US)
+            .next();
         let mut status = Status {
             role: RoleStatus::Out,
             epoch: Epoch(0),
@@ -168,6 +178,8 @@ impl Core {
             transfer: TransferStatus::Idle,
             join_refused: None,
             arbiter_reachable: self.shared.arbiter_reachable,
+            known: self.shared.testimony.shown(),
+            beside: proven.map(|(_, record)| record),
             suspects: false,
             takeover: None,
         };

@@ -40,6 +40,7 @@ fn check(cluster: &Cluster) -> Result<(), Broken> {
         let Footprint {
             actions,
             connected,
+            claims,
             window_entries,
             marks,
             candidates,
@@ -48,6 +49,7 @@ fn check(cluster: &Cluster) -> Result<(), Broken> {
         } = footprint;
         let within = actions == 0
             && connected <= CONNECTED_MAX
+            && claims <= connected
             && window_entries <= bounds.window_entries_max * 2
             && marks as u64 <= bounds.held_marks_max * 2 + LATE_MAX
             && candidates <= bounds.candidates_max

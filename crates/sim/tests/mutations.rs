@@ -42,7 +42,8 @@ fn expected(mutation: Mutation) -> &'static [&'static str] {
         Mutation::IgnoreCredit => &["credit"],
         // With a slow store, a change of role never comes, or a zombie never hears that it is one.
         Mutation::DropLateAnswer => &["liveness", "I9"],
-        Mutation::NeverLook => &["I9"],
+        // Nor does a node that waits for a machine learn that it has ended.
+        Mutation::NeverLook => &["I9", "liveness"],
         Mutation::AdmitOtherMachine
         | Mutation::AdmitExpired
         | Mutation::AdmitWithdrawn

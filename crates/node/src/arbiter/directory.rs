@@ -34,6 +34,7 @@ use replication::{Epoch, MachineId, Record};
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use thiserror::Error;
 
 /// So many of the newest epochs are kept when older ones are pruned; at least 2.
 const EPOCHS_KEPT: u64 = 16;
@@ -185,11 +186,9 @@ impl DirectoryArbiter {
             }
         };
         let text = String::from_utf8_lossy(&bytes);
-        let record = parse_record(&text).with_context(|| {
-            format!(
-                "{} is no arbiter record; restore it from a copy",
-                self.path(&name).display()
-            )
+        let record = parse_record(&text).map_err(|why| DamagedRecord {
+            path: self.path(&name),
+            why: format!("{why:#}"),
         })?;
         ensure!(
             record.epoch == Epoch(epoch) && record.machine == self.machine,
@@ -197,6 +196,53 @@ impl DirectoryArbiter {
             self.path(&name).display()
         );
         Ok(Some(record))
+    }
+
+    /// Whether something stands under the name of an epoch, legible or not.
+    fn stands(&mut self, at: &OwnedFd, epoch: u64) -> anyhow::Result<bool> {
+        match self.read_epoch(at, epoch) {
+            Err(error) if error.is::<DamagedRecord>() => Ok(true),
+            read => Ok(read?.is_some()),
+        }
+    }
+
+    /// The newest epoch, if its record cannot be made out.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    pub fn damaged(&mut self) -> anyhow::Result<Option<Epoch>> {
+        let opened = self.opened()?;
+        let Some(at) = &opened.machine else {
+            return Ok(None);
+        };
+        let Some(&(mut newest)) = self.list(at)?.epochs.last() else {
+            return Ok(None);
+        };
+        while let Some(next) = newest.checked_add(1)
+            && self.stands(at, next)?
+        {
+            newest = next;
+        }
+        match self.read_epoch(at, newest) {
+            Err(error) if error.is::<DamagedRecord>() => Ok(Some(Epoch(newest))),
+            read => read.map(|_| None),
+        }
+    }
+
+    /// Writes `new` after a record that is damaged: whoever it named, nobody can prove it, and a swap from it to any other
+    /// record of this epoch fails from now on.
+    ///
+    /// # Errors
+    /// The store cannot be written, or something has come after the damaged record.
+    pub fn succeed_damaged(&mut self, new: Record) -> anyhow::Result<()> {
+        let opened = self.opened()?;
+        let at = machine_directory(&opened)?;
+        let (temporary, name) = (temporary_name(&new), epoch_name(new.epoch.0));
+        self.write_temporary(at, &new)?;
+        let linked = self.files.link(at, &temporary, &name);
+        let _ = self.files.remove(at, &temporary);
+        linked.with_context(|| format!("cannot create {}", self.path(&name).display()))?;
+        self.make_durable(&opened, new)
     }
 
     fn list(&mut self, at: &OwnedFd) -> anyhow::Result<Listing> {
@@ -243,7 +289,7 @@ impl DirectoryArbiter {
             {
                 newest = next;
             }
-            if newest.epoch.0 > 1 && self.read_epoch(at, newest.epoch.0 - 1)?.is_none() {
+            if newest.epoch.0 > 1 && !self.stands(at, newest.epoch.0 - 1)? {
                 // Either pruned under our eyes, which the next look shows, or somebody removed files.
                 let epochs = self.list(at)?.epochs;
                 ensure!(
@@ -346,6 +392,17 @@ impl DirectoryArbiter {
         }
         Ok(())
     }
+}
+
+/// A record that is there and cannot be made out.
+#[derive(Debug, Error)]
+#[error(
+    "{} is no arbiter record ({why}); restore it from a copy, or, once no node of the machine runs any more, give its state up by `futago arbiter recover`",
+    path.display()
+)]
+struct DamagedRecord {
+    path: PathBuf,
+    why: String,
 }
 
 fn machine_directory(opened: &Opened) -> anyhow::Result<&OwnedFd> {

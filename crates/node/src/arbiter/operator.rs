@@ -12,6 +12,9 @@ use std::path::Path;
 /// A recovery goes at most so many epochs further, one by one.
 pub const EPOCHS_SKIPPED_MAX: u64 = 10_000;
 
+/// Mode of a record that cannot be made out.
+const DAMAGED: &str = "damaged";
+
 /// A record as operators see it. Identities are hexadecimal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RecordView {
@@ -23,7 +26,7 @@ pub struct RecordView {
     pub machine_id: String,
     /// Raised by one with each change; 0 if there is no record.
     pub epoch: u64,
-    /// `none`, `solo`, `pair` or `down`.
+    /// `none`, `solo`, `pair`, `down`, or `damaged` where the newest record cannot be made out.
     pub mode: &'static str,
     /// The node that is the machine, or was last.
     pub owner: Option<String>,
@@ -60,6 +63,7 @@ impl fmt::Display for RecordView {
             "none" => "there is no record: the machine was never started",
             "solo" => "the owner is the machine, alone",
             "pair" => "the owner is the machine, and the backup may take over",
+            DAMAGED => "the newest record cannot be made out",
             _ => "the machine is off: any of its nodes may start it",
         };
         writeln!(f, "store       {}", self.store)?;
@@ -77,6 +81,13 @@ impl fmt::Display for RecordView {
 /// One sentence: there is no store, or it cannot be read.
 pub fn show(root: &Path, machine: &str) -> anyhow::Result<RecordView> {
     let mut store = DirectoryArbiter::open(root, machine_id(machine))?;
+    if let Some(epoch) = store.damaged()? {
+        return Ok(RecordView {
+            epoch: epoch.0,
+            mode: DAMAGED,
+            ..RecordView::of(store.id(), machine, None)
+        });
+    }
     let record = store.read()?;
     Ok(RecordView::of(store.id(), machine, record.as_ref()))
 }
@@ -94,6 +105,10 @@ pub fn what_is_given_up(view: &RecordView) -> String {
             "Since epoch {} node {owner} is the machine, and node {} its backup. If either process still lives, it goes on by itself, and is to be left alone",
             view.epoch,
             node(&view.backup)
+        ),
+        DAMAGED => format!(
+            "The record of epoch {} cannot be made out. If a process that it names still lives, it goes on by itself until it must change the record, and is to be left alone",
+            view.epoch
         ),
         "down" => format!(
             "The machine is off since epoch {}: its nodes may start it as it is",
@@ -113,10 +128,15 @@ pub fn what_is_given_up(view: &RecordView) -> String {
 /// One sentence: the store cannot be reached, somebody changed the record meanwhile, or nothing is there to be recovered.
 pub fn recover(root: &Path, machine: &str, beyond: u64) -> anyhow::Result<RecordView> {
     let mut store = DirectoryArbiter::open(root, machine_id(machine))?;
-    let mut current = store.read()?;
-    let from = current.map_or(Epoch(0), |record| record.epoch);
+    let damaged = store.damaged()?;
+    let mut current = match damaged {
+        Some(_) => None,
+        None => store.read()?,
+    };
+    let from = damaged.or(current.map(|record| record.epoch));
+    let from = from.unwrap_or_default();
     ensure!(
-        current.is_some() || beyond > 0,
+        from > Epoch(0) || beyond > 0,
         "{} holds no record of machine `{machine}`: there is nothing to recover, its nodes may start it",
         root.display()
     );
@@ -127,14 +147,25 @@ pub fn recover(root: &Path, machine: &str, beyond: u64) -> anyhow::Result<Record
         from.0
     );
     let operator = NodeId(random_u128().context("the host gives no random numbers")?);
-    loop {
-        let new = Record {
+    let down_in = |epoch: Epoch| -> anyhow::Result<Record> {
+        Ok(Record {
             machine: machine_id(machine),
-            epoch: current.map_or(Epoch(1), |record| record.epoch.next()),
+            epoch,
             mode: Mode::Down,
             owner: operator,
             nonce: Nonce(random_u128().context("the host gives no random numbers")?),
-        };
+        })
+    };
+    if let Some(epoch) = damaged {
+        let new = down_in(epoch.next())?;
+        store.succeed_damaged(new)?;
+        current = Some(new);
+        if new.epoch.0 > beyond {
+            return Ok(RecordView::of(store.id(), machine, Some(&new)));
+        }
+    }
+    loop {
+        let new = down_in(current.map_or(Epoch(1), |record| record.epoch.next()))?;
         match store.swap(current, new)? {
             SwapResult::Done => current = Some(new),
             SwapResult::Refused(Some(record)) => bail!(

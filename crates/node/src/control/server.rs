@@ -60,8 +60,8 @@ impl Role {
     fn allows(self, request: Request) -> Result<(), String> {
         match request {
             Request::Status => Ok(()),
-            Request::Console | Request::Stop | Request::PowerOff if self == Self::Steer => Ok(()),
-            Request::Console | Request::Stop | Request::PowerOff => Err(
+            _ if self == Self::Steer => Ok(()),
+            Request::Console | Request::Stop | Request::GiveUp | Request::PowerOff => Err(
                 "at this socket one may only look: to steer the node, use its `node.control`"
                     .to_owned(),
             ),
@@ -76,7 +76,12 @@ pub(crate) enum ControlEvent {
     /// Answered with what the guest last said, and what it will say.
     Attach(oneshot::Sender<(Vec<u8>, broadcast::Receiver<Bytes>)>),
     ConsoleInput(Vec<u8>),
-    Stop,
+    /// Answered with why not, if not.
+    MayStop(oneshot::Sender<Result<(), String>>),
+    /// Whether the machine's only state may end with the node.
+    Stop {
+        gives_up: bool,
+    },
     PowerOff,
 }
 
@@ -224,9 +229,21 @@ impl Client {
                 let status = Some(status.await.map_err(|_| ending())?);
                 answer(&mut send, &Answer { status, ..ok }).await
             }
-            Request::Stop => {
+            Request::Stop | Request::GiveUp => {
+                let gives_up = request == Request::GiveUp;
+                let (reply, verdict) = oneshot::channel();
+                self.tell(ControlEvent::MayStop(reply)).await?;
+                let verdict = verdict.await.map_err(|_| ending())?;
+                if let Some(why) = verdict.err().filter(|_| !gives_up) {
+                    count(&self.counters.refused, 1);
+                    let refused = Answer {
+                        error: Some(why),
+                        ..Answer::default()
+                    };
+                    return answer(&mut send, &refused).await;
+                }
                 answer(&mut send, &ok).await?;
-                self.tell(ControlEvent::Stop).await
+                self.tell(ControlEvent::Stop { gives_up }).await
             }
             Request::PowerOff => {
                 answer(&mut send, &ok).await?;
@@ -352,7 +369,12 @@ mod tests {
                             "console"
                         }
                         ControlEvent::ConsoleInput(_) => "input",
-                        ControlEvent::Stop => "stop",
+                        ControlEvent::MayStop(reply) => {
+                            reply.send(Err("it is alone".to_owned())).unwrap();
+                            "may it stop?"
+                        }
+                        ControlEvent::Stop { gives_up: true } => "give up",
+                        ControlEvent::Stop { gives_up: false } => "stop",
                         ControlEvent::PowerOff => "power-off",
                     };
                     tell.send(what).await.unwrap();
@@ -390,7 +412,8 @@ mod tests {
             assert_eq!(node.told.recv().await, Some("status"));
         }
         for refused in [
-            node.ask("look", control::stop).await.unwrap_err(),
+            (node.ask("look", |at| control::stop(at, false)).await).unwrap_err(),
+            (node.ask("look", |at| control::stop(at, true)).await).unwrap_err(),
             node.ask("look", control::power_off).await.unwrap_err(),
             node.ask("look", control::attach_console)
                 .await
@@ -399,10 +422,15 @@ mod tests {
         ] {
             assert!(refused.to_string().contains("may only look"), "{refused}");
         }
-        node.ask("steer", control::stop).await.unwrap();
-        assert_eq!(node.told.recv().await, Some("stop"));
+        // Whoever may steer is still asked whether the machine may end, too.
+        let refused = (node.ask("steer", |at| control::stop(at, false)).await).unwrap_err();
+        assert!(refused.to_string().contains("it is alone"), "{refused}");
+        assert_eq!(node.told.recv().await, Some("may it stop?"));
+        (node.ask("steer", |at| control::stop(at, true)).await).unwrap();
+        assert_eq!(node.told.recv().await, Some("may it stop?"));
+        assert_eq!(node.told.recv().await, Some("give up"));
         assert!(node.told.try_recv().is_err());
-        assert_eq!(node.counters.refused.load(Ordering::Relaxed), 3);
+        assert_eq!(node.counters.refused.load(Ordering::Relaxed), 5);
     }
 
     #[test]

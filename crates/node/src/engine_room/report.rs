@@ -6,7 +6,7 @@ use crate::names::{hex, short};
 use crate::status::{Dropped, NodeStatus, TakeoverParts};
 use bytes::Bytes;
 use eventlog::{Entry, Event};
-use replication::{Flag, LogIndex, NodeId, Refused, RoleStatus, TransferStatus};
+use replication::{Flag, LogIndex, NodeId, Record, Refused, RoleStatus, TransferStatus};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant, SystemTime};
 use tracing::info;
@@ -142,6 +142,15 @@ fn milliseconds(us: u64) -> f64 {
     us as f64 / 1000.0
 }
 
+/// A peer reads another store than this node, which goes on all the same.
+fn two_copies(claimed: Record) -> String {
+    format!(
+        "a peer has seen epoch {} of node {} in a store of the same identity: there are two copies of it",
+        claimed.epoch.0,
+        short(claimed.owner.0)
+    )
+}
+
 impl EngineRoom {
     /// The guest did something new: after a takeover, says how long each part of it took.
     pub(super) fn on_life(&mut self) {
@@ -245,7 +254,11 @@ impl EngineRoom {
             throttle: core.brake,
             backup_slow: core.backup_slow,
             arbiter_reachable: core.arbiter_reachable && self.standing.problem.is_none(),
-            arbiter_problem: self.standing.problem.clone(),
+            arbiter_problem: self
+                .standing
+                .problem
+                .clone()
+                .or(core.beside.map(two_copies)),
             arbiter_passed_over: self.arbiter.passed_over(),
             takeover: self.takeover(),
             suspects: core.suspects,

@@ -5,15 +5,15 @@ use super::EngineRoom;
 use crate::arbiter::{ArbiterAnswer, Seen};
 use crate::names::short;
 use crate::node::ExitReason;
-use replication::{ArbiterReply, Local, Mode, Record, RoleStatus};
+use replication::{ArbiterReply, Local, Mode, NodeId, Record, RoleStatus};
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 /// A node that joins says after so long that nobody takes it.
-const JOIN_PATIENCE: Duration = Duration::from_secs(10);
+const JOIN_PATIENCE: Duration = Duration::from_secs(3);
 
-/// A node that has never seen the store waits so long for a peer that may know another one, before it starts the machine.
-const FIRST_START_PATIENCE: Duration = Duration::from_millis(500);
+/// A node that would start the machine waits so long for a peer that may know better: the store that it finds may be a copy.
+const START_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the node knows of the arbiter beside the protocol.
 #[derive(Debug)]
@@ -22,8 +22,8 @@ pub(super) struct Standing {
     seen_before: Option<Seen>,
     /// Why the last answer was none.
     pub(super) problem: Option<String>,
-    /// The record for which this node stood aside, and when it says that nobody takes it.
-    aside: Option<(Record, Instant)>,
+    /// Since when the node has asked to join, and whether it has said that nobody takes it.
+    joining: Option<(Instant, bool)>,
     /// When it asks to start the machine, having waited for its peers.
     start_at: Option<Instant>,
 }
@@ -33,7 +33,7 @@ impl Standing {
         Self {
             seen_before,
             problem: None,
-            aside: None,
+            joining: None,
             start_at: None,
         }
     }
@@ -51,20 +51,28 @@ impl Standing {
 }
 
 impl EngineRoom {
-    /// Asks to start the machine, or to join it. A store that this node has never seen may be one that somebody made
-    /// beside the right one: its peers, whom it tells its store in the handshake, are first given time to say so.
+    /// Asks to start the machine, or to join it. The store may be one that somebody made beside the right one, or a copy: peers
+    /// are first given time to say so.
     pub(super) fn begin(&mut self) {
         if !self.config.node.may_start {
             self.tell(Local::Join);
-        } else if self.standing.seen_before.is_none() && !self.config.node.peers.is_empty() {
-            self.standing.start_at = Some(Instant::now() + FIRST_START_PATIENCE);
+        } else if !self.config.node.peers.is_empty() {
+            self.standing.start_at = Some(Instant::now() + START_PATIENCE);
         } else {
             self.tell(Local::Start);
         }
     }
 
-    /// Waits for nobody any more: a peer has the same store, or none has come.
-    pub(super) fn start_now(&mut self) {
+    /// A peer that reads the same store has said what it knows of the record. Of two that would start the machine, one waits until
+    /// the other has done so: should their stores be two copies of one, it then learns that before it has an owner there.
+    pub(super) fn peer_spoke(&mut self, peer: NodeId, known: Option<Record>) {
+        let is_owned = known.is_some_and(|record| record.mode != Mode::Down);
+        if self.node < peer || is_owned {
+            self.start_now();
+        }
+    }
+
+    fn start_now(&mut self) {
         if self.standing.start_at.take().is_some() {
             self.tell(Local::Start);
         }
@@ -115,24 +123,28 @@ impl EngineRoom {
             return;
         }
         info!(owner = %short(record.owner.0), epoch = record.epoch.0, "another node is the machine: this one joins it");
-        self.standing.aside = Some((record, Instant::now() + JOIN_PATIENCE));
         self.tell(Local::Join);
     }
 
     /// Says once that the node that it wants to join is not heard of.
     pub(super) fn wonder(&mut self) {
-        let due = |(_, due): &mut (Record, Instant)| *due <= Instant::now();
-        if self.core.status().role == RoleStatus::Joining {
-            if let Some((record, _)) = self.standing.aside.take_if(due) {
-                warn!(
-                    "the record names node {} as the machine since epoch {}, but no peer takes this node as its backup; if that node is gone for good, `{}` gives its state up, so that the nodes may start the machine anew",
-                    short(record.owner.0),
-                    record.epoch.0,
-                    self.recovery()
-                );
-            }
-        } else {
-            self.standing.aside = None;
+        let status = self.core.status();
+        if status.role != RoleStatus::Joining {
+            self.standing.joining = None;
+            return;
+        }
+        let (since, said) = *(self.standing.joining).get_or_insert((Instant::now(), false));
+        let owned = status.known.filter(|record| record.mode != Mode::Down);
+        if let Some(record) = owned.filter(|_| !said && status.join_refused.is_none())
+            && since.elapsed() >= JOIN_PATIENCE
+        {
+            self.standing.joining = Some((since, true));
+            warn!(
+                "the record names node {} as the machine since epoch {}, but no peer takes this node as its backup; if that node is gone for good, `{}` gives its state up, so that the nodes may start the machine anew",
+                short(record.owner.0),
+                record.epoch.0,
+                self.recovery()
+            );
         }
     }
 

@@ -9,11 +9,11 @@ use super::trust::Trust;
 use super::{TransportConfig, TransportCounters, TransportEvent};
 use bytes::Bytes;
 use replication::{NodeId, TransferId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, watch};
 
 /// Bytes that may wait for one peer before it counts as not reading.
@@ -21,6 +21,8 @@ const QUEUE_BYTES_MAX: usize = 256 << 20;
 /// Peers that may be connected at once: those of one machine, some of them twice while an old process of theirs is not yet known to
 /// be gone.
 const PEERS_MAX: usize = 16;
+/// A dial that has had no answer for so long was sent to nobody.
+const DIAL_FRESH: Duration = Duration::from_millis(300);
 /// Items that may wait for one peer.
 const QUEUE_ITEMS_MAX: usize = 64 << 10;
 
@@ -73,7 +75,8 @@ pub(super) struct Registry {
 #[derive(Debug, Default)]
 struct Table {
     peers: BTreeMap<NodeId, Peer>,
-    dialing: BTreeSet<SocketAddr>,
+    /// Since when each is dialled.
+    dialing: BTreeMap<SocketAddr, Instant>,
     receiving: Option<Arc<TransferProgress>>,
     /// What connections that are gone sent.
     wire_bytes_gone: u64,
@@ -118,7 +121,11 @@ impl Registry {
     pub(super) fn start_dial(&self, address: SocketAddr) -> bool {
         let mut table = self.table();
         let connected = table.peers.values().any(|peer| peer.address == address);
-        !connected && table.dialing.insert(address)
+        let free = !connected && !table.dialing.contains_key(&address);
+        if free {
+            table.dialing.insert(address, Instant::now());
+        }
+        free
     }
 
     pub(super) fn end_dial(&self, address: SocketAddr) {
@@ -126,11 +133,13 @@ impl Registry {
     }
 
     /// Whether a connection that `peer` dialled from `address` should give way: to one that exists, or to a dial of ours,
-    /// which wins if our identity is the lower one.
+    /// which wins if our identity is the lower one, and if it has just begun: one that has long had no answer began when nobody
+    /// was there, and would take its time to begin anew.
     pub(super) fn gives_way(&self, peer: NodeId, address: SocketAddr) -> bool {
         let table = self.table();
-        table.peers.contains_key(&peer)
-            || (table.dialing.contains(&address) && self.config.hello.node < peer)
+        let began = table.dialing.get(&address);
+        let is_fresh = began.is_some_and(|began| began.elapsed() < DIAL_FRESH);
+        table.peers.contains_key(&peer) || is_fresh && self.config.hello.node < peer
     }
 
     /// Registers a connection; none if there is one to that peer already.

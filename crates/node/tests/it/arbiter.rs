@@ -1,6 +1,9 @@
 //! The directory arbiter under races between threads and between processes.
 
-use node::arbiter::{ArbiterStore, DIRECTORY_FILES_MAX, DirectoryArbiter, SwapResult, init_store};
+use node::arbiter::{
+    ArbiterStore, DIRECTORY_FILES_MAX, DirectoryArbiter, SwapResult, init_store, recover, show,
+    what_is_given_up,
+};
 use replication::{Epoch, MachineId, Mode, NodeId, Nonce, Record};
 use std::collections::BTreeMap;
 use std::fs;
@@ -218,6 +221,37 @@ fn what_cannot_be_trusted_is_an_error_and_not_an_answer() {
     )
     .unwrap();
     assert!(message(store.read().unwrap_err()).contains("removed by hand"));
+}
+
+#[test]
+fn a_damaged_newest_record_is_given_up_by_an_operator_alone() {
+    let (root, mut store) = store();
+    let machine = node::names::machine_id("m");
+    let mut named = DirectoryArbiter::open(root.path(), machine).unwrap();
+    let of = |record: Record| Record { machine, ..record };
+    let (first, second) = (of(record(1, 1, 11)), of(record(2, 2, 12)));
+    named.swap(None, first).unwrap();
+    named.swap(Some(first), second).unwrap();
+    let path = root.path().join(node::names::hex(machine.0));
+    fs::write(path.join("epoch-00000000000000000002"), "").unwrap();
+    assert!(named.read().is_err());
+    let view = show(root.path(), "m").unwrap();
+    assert_eq!((view.epoch, view.mode), (2, "damaged"));
+    assert!(what_is_given_up(&view).contains("cannot be made out"));
+    let view = recover(root.path(), "m", 0).unwrap();
+    assert_eq!((view.epoch, view.mode), (3, "down"));
+    let down = named.read().unwrap().unwrap();
+    assert_eq!(down.epoch, Epoch(3));
+    // Whoever took itself for the owner of the damaged epoch has lost.
+    let late = named.swap(Some(second), of(record(3, 2, 13))).unwrap();
+    assert_eq!(late, SwapResult::Refused(Some(down)));
+    let next = of(record(4, 1, 14));
+    assert_eq!(named.swap(Some(down), next).unwrap(), SwapResult::Done);
+    assert_eq!(
+        store.read().unwrap(),
+        None,
+        "other machines' records are their own"
+    );
 }
 
 #[test]

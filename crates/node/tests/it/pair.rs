@@ -112,6 +112,23 @@ impl Node {
         fs::read_to_string(&self.log).unwrap()
     }
 
+    /// Waits until it has logged this.
+    pub(crate) fn wait_log(&self, words: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.log().contains(words) {
+            assert!(Instant::now() < deadline, "not logged: {}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Its exit status, if it has ended.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        self.child
+            .try_wait()
+            .unwrap()
+            .and_then(|status| status.code())
+    }
+
     pub(crate) fn wait_end(&mut self) -> i32 {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -316,7 +333,7 @@ fn the_backup_goes_on_counting_when_the_primary_is_killed() {
     let status = backup.wait("checked", |status| status.digests_compared > 0);
     assert_eq!(status.refused_peers, 0);
     // The operator takes the backup out; the machine goes on alone, then is switched off.
-    control::stop(&backup.control).unwrap();
+    control::stop(&backup.control, false).unwrap();
     assert_eq!(backup.wait_end(), 0);
     primary.wait("alone", |status| status.flag == Some(1));
     expected += 1;

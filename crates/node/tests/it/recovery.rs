@@ -1,8 +1,11 @@
 //! Real nodes before stores that are not theirs, and after the loss of the last state.
 
+use crate::arbiter_identity::copy;
 use crate::pair::{Site, console_after, count, protected};
 use node::arbiter::{init_store, recover, show};
+use node::control;
 use std::fs;
+use std::time::Duration;
 
 #[test]
 fn a_store_made_beside_the_right_one_starts_no_second_machine() {
@@ -66,6 +69,84 @@ fn after_the_loss_of_the_last_state_an_operator_recovers_and_the_epochs_go_on() 
         a.log()
     );
     b.wait_end();
+}
+
+/// Two hosts, each with a copy of one store.
+fn with_copies(site: &Site) -> fn(&str) -> String {
+    let root = site.directory.path();
+    copy(&root.join("arbiter"), &root.join("copy"));
+    |text| text.replace(r#"directory = "arbiter""#, r#"directory = "copy""#)
+}
+
+#[test]
+fn two_copies_of_one_store_do_not_make_two_owners() {
+    let site = Site::new(40);
+    let on_copy = with_copies(&site);
+    let a = site.start("a");
+    a.wait("primary", |status| status.role == "primary");
+    let mut b = site.start_with("b", on_copy);
+    assert_eq!(b.wait_end(), 7);
+    assert!(b.log().contains("they are two copies"), "{}", b.log());
+    let copied = site.directory.path().join("copy");
+    assert_eq!(show(&copied, "counter").unwrap().mode, "none");
+    assert_eq!(a.status().unwrap().role, "primary");
+    count(&mut a.console(), 1);
+}
+
+#[test]
+fn owners_by_two_copies_of_one_store_find_out_when_they_can_talk() {
+    let site = Site::new(41);
+    let on_copy = with_copies(&site);
+    let mut a = site.start("a");
+    a.wait("primary", |status| status.role == "primary");
+    // Nobody tells b before it starts the machine.
+    a.signal("-STOP");
+    let mut b = site.start_with("b", on_copy);
+    b.wait("primary", |status| status.role == "primary");
+    a.signal("-CONT");
+    let (ended, other) = loop {
+        match (a.ended(), b.ended()) {
+            (Some(code), None) => break (code, &b),
+            (None, Some(code)) => break (code, &a),
+            (None, None) => std::thread::sleep(Duration::from_millis(10)),
+            both => panic!("nobody goes on: {both:?}"),
+        }
+    };
+    assert_eq!(ended, 7);
+    count(&mut other.console(), 1);
+}
+
+#[test]
+fn a_node_that_waits_for_a_machine_that_is_given_up_ends() {
+    let site = Site::new(42);
+    let (a, b) = site.start_pair();
+    a.signal("-KILL");
+    b.signal("-KILL");
+    drop((a, b));
+    let mut waiting = [site.start("a"), site.start("b")];
+    for node in &waiting {
+        node.wait("joining", |status| status.role == "joining");
+        node.wait_log("gives its state up");
+    }
+    recover(&site.directory.path().join("arbiter"), "counter", 0).unwrap();
+    for node in &mut waiting {
+        assert_eq!(node.wait_end(), 3);
+        assert!(node.log().contains("start it anew"), "{}", node.log());
+    }
+}
+
+#[test]
+fn the_only_node_with_the_state_is_not_stopped_unless_it_is_given_up() {
+    let site = Site::new(43);
+    let mut a = site.start("a");
+    a.wait("primary", |status| status.role == "primary");
+    let refused = control::stop(&a.control, false).unwrap_err().to_string();
+    assert!(refused.contains("no backup protects it"), "{refused}");
+    count(&mut a.console(), 1);
+    control::stop(&a.control, true).unwrap();
+    assert_eq!(a.wait_end(), 0);
+    let view = show(&site.directory.path().join("arbiter"), "counter").unwrap();
+    assert_eq!(view.mode, "down", "its nodes may start it anew");
 }
 
 #[test]

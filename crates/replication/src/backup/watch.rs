@@ -118,10 +118,12 @@ impl Backup {
                 }
                 Next::Stay
             }
-            (Verdict::Off, _) => Next::Halt(HaltReason::PoweredOff),
+            (Verdict::Off, Answer::Record(Some(record))) => {
+                Next::Halt(HaltReason::of_down(record, self.primary))
+            }
             (Verdict::Leave | Verdict::Lose, _) if !self.is_ready() => self.start_over(shared),
             (Verdict::Leave | Verdict::Lose, _) => Next::Halt(HaltReason::Dismissed),
-            (Verdict::Wait | Verdict::Change, _) => {
+            (Verdict::Wait | Verdict::Change | Verdict::Off, _) => {
                 if let Some(inquiry) = &mut self.inquiry {
                     inquiry.ask_later(shared);
                 }

@@ -5,8 +5,8 @@ use crate::random::Random;
 use crate::world::{World, connected};
 use bytes::Bytes;
 use replication::{
-    Action, Config, Core, Epoch, Instant, LeaveReason, Local, LogIndex, MachineId, Message, NodeId,
-    Refusal, RoleStatus, Room, TransferId,
+    Action, Config, Core, Epoch, Instant, LeaveReason, Local, LogIndex, MachineId, Message, Mode,
+    NodeId, Nonce, Record, Refusal, RoleStatus, Room, TransferId,
 };
 
 fn index(random: &mut Random) -> LogIndex {
@@ -23,7 +23,7 @@ fn lie(random: &mut Random) -> Message {
         _ => random.below(5),
     });
     let transfer = TransferId(random.below(3).into());
-    match random.below(8) {
+    match random.below(9) {
         0 => Message::Join {
             machine: MachineId(u128::from(random.below(3))),
             attempt: random.below(3),
@@ -75,6 +75,15 @@ fn lie(random: &mut Random) -> Message {
             wait_us: index(random).0,
         },
         6 => Message::Diverged { transfer },
+        7 => Message::Known {
+            record: Some(Record {
+                machine: MachineId(u128::from(random.below(3))),
+                epoch,
+                mode: Mode::Solo,
+                owner: NodeId(u128::from(random.below(4))),
+                nonce: Nonce(u128::from(random.below(4))),
+            }),
+        },
         _ => Message::Leave {
             transfer: Some(transfer).filter(|_| random.below(2) == 0),
             reason: random

@@ -80,6 +80,11 @@ pub(crate) fn action(id: NodeId, action: &Action) -> Option<String> {
 
 fn halted(reason: &HaltReason) -> String {
     match reason {
+        HaltReason::OtherStore { shown, claimed } => format!(
+            "the store shows {}, a peer has seen {}",
+            record(*shown),
+            record(Some(*claimed))
+        ),
         HaltReason::Lost { record: seen } => format!("lost to {}", record(Some(*seen))),
         other => format!("{other:?}"),
     }
@@ -130,7 +135,7 @@ fn said(message: &Message) -> Option<String> {
                 None => String::new(),
             }
         ),
-        Message::Heartbeat { .. } => return None,
+        Message::Heartbeat { .. } | Message::Known { .. } => return None,
         Message::Diverged { .. } => "I have diverged".to_string(),
         Message::Leave { reason, .. } => format!("leave: {reason:?}"),
     })

@@ -1,0 +1,178 @@
+//! What peers have seen of the record, beside what this node's own store shows. Nodes tell each other the newest record that
+//! they know when a channel opens and whenever it changes; so two copies of one store, each with an owner of its own, do not
+//! stay unnoticed once their nodes can talk.
+//!
+//! Proof is one of two: another record of the same epoch, since in one store only one swap into an epoch succeeds; or a later
+//! epoch that this node's store goes on not to show. A store may be slow to show what another host wrote, so that the
+//! latter takes a while, and answers of the store within it.
+
+use crate::types::{Instant, NodeId, Record};
+use std::collections::BTreeMap;
+
+/// A store has so long to show what a peer has seen in it, in microseconds,
+pub(crate) const DOUBT_US: u64 = 10_000_000;
+/// where this node has no part of the machine yet, and loses nothing by an end.
+pub(crate) const DOUBT_US_OUTSIDE: u64 = 3_000_000;
+/// Answers of the store that do not show it, at least: one may have been under way.
+const ANSWERS_MIN: u32 = 2;
+
+/// What one peer has seen.
+#[derive(Clone, Copy, Debug)]
+struct Claim {
+    record: Record,
+    /// When it was heard, and how often the store has answered without showing it since.
+    heard: Instant,
+    answers: u32,
+}
+
+/// The newest record that this node's store has shown, and those that its peers have seen.
+#[derive(Debug, Default)]
+pub(crate) struct Testimony {
+    shown: Option<Record>,
+    /// Of connected peers: those that are newer than `shown`, or beside it.
+    claims: BTreeMap<NodeId, Claim>,
+    doubted: bool,
+}
+
+impl Testimony {
+    /// The newest record that the store has shown.
+    pub(crate) fn shown(&self) -> Option<Record> {
+        self.shown
+    }
+
+    /// The store has shown this record, or that there is none; says whether that is news.
+    pub(crate) fn show(&mut self, record: Option<Record>) -> bool {
+        let epoch = |record: Option<Record>| record.map(|record| record.epoch);
+        let news = epoch(record) > epoch(self.shown);
+        if news {
+            self.shown = record;
+        }
+        for claim in self.claims.values_mut() {
+            claim.answers = claim.answers.saturating_add(1);
+        }
+        let shown = self.shown;
+        self.claims
+            .retain(|_, claim| is_beside(shown, claim.record));
+        news
+    }
+
+    /// A connected peer has seen this record.
+    pub(crate) fn hear(&mut self, now: Instant, from: NodeId, record: Record) {
+        if !is_beside(self.shown, record) {
+            self.claims.remove(&from);
+            return;
+        }
+        let before = self.claims.get(&from);
+        if before.is_some_and(|claim| claim.record.epoch >= record.epoch) {
+            return;
+        }
+        let claim = Claim {
+            record,
+            heard: now,
+            answers: 0,
+        };
+        self.claims.insert(from, claim);
+    }
+
+    /// The channel to a peer is gone, and its word with it.
+    pub(crate) fn forget(&mut self, peer: NodeId) {
+        self.claims.remove(&peer);
+    }
+
+    /// Whether some peer has seen what the store does not show: nobody starts the machine then.
+    pub(crate) fn is_doubted(&self) -> bool {
+        !self.claims.is_empty()
+    }
+
+    /// Whether that has not been said yet.
+    pub(crate) fn is_new_doubt(&mut self) -> bool {
+        !std::mem::replace(&mut self.doubted, true)
+    }
+
+    /// Records that prove that peers read another store than this node, which has had `doubt_us` to show them; and who has
+    /// seen them.
+    pub(crate) fn proofs(
+        &self,
+        now: Instant,
+        doubt_us: u64,
+    ) -> impl Iterator<Item = (NodeId, Record)> {
+        let proven = move |claim: &Claim| {
+            let same_epoch = self
+                .shown
+                .is_some_and(|shown| shown.epoch == claim.record.epoch);
+            same_epoch || claim.heard.after(doubt_us) <= now && claim.answers >= ANSWERS_MIN
+        };
+        let claims = self.claims.iter();
+        claims.filter_map(move |(peer, claim)| proven(claim).then_some((*peer, claim.record)))
+    }
+
+    /// When a claim may have become a proof.
+    pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
+        let both = |claim: &Claim| [DOUBT_US_OUTSIDE, DOUBT_US].map(|us| claim.heard.after(us));
+        let due = self.claims.values().flat_map(both);
+        due.filter(|due| *due > now).min()
+    }
+
+    /// How much is remembered.
+    pub(crate) fn footprint(&self) -> usize {
+        self.claims.len()
+    }
+}
+
+/// Whether a store that shows `shown` cannot have shown `claimed` before.
+fn is_beside(shown: Option<Record>, claimed: Record) -> bool {
+    shown.is_none_or(|shown| {
+        claimed.epoch > shown.epoch || claimed.epoch == shown.epoch && claimed != shown
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Epoch, MachineId, Mode, Nonce};
+
+    fn record(epoch: u64, nonce: u128) -> Record {
+        Record {
+            machine: MachineId(1),
+            epoch: Epoch(epoch),
+            mode: Mode::Solo,
+            owner: NodeId(nonce),
+            nonce: Nonce(nonce),
+        }
+    }
+
+    #[test]
+    fn another_record_of_the_same_epoch_is_a_proof_at_once() {
+        let mut testimony = Testimony::default();
+        testimony.show(Some(record(3, 1)));
+        testimony.hear(Instant(0), NodeId(9), record(3, 1));
+        testimony.hear(Instant(0), NodeId(8), record(2, 7));
+        assert!(!testimony.is_doubted());
+        testimony.hear(Instant(0), NodeId(9), record(3, 2));
+        let proofs: Vec<_> = testimony.proofs(Instant(0), DOUBT_US).collect();
+        assert_eq!(proofs, [(NodeId(9), record(3, 2))]);
+        testimony.forget(NodeId(9));
+        assert!(!testimony.is_doubted());
+    }
+
+    #[test]
+    fn a_later_record_is_a_proof_when_the_store_goes_on_not_to_show_it() {
+        let mut testimony = Testimony::default();
+        let late = Instant(DOUBT_US);
+        testimony.show(Some(record(3, 1)));
+        testimony.hear(Instant(0), NodeId(9), record(5, 2));
+        testimony.hear(Instant(1), NodeId(9), record(5, 2));
+        assert_eq!(testimony.deadline(Instant(DOUBT_US_OUTSIDE)), Some(late));
+        assert_eq!(
+            testimony.proofs(late, DOUBT_US).count(),
+            0,
+            "the store said nothing"
+        );
+        testimony.show(Some(record(3, 1)));
+        testimony.show(Some(record(3, 1)));
+        assert_eq!(testimony.proofs(Instant(DOUBT_US - 1), DOUBT_US).count(), 0);
+        assert_eq!(testimony.proofs(late, DOUBT_US).count(), 1);
+        assert!(testimony.show(Some(record(5, 2))), "it was only slow");
+        assert!(!testimony.is_doubted());
+    }
+}
