@@ -264,6 +264,13 @@ impl Node {
                 let owns = self.record.is_some_and(|record| record.owner == ME);
                 assert!(!owns, "the machine itself ends: {reason:?}");
             }
+            HaltReason::OtherStore { claimed, .. } => {
+                assert!(!self.records.contains(claimed), "it is this store's");
+                if let Some(record) = self.record.filter(|record| record.owner == ME) {
+                    assert_eq!(record.mode, Mode::Solo, "a protected owner ends");
+                    assert!(PEERS.contains(&claimed.owner.0), "not an owner's own word");
+                }
+            }
             HaltReason::Diverged => panic!("nothing differs"),
         }
     }
@@ -440,7 +447,20 @@ fn act(node: &mut Node, spelled: &mut Spelled<'_>) {
 
 fn message(node: &Node, spelled: &mut Spelled<'_>) -> Message {
     match spelled.byte() % 16 {
-        0 | 1 => Message::Join {
+        1 => Message::Known {
+            record: spelled.flag().then(|| Record {
+                machine: MachineId(if spelled.byte() == 0 { 8 } else { MACHINE.0 }),
+                epoch: spelled.epoch(node),
+                mode: match spelled.byte() % 3 {
+                    0 => Mode::Solo,
+                    1 => Mode::Down,
+                    _ => Mode::Pair { backup: ME },
+                },
+                owner: NodeId(u128::from(spelled.byte() % 5)),
+                nonce: Nonce(u128::from(spelled.byte())),
+            }),
+        },
+        0 => Message::Join {
             machine: MachineId(if spelled.byte() == 0 { 8 } else { MACHINE.0 }),
             attempt: spelled.number(node),
             room_bytes: u64::MAX - u64::from(spelled.byte()),

@@ -199,7 +199,10 @@ impl Core {
             Role::Starting(_) | Role::Joining(_) => proofs.next(),
             // Whoever else says so may read the wrong one.
             Role::Backup(backup) => proofs.find(|(peer, _)| *peer == backup.primary),
-            Role::Primary(primary) => proofs.find(|(_, record)| primary.yields_to(record)),
+            // An owner gives way to nobody but another owner, who says so itself.
+            Role::Primary(primary) => {
+                proofs.find(|(peer, record)| record.owner == *peer && primary.yields_to(record))
+            }
         };
         let claimed = proof.map(|(_, record)| record);
         drop(proofs);

@@ -409,8 +409,8 @@ impl Primary {
     /// that each knows of the other's choice.
     pub(crate) fn yields_to(&self, other: &Record) -> bool {
         match (self.record.mode, other.mode) {
-            (Mode::Pair { .. }, _) => false,
-            (_, Mode::Pair { .. } | Mode::Down) => true,
+            (Mode::Pair { .. }, _) | (_, Mode::Down) => false,
+            (_, Mode::Pair { .. }) => true,
             (_, Mode::Solo) => (other.epoch, self.record.owner) > (self.record.epoch, other.owner),
         }
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // Tests, helpers included.
 
 mod chaos;
+mod copies;
 mod hostile;
 #[cfg(feature = "mutations")]
 mod mutations;
