@@ -78,6 +78,7 @@ pub(crate) fn run(arguments: &Keys) -> Result<ExitCode> {
             writeln!(out, "good until {}", date(ends))?;
         }
         Some(Command::Show { names }) => {
+            keys::check_authority(directory)?;
             let names = if names.is_empty() {
                 keys::names_in(directory)?
             } else {

@@ -6,18 +6,20 @@ mod withdrawn;
 pub use withdrawn::load_withdrawn;
 
 use crate::certificate::{CertificateFacts, serial};
+use crate::given_file;
 use crate::names::fill_random;
+use crate::new_files::{NewFiles, replace};
 use anyhow::{Context, bail, ensure};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber,
+    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
 };
 use replication::Subject;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -35,6 +37,8 @@ pub const DAYS_DEFAULT: u32 = 730;
 const CLOCKS_DIFFER: Duration = Duration::from_secs(24 * 60 * 60);
 /// Longest name of a machine that a certificate can hold, in bytes.
 const MACHINE_BYTES_MAX: usize = 128;
+/// A file with certificates, or a key, has at most so many bytes.
+pub(crate) const PEM_BYTES_MAX: u64 = 1 << 20;
 /// Words of `futago keys` that name no node.
 const RESERVED: [&str; 5] = ["authority", "help", "renew", "show", "withdraw"];
 
@@ -90,8 +94,12 @@ pub fn create_keys_until(
         (1..=MACHINE_BYTES_MAX).contains(&machine.len()),
         "a machine's name in certificates has from 1 to {MACHINE_BYTES_MAX} bytes"
     );
-    for name in names {
+    for (index, name) in names.iter().enumerate() {
         check_name(name)?;
+        ensure!(
+            !names[..index].contains(name),
+            "`{name}` is given twice: each node has one certificate"
+        );
         let files = NodeKeyFiles::in_directory(directory, name);
         for path in [&files.certificate, &files.key] {
             if path.exists() {
@@ -107,16 +115,21 @@ pub fn create_keys_until(
         .mode(0o700)
         .create(directory)
         .with_context(|| format!("cannot create the key directory {}", directory.display()))?;
-    let issuer = authority(directory)?;
+    let mut new = NewFiles::default();
+    let issuer = match existing_authority(directory)? {
+        Some(issuer) => issuer,
+        None => new_authority(directory, &mut new)?,
+    };
     let mut created = Vec::new();
     for name in names {
         let files = NodeKeyFiles::in_directory(directory, name);
         let key = KeyPair::generate().context("cannot generate a key")?;
         let certificate = issue(directory, &Subject::new(machine, name), ends, &key, &issuer)?;
-        write_private(&files.key, &key.serialize_pem())?;
-        write_private(&files.certificate, &certificate)?;
+        new.prepare(&files.key, &key.serialize_pem())?;
+        new.prepare(&files.certificate, &certificate)?;
         created.push(files);
     }
+    new.place()?;
     Ok(created)
 }
 
@@ -134,11 +147,18 @@ pub fn renew_keys(directory: &Path, name: &str, ends: SystemTime) -> anyhow::Res
             files.certificate.display()
         );
     }
-    let key = fs::read_to_string(&files.key)
-        .with_context(|| format!("cannot read {}", files.key.display()))?;
-    let key = KeyPair::from_pem(&key)
-        .with_context(|| format!("{} holds no private key", files.key.display()))?;
-    let issuer = authority(directory)?;
+    let key = read_key(&files.key)?.with_context(|| {
+        format!(
+            "the key {} is missing beside its certificate: renew it where the key is, or withdraw it and make new ones",
+            files.key.display()
+        )
+    })?;
+    let issuer = existing_authority(directory)?.with_context(|| {
+        format!(
+            "there is no authority in {}: renew the certificate where {AUTHORITY_KEY_FILE} is kept",
+            directory.display()
+        )
+    })?;
     let certificate = issue(directory, &old.subject, ends, &key, &issuer)?;
     replace(&files.certificate, &certificate)?;
     Ok(files)
@@ -183,9 +203,10 @@ pub fn withdraw_keys(
 /// # Errors
 /// The file cannot be read, or holds no certificate of a node.
 pub fn read_facts(path: &Path) -> anyhow::Result<CertificateFacts> {
-    let certificate = CertificateDer::from_pem_file(path).map_err(|error| {
-        anyhow::anyhow!("cannot read the certificate {}: {error}", path.display())
-    })?;
+    let unreadable = || format!("cannot read the certificate {}", path.display());
+    let pem = given_file::read(path, PEM_BYTES_MAX).with_context(unreadable)?;
+    let certificate = CertificateDer::from_pem_slice(&pem)
+        .map_err(|error| anyhow::anyhow!("{}: {error}", unreadable()))?;
     CertificateFacts::read(&certificate)
         .with_context(|| format!("the certificate {} is of no use", path.display()))
 }
@@ -259,32 +280,84 @@ fn issue(
     Ok(certificate.pem())
 }
 
-fn authority(directory: &Path) -> anyhow::Result<Issuer<'static, KeyPair>> {
+/// The authority in a directory; none if nothing is there of it.
+fn existing_authority(directory: &Path) -> anyhow::Result<Option<Issuer<'static, KeyPair>>> {
     let key_path = directory.join(AUTHORITY_KEY_FILE);
     let certificate_path = directory.join(AUTHORITY_CERTIFICATE_FILE);
-    match fs::read_to_string(&key_path) {
-        Ok(pem) => {
-            let key = KeyPair::from_pem(&pem)
-                .with_context(|| format!("{} holds no private key", key_path.display()))?;
-            if !certificate_path.exists() {
-                bail!(
-                    "{} is missing beside its key: restore it, or remove the key to start anew",
-                    certificate_path.display()
-                );
-            }
-            Ok(Issuer::new(authority_parameters(), key))
+    let (shown_key, shown) = (key_path.display(), certificate_path.display());
+    let certificates = check_authority(directory)?;
+    match (read_key(&key_path)?, certificates) {
+        (Some(key), Some(certificates)) => {
+            let own = key.subject_public_key_info();
+            ensure!(
+                certificates.iter().any(|certificate| {
+                    // The anchor's is without the outermost tag and length.
+                    webpki::anchor_from_trusted_cert(certificate)
+                        .is_ok_and(|anchor| own.ends_with(&anchor.subject_public_key_info))
+                }),
+                "{shown_key} is not the key of {shown}: restore the one that belongs to the other"
+            );
+            Ok(Some(Issuer::new(authority_parameters(), key)))
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let key = KeyPair::generate().context("cannot generate a key")?;
-            let parameters = authority_parameters();
-            let certificate = parameters
-                .self_signed(&key)
-                .context("cannot issue the authority's certificate")?;
-            write_private(&certificate_path, &certificate.pem())?;
-            write_private(&key_path, &key.serialize_pem())?;
-            Ok(Issuer::new(parameters, key))
+        (Some(_), None) => {
+            bail!("{shown} is missing beside its key: restore it, or remove the key to start anew")
         }
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", key_path.display())),
+        (None, Some(_)) => bail!(
+            "the authority's key {shown_key} is missing beside {shown}, and only it can issue certificates: restore it from where it is \
+             kept, or make a new authority in another directory, for all nodes"
+        ),
+        (None, None) => Ok(None),
+    }
+}
+
+/// Makes an authority, whose files are prepared.
+fn new_authority(directory: &Path, new: &mut NewFiles) -> anyhow::Result<Issuer<'static, KeyPair>> {
+    let key = KeyPair::generate().context("cannot generate a key")?;
+    let parameters = authority_parameters();
+    let certificate = parameters
+        .self_signed(&key)
+        .context("cannot issue the authority's certificate")?;
+    new.prepare(&directory.join(AUTHORITY_KEY_FILE), &key.serialize_pem())?;
+    new.prepare(
+        &directory.join(AUTHORITY_CERTIFICATE_FILE),
+        &certificate.pem(),
+    )?;
+    Ok(Issuer::new(parameters, key))
+}
+
+/// Looks at the authority's certificate in a directory (or several, while one takes over from another), and gives what is there.
+///
+/// # Errors
+/// The file holds something else.
+pub fn check_authority(directory: &Path) -> anyhow::Result<Option<Vec<CertificateDer<'static>>>> {
+    let path = directory.join(AUTHORITY_CERTIFICATE_FILE);
+    let pem = match given_file::read(&path, PEM_BYTES_MAX) {
+        Ok(pem) => pem,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    };
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let are_usable = |certificates: &Vec<CertificateDer<'_>>| {
+        let mut anchors = certificates.iter().map(webpki::anchor_from_trusted_cert);
+        !certificates.is_empty() && anchors.all(|anchor| anchor.is_ok())
+    };
+    let certificates = certificates.ok().filter(are_usable).with_context(|| {
+        format!(
+            "{} holds no authority's certificate: restore it, from any node that has it",
+            path.display()
+        )
+    })?;
+    Ok(Some(certificates))
+}
+
+/// The private key in a file; none if there is no such file.
+fn read_key(path: &Path) -> anyhow::Result<Option<KeyPair>> {
+    match given_file::read_text(path, PEM_BYTES_MAX) {
+        Ok(pem) => KeyPair::from_pem(&pem)
+            .with_context(|| format!("{} holds no private key", path.display()))
+            .map(Some),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
 }
 
@@ -319,33 +392,6 @@ fn node_parameters(subject: &Subject) -> anyhow::Result<CertificateParams> {
         ExtendedKeyUsagePurpose::ClientAuth,
     ];
     Ok(parameters)
-}
-
-/// Creates a file that only its owner may read.
-fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        })
-        .with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// Replaces a file, all or nothing.
-fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
-    let new = path.with_extension("new");
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            return Err(error).with_context(|| format!("cannot write {}", new.display()));
-        }
-        _ => {}
-    }
-    write_private(&new, text)?;
-    fs::rename(&new, path).with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]

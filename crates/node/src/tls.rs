@@ -1,7 +1,8 @@
 //! TLS for the log channel: both ends show a certificate of the machine's own authority, or there is no connection.
 
 use crate::certificate::{CertificateFacts, date};
-use crate::keys::{NodeKeyFiles, load_withdrawn};
+use crate::given_file;
+use crate::keys::{NodeKeyFiles, PEM_BYTES_MAX, load_withdrawn};
 use anyhow::{Context, anyhow, ensure};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use replication::Withdrawn;
@@ -56,12 +57,14 @@ pub fn load_identity(files: &NodeKeyFiles) -> anyhow::Result<TlsIdentity> {
     }
     let roots = Arc::new(roots);
     let chain = read_certificates(&files.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| {
+    let unreadable = |error: &dyn fmt::Display| {
         anyhow!(
             "cannot read the private key {}: {error}; `futago keys` creates one",
             files.key.display()
         )
-    })?;
+    };
+    let key = given_file::read(&files.key, PEM_BYTES_MAX).map_err(|error| unreadable(&error))?;
+    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| unreadable(&error))?;
     let own = files.certificate.display();
     let facts = CertificateFacts::read(&chain[0])
         .with_context(|| format!("the certificate {own} is of no use"))?;
@@ -116,16 +119,16 @@ pub fn load_identity(files: &NodeKeyFiles) -> anyhow::Result<TlsIdentity> {
 }
 
 fn read_certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let unreadable = |error| {
+    let unreadable = |error: &dyn fmt::Display| {
         anyhow!(
             "cannot read the certificate {}: {error}; `futago keys` creates one",
             path.display()
         )
     };
-    let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
-        .map_err(unreadable)?
+    let pem = given_file::read(path, PEM_BYTES_MAX).map_err(|error| unreadable(&error))?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
-        .map_err(unreadable)?;
+        .map_err(|error| unreadable(&error))?;
     if certificates.is_empty() {
         return Err(anyhow!(
             "{} holds no certificate; `futago keys` creates one",

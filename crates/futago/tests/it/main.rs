@@ -5,6 +5,7 @@ mod bad_input;
 mod boots;
 mod demo;
 mod determinism;
+mod half_made;
 mod process;
 mod scarce;
 mod suite;

@@ -1,7 +1,8 @@
 //! The list of withdrawn certificates: a text file, one line `futago://MACHINE/NODE MICROSECONDS` each. All certificates of that
 //! node that were issued up to that time since 1970 are of no use any more, stolen copies among them.
 
-use anyhow::{Context, bail, ensure};
+use crate::given_file;
+use anyhow::{Context, bail};
 use replication::{Subject, Withdrawn};
 use std::fmt::Write;
 use std::io::ErrorKind;
@@ -15,17 +16,18 @@ const LIST_BYTES_MAX: u64 = 1 << 20;
 /// # Errors
 /// A file that cannot be read, or is no such list: then nobody knows what is withdrawn.
 pub fn load_withdrawn(path: &Path) -> anyhow::Result<Withdrawn> {
-    let length = match std::fs::metadata(path) {
-        Ok(metadata) => metadata.len(),
+    let text = match given_file::read_text(path, LIST_BYTES_MAX) {
+        Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Withdrawn::default()),
-        Err(error) => return Err(error).with_context(|| unreadable(path)),
+        Err(error) => {
+            return Err(error).with_context(|| {
+                format!(
+                    "cannot read the list of withdrawn certificates {}",
+                    path.display()
+                )
+            });
+        }
     };
-    ensure!(
-        length <= LIST_BYTES_MAX,
-        "the list of withdrawn certificates {} is larger than any that `futago keys` writes",
-        path.display()
-    );
-    let text = std::fs::read_to_string(path).with_context(|| unreadable(path))?;
     let mut list = Withdrawn::default();
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim();
@@ -55,11 +57,4 @@ pub(super) fn text(list: &Withdrawn) -> String {
         writeln!(text, "{} {until_us}", subject.uri()).expect("a string takes all");
     }
     text
-}
-
-fn unreadable(path: &Path) -> String {
-    format!(
-        "cannot read the list of withdrawn certificates {}",
-        path.display()
-    )
 }

@@ -3,6 +3,7 @@
 //! The secret is a file beside the switch's socket, readable by its user only. A node reads it when it starts, keeps
 //! its own machine's key and nothing else; who is handed a machine's key can speak for that machine alone.
 
+use crate::given_file;
 use crate::names::{fill_random, machine_id};
 use anyhow::{Context, bail, ensure};
 use replication::{MachineId, MachineKey, Rights};
@@ -108,16 +109,13 @@ enum KeyFile {
 
 fn read(path: &Path) -> anyhow::Result<KeyFile> {
     let shown = path.display();
-    let metadata = fs::metadata(path).with_context(|| format!("cannot read the key {shown}"))?;
+    let unreadable = || format!("cannot read the key {shown}");
+    let metadata = fs::metadata(path).with_context(unreadable)?;
     ensure!(
         metadata.mode() & 0o077 == 0,
         "others than its owner may use the key {shown}: chmod 600 {shown}"
     );
-    ensure!(
-        metadata.len() <= FILE_BYTES_MAX,
-        "{shown} is too long for a key"
-    );
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read the key {shown}"))?;
+    let text = given_file::read_text(path, FILE_BYTES_MAX).with_context(unreadable)?;
     let parse = |words| text.trim_end().strip_prefix(words).and_then(from_hex);
     if let Some(bytes) = parse(SECRET_WORDS) {
         Ok(KeyFile::Secret(SwitchSecret(bytes)))
