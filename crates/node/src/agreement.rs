@@ -1,10 +1,11 @@
 //! What this node's configuration must have in common with its peers', in the words of the configuration.
 
 use crate::config::Config;
+use crate::given_file;
+use crate::vm::program_bytes_max;
 use anyhow::Context;
 use replication::Agreement;
-use std::fs::File;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// What is compared in the handshake. Images are compared by their content, wherever they lie. A node that only joins
@@ -26,13 +27,18 @@ pub(crate) fn agreement_of(config: &Config) -> anyhow::Result<Agreement> {
     };
     let bios = machine.bios.as_ref();
     let bios_file = bios.filter(|bios| !crate::vm::is_bios_word(bios));
+    let memory = machine.memory.0;
     let images = [
-        ("machine.kernel", machine.kernel.as_ref()),
-        ("machine.initrd", machine.initrd.as_ref()),
-        ("machine.bios", bios_file),
+        (
+            "machine.kernel",
+            machine.kernel.as_ref(),
+            program_bytes_max(memory),
+        ),
+        ("machine.initrd", machine.initrd.as_ref(), memory),
+        ("machine.bios", bios_file, program_bytes_max(memory)),
     ];
-    for (key, path) in images {
-        if let Some(image) = image(key, path, starts)? {
+    for (key, path, bytes_max) in images {
+        if let Some(image) = image(key, path, bytes_max, starts)? {
             agreement = agreement.with(key, image);
         }
     }
@@ -46,11 +52,16 @@ pub(crate) fn agreement_of(config: &Config) -> anyhow::Result<Agreement> {
 }
 
 /// An image by its hash, or `none`; nothing where this node cannot know it and need not.
-fn image(key: &str, path: Option<&PathBuf>, starts: bool) -> anyhow::Result<Option<String>> {
+fn image(
+    key: &str,
+    path: Option<&PathBuf>,
+    bytes_max: u64,
+    starts: bool,
+) -> anyhow::Result<Option<String>> {
     let Some(path) = path else {
         return Ok(starts.then(|| "none".to_owned()));
     };
-    match hash_file(path) {
+    match hash_file(path, bytes_max) {
         Ok(hash) => Ok(Some(Agreement::shorten(&hash))),
         Err(error) if error.kind() == ErrorKind::NotFound && !starts => Ok(None),
         Err(error) => {
@@ -59,8 +70,10 @@ fn image(key: &str, path: Option<&PathBuf>, starts: bool) -> anyhow::Result<Opti
     }
 }
 
-fn hash_file(path: &Path) -> std::io::Result<blake3::Hash> {
+fn hash_file(path: &Path, bytes_max: u64) -> std::io::Result<blake3::Hash> {
+    let file = given_file::open(path, bytes_max)?;
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(File::open(path)?)?;
+    // It may grow meanwhile.
+    hasher.update_reader(file.take(bytes_max))?;
     Ok(hasher.finalize())
 }

@@ -7,6 +7,7 @@ mod value;
 pub use value::{CodeCacheSize, MacAddress, MemorySize};
 
 use crate::engine::EngineKind;
+use crate::given_file;
 use crate::keys::{NodeKeyFiles, WITHDRAWN_FILE};
 use crate::names::machine_id;
 use anyhow::{Context, bail, ensure};
@@ -15,6 +16,9 @@ use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// Largest configuration, in bytes: many times the example.
+const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
 /// Everything that a node is told by its operator. Paths are relative to the file that names them.
 #[derive(Clone, Debug, Deserialize)]
@@ -177,7 +181,7 @@ impl Config {
     /// # Errors
     /// One sentence that says what is wrong, where, and what to do.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| {
+        let text = given_file::read_text(path, CONFIG_BYTES_MAX).with_context(|| {
             format!("cannot read the configuration {}; `futago node --example` prints one to start from", path.display())
         })?;
         let mut config = Self::parse(&text)

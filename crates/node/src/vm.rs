@@ -2,6 +2,7 @@
 
 use crate::config::{MacAddress, MachineConfig, MemorySize};
 use crate::engine::EngineChoice;
+use crate::given_file;
 use crate::names::fill_random;
 use anyhow::{Context, ensure};
 use machine::{Board, Boot, Firmware, Machine, NetConfig};
@@ -12,6 +13,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const BIOS_NONE: &str = "none";
 /// Instead of a firmware file: the built-in one.
 const BIOS_DEFAULT: &str = "default";
+/// Debug information of the largest kernels takes about half of this.
+const DEBUG_BYTES_MAX: u64 = 1 << 30;
 
 /// Whether this is a word in place of a firmware file.
 pub(crate) fn is_bios_word(bios: &Path) -> bool {
@@ -117,13 +120,16 @@ impl VmOptions {
             self.kernel.is_some() || bios.is_some_and(|bios| !is_bios_word(bios)),
             "there is nothing to run: name a kernel (`--kernel`, `machine.kernel`) or firmware (`--bios`, `machine.bios`)"
         );
-        let read = |what: &str, path: &Option<PathBuf>| -> anyhow::Result<Option<Vec<u8>>> {
+        let program_bytes_max = program_bytes_max(self.memory_bytes);
+        let read = |what: &str, path: &Option<PathBuf>, bytes_max| {
             path.as_deref()
-                .map(|path| read_file(what, path))
+                .map(|path| read_file(what, path, bytes_max))
                 .transpose()
         };
         let firmware = match bios {
-            Some(path) if !is_bios_word(path) => Firmware::Image(read_file("firmware", path)?),
+            Some(path) if !is_bios_word(path) => {
+                Firmware::Image(read_file("firmware", path, program_bytes_max)?)
+            }
             Some(path) if is_no_bios(path) => Firmware::None,
             _ => Firmware::BuiltIn,
         };
@@ -134,10 +140,10 @@ impl VmOptions {
             .context("the host's clock is before 1970")?;
         let boot = Boot {
             firmware,
-            kernel: read("kernel", &self.kernel)?,
-            initrd: read("initial RAM disk", &self.initrd)?,
+            kernel: read("kernel", &self.kernel, program_bytes_max)?,
+            initrd: read("initial RAM disk", &self.initrd, self.memory_bytes)?,
             append: self.append.clone(),
-            dtb: read("device tree", &self.dtb)?,
+            dtb: read("device tree", &self.dtb, self.memory_bytes)?,
             seed,
             host_words: self.host_words,
             epoch_ns: u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX),
@@ -169,8 +175,14 @@ impl VmOptions {
     }
 }
 
-fn read_file(what: &str, path: &Path) -> anyhow::Result<Vec<u8>> {
-    let bytes = std::fs::read(path)
+/// A kernel or firmware is at most so large, for a guest with this memory. It goes there, unless it is an ELF: that may
+/// have debug information, too.
+pub(crate) fn program_bytes_max(memory_bytes: u64) -> u64 {
+    memory_bytes.saturating_add(DEBUG_BYTES_MAX)
+}
+
+fn read_file(what: &str, path: &Path, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
+    let bytes = given_file::read(path, bytes_max)
         .with_context(|| format!("cannot read the {what} {}", path.display()))?;
     ensure!(!bytes.is_empty(), "the {what} {} is empty", path.display());
     Ok(bytes)

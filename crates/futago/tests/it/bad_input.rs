@@ -159,7 +159,7 @@ fn machines() {
     );
     check(&["swap", &none], &["not built yet"]);
     let big = files.path("big");
-    fs::File::create(&big).unwrap().set_len(32 << 20).unwrap();
+    fs::File::create(&big).unwrap().set_len(15 << 20).unwrap();
     let big = big.to_str().unwrap();
     check(
         &["run", "--memory", "16M", "--bios", &off, "--initrd", big],

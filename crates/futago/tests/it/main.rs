@@ -6,6 +6,7 @@ mod boots;
 mod demo;
 mod determinism;
 mod half_made;
+mod no_files;
 mod process;
 mod scarce;
 mod suite;

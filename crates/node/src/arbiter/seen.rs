@@ -3,11 +3,12 @@
 
 use super::identity::StoreId;
 use super::lines::{self, LinesError, TEXT_BYTES_MAX};
+use crate::given_file;
 use crate::names::{hex, parse_hex};
 use anyhow::{Context, bail};
 use replication::{Epoch, MachineId, Mode, NodeId, Record};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -101,15 +102,11 @@ impl SeenFile {
                 self.path.display()
             )
         };
-        let file = match File::open(&self.path) {
-            Ok(file) => file,
+        let text = match given_file::read_text(&self.path, TEXT_BYTES_MAX) {
+            Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).with_context(context),
         };
-        let mut text = String::new();
-        file.take(TEXT_BYTES_MAX)
-            .read_to_string(&mut text)
-            .with_context(context)?;
         parse(&text).with_context(context).map(Some)
     }
 
