@@ -10,18 +10,16 @@
 //! ← {"error":"…"}             whenever something is wrong
 //! ```
 
+mod client;
 mod server;
 
 use crate::status::NodeStatus;
-use anyhow::{Context, bail};
+use anyhow::Context;
+use client::ask;
 use serde::{Deserialize, Serialize};
 pub(crate) use server::{CLIENTS_MAX, ControlCounters, ControlEvent, ControlSocket, Role};
-use std::io::{BufRead, BufReader, Write};
+use std::io::BufReader;
 use std::path::Path;
-use std::time::Duration;
-
-/// A node answers within this time, or is stuck.
-const ANSWER_MAX: Duration = Duration::from_secs(5);
 
 /// What can be asked of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,31 +92,4 @@ pub fn attach_console(socket: &Path) -> anyhow::Result<BufReader<std::os::unix::
         .set_read_timeout(None)
         .context("the control socket broke")?;
     Ok(stream)
-}
-
-fn ask(
-    socket: &Path,
-    request: Request,
-) -> anyhow::Result<(Answer, BufReader<std::os::unix::net::UnixStream>)> {
-    let context = || {
-        format!(
-            "no node answers at {}; is `futago node` running with this control socket?",
-            socket.display()
-        )
-    };
-    let mut stream = std::os::unix::net::UnixStream::connect(socket).with_context(context)?;
-    stream
-        .set_read_timeout(Some(ANSWER_MAX))
-        .with_context(context)?;
-    let mut line = serde_json::to_string(&request).context("a request is plain values")?;
-    line.push('\n');
-    stream.write_all(line.as_bytes()).with_context(context)?;
-    let mut stream = BufReader::new(stream);
-    let mut line = String::new();
-    stream.read_line(&mut line).with_context(context)?;
-    let answer: Answer = serde_json::from_str(&line).with_context(context)?;
-    if let Some(error) = answer.error {
-        bail!("the node refuses: {error}");
-    }
-    Ok((answer, stream))
 }

@@ -6,6 +6,7 @@ use crate::listener::{Access, Listener};
 use crate::status::{Dropped, NodeStatus};
 use anyhow::{Context, anyhow};
 use bytes::Bytes;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -134,6 +135,7 @@ impl ControlSocket {
                 failures = listener.failures();
                 let Some(place) = Place::take(&clients) else {
                     count(&counters.turned_away, 1);
+                    turn_away(stream);
                     continue;
                 };
                 let client = Client {
@@ -158,6 +160,23 @@ impl ControlSocket {
 impl Drop for ControlSocket {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// Tells a client for which there is no place, as far as that needs no waiting.
+fn turn_away(stream: UnixStream) {
+    let answer = Answer {
+        error: Some(format!(
+            "{CLIENTS_MAX} others are at this socket already: end some of them, or wait for a moment"
+        )),
+        ..Answer::default()
+    };
+    if let Ok(mut line) = serde_json::to_vec(&answer)
+        && let Ok(mut stream) = stream.into_std()
+    {
+        line.push(b'\n');
+        // A socket that nothing was sent to has room for this.
+        let _ = stream.write_all(&line);
     }
 }
 
@@ -450,10 +469,14 @@ mod tests {
         for _ in 0..CLIENTS_MAX + 8 {
             idle.push(UnixStream::connect(&path).await.unwrap());
         }
-        // The last ones are turned away: their connection ends without an answer.
+        // The last ones are turned away, and told so.
         let mut last = idle.pop().unwrap();
-        assert_eq!(last.read(&mut [0]).await.unwrap(), 0);
-        assert_eq!(node.counters.turned_away.load(Ordering::Relaxed), 8);
+        let mut said = String::new();
+        last.read_to_string(&mut said).await.unwrap();
+        assert!(said.contains("others are at this socket"), "{said}");
+        assert!(node.counters.turned_away.load(Ordering::Relaxed) >= 8);
+        let full = node.ask("look", control::status).await.unwrap_err();
+        assert!(full.to_string().contains("others are at"), "{full}");
         // The other socket does not notice, and places come free.
         node.ask("steer", control::status).await.unwrap();
         drop(idle);
