@@ -92,6 +92,9 @@ pub struct Times {
     pub slow_brake: u16,
     /// for so long.
     pub slow_us: u64,
+    /// A backup of a pair to which nothing has come for so long, although something waits, is given up whatever it says: its
+    /// link takes only what is small.
+    pub stall_us: u64,
 }
 
 impl Times {
@@ -197,6 +200,7 @@ impl Default for Times {
             slow_lag_us: 250_000,
             slow_brake: 800,
             slow_us: 10_000_000,
+            stall_us: 3_000_000,
         }
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct Stream {
     nearer: Instant,
     pub(crate) pace: Pace,
     sharing: Sharing,
+    /// When the log last got further at the backup, or had nothing to say.
+    moved: Instant,
     /// Since when outputs are held back for it.
     pub(crate) closing: Option<Instant>,
     first: LogIndex,
@@ -94,6 +96,7 @@ impl Stream {
             nearer: shared.now,
             pace: Pace::default(),
             sharing: Sharing::new(shared.now),
+            moved: shared.now,
             closing: None,
             first,
             heard: shared.now,
@@ -208,9 +211,12 @@ impl Stream {
         }
         self.heard = shared.now;
         self.answered = true;
-        let replayed_before = self.window.replayed();
+        let (held_before, replayed_before) = (self.window.acknowledged(), self.window.replayed());
         if !self.window.acknowledge(said.held, said.replayed) {
             return;
+        }
+        if said.held > held_before || said.replayed > replayed_before {
+            self.moved = shared.now;
         }
         if said.replayed > replayed_before || said.ready {
             self.progressed = shared.now;
@@ -249,9 +255,13 @@ impl Stream {
         }
         let long = now.since(self.nearer) >= times.slow_us;
         let catches_up = self.protects || lag_us <= times.lag_us_max || !long;
+        if !self.ready || entries == 0 {
+            self.moved = now;
+        }
+        let stands = now.since(self.moved) >= times.stall_us;
         let policy = shared.config.slow_backup;
         let slow = self.pace.gives_up(policy) && !shared.mutated(Mutation::KeepSlowBackup);
-        if slow || !catches_up || self.closing.is_some_and(waited) {
+        if slow || stands || !catches_up || self.closing.is_some_and(waited) {
             self.finish(Refusal::TooSlow);
         }
     }
@@ -291,6 +301,7 @@ impl Stream {
         self.heard = shared.now;
         self.progressed = shared.now;
         self.nearer = shared.now;
+        self.moved = shared.now;
         self.pace.forgive();
         if let Some(closing) = &mut self.closing {
             *closing = shared.now;

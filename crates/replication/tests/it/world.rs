@@ -65,6 +65,8 @@ pub(crate) struct World {
     sequence: u64,
     /// Directions in which messages are lost.
     cuts: BTreeSet<(NodeId, NodeId)>,
+    /// Directions in which only small messages pass.
+    pub(crate) narrow: BTreeSet<(NodeId, NodeId)>,
     record: Option<Record>,
     arbiter_down: bool,
     /// How long the arbiter takes for each answer.
@@ -105,6 +107,7 @@ impl World {
             events: BTreeMap::new(),
             sequence: 0,
             cuts: BTreeSet::new(),
+            narrow: BTreeSet::new(),
             record: None,
             arbiter_down: false,
             arbiter_us: ARBITER_US,
@@ -438,6 +441,8 @@ impl World {
     fn perform(&mut self, id: NodeId, action: Action) {
         match action {
             Action::Send { to, .. } if self.cuts.contains(&(id, to)) => {}
+            Action::Send { to, message }
+                if message.entry_bytes() > 0 && self.narrow.contains(&(id, to)) => {}
             Action::Send { to, message } => {
                 let mut copies = vec![MESSAGE_US];
                 if let Some(random) = &mut self.chaos {
