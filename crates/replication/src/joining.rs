@@ -164,6 +164,13 @@ impl Starting {
     }
 }
 
+/// The owner of a machine that is not down, as far as the store has shown one.
+fn shown_owner(shared: &Shared) -> Option<NodeId> {
+    let shown = shared.testimony.shown();
+    let owned = shown.filter(|record| record.mode != Mode::Down);
+    owned.map(|record| record.owner)
+}
+
 /// A node without state that asks every node it knows to take it as a backup.
 #[derive(Debug)]
 pub(crate) struct Joining {
@@ -182,7 +189,7 @@ impl Joining {
             attempt: 1,
             ask_at: shared.now,
             look: Look::rest(shared),
-            owner: None,
+            owner: shown_owner(shared),
             refused: None,
         };
         joining.ask(shared);
@@ -195,7 +202,7 @@ impl Joining {
             attempt: attempt + 1,
             ask_at: shared.now.after(shared.config.times.join_us),
             look: Look::rest(shared),
-            owner: None,
+            owner: shown_owner(shared),
             refused: None,
         }
     }

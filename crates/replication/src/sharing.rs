@@ -21,6 +21,8 @@ pub(crate) struct Sharing {
     state_bytes: u64,
     log_bytes: u64,
     brake: u64,
+    /// The state did not move although the brake was at its hardest: until it does, there is none.
+    in_vain: bool,
 }
 
 impl Sharing {
@@ -30,6 +32,7 @@ impl Sharing {
             state_bytes: 0,
             log_bytes: 0,
             brake: 0,
+            in_vain: false,
         }
     }
 
@@ -49,6 +52,15 @@ impl Sharing {
         (self.looked, self.state_bytes) = (now, bytes);
         if bytes >= total {
             // The last of it is on its way, and leaves as much room as before.
+            return;
+        }
+        if state == 0 && self.brake == BRAKE_FOR_LINK_MAX {
+            // It is not the log that keeps the state from coming through.
+            self.brake = 0;
+            self.in_vain = true;
+        }
+        self.in_vain &= state == 0;
+        if self.in_vain {
             return;
         }
         let speed = 1000 - self.brake;
@@ -120,5 +132,20 @@ mod tests {
             sharing.state_sent(Instant(look * LOOK_US), look * 100_000, TOTAL);
         }
         assert!(sharing.brake() < 10);
+    }
+
+    #[test]
+    fn a_joiner_that_takes_nothing_slows_the_guest_for_a_moment_only() {
+        let mut sharing = Sharing::new(Instant(0));
+        let mut hardest = 0;
+        for look in 1..100 {
+            sharing.log_sent(100_000);
+            sharing.state_sent(Instant(look * LOOK_US), 1_000, TOTAL);
+            hardest = hardest.max(sharing.brake());
+        }
+        assert_eq!(u64::from(hardest), BRAKE_FOR_LINK_MAX);
+        assert_eq!(sharing.brake(), 0);
+        sharing.state_sent(Instant(100 * LOOK_US), 2_000, TOTAL);
+        assert!(sharing.brake() > 0, "it moves again");
     }
 }

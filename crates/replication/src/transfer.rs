@@ -44,6 +44,8 @@ pub(crate) struct Stream {
     sharing: Sharing,
     /// When the log last got further at the backup, or had nothing to say.
     moved: Instant,
+    /// When that was looked at last.
+    judged: Instant,
     /// Since when outputs are held back for it.
     pub(crate) closing: Option<Instant>,
     first: LogIndex,
@@ -97,6 +99,7 @@ impl Stream {
             pace: Pace::default(),
             sharing: Sharing::new(shared.now),
             moved: shared.now,
+            judged: shared.now,
             closing: None,
             first,
             heard: shared.now,
@@ -255,7 +258,10 @@ impl Stream {
         }
         let long = now.since(self.nearer) >= times.slow_us;
         let catches_up = self.protects || lag_us <= times.lag_us_max || !long;
-        if !self.ready || entries == 0 {
+        // Time in which nobody looked proves nothing.
+        let looked_away = now.since(self.judged) > times.suspect_backup_us;
+        self.judged = now;
+        if !self.ready || entries == 0 || looked_away {
             self.moved = now;
         }
         let stands = now.since(self.moved) >= times.stall_us;

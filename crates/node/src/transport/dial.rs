@@ -99,6 +99,7 @@ async fn introduce(
         .connect_with(registry.trust.client(), address, NODE_SERVER_NAME)
         .map_err(|error| DialEnd::Refused(error.to_string().into()))?;
     let connection = connecting.await.map_err(|error| lost(&error))?;
+    registry.answered(address);
     match greet(&connection, registry).await {
         Ok((peer, streams)) => Ok((connection, peer, streams)),
         Err(error) => {

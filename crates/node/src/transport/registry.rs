@@ -75,8 +75,8 @@ pub(super) struct Registry {
 #[derive(Debug, Default)]
 struct Table {
     peers: BTreeMap<NodeId, Peer>,
-    /// Since when each is dialled.
-    dialing: BTreeMap<SocketAddr, Instant>,
+    /// Since when each is dialled without an answer; none once there is one.
+    dialing: BTreeMap<SocketAddr, Option<Instant>>,
     receiving: Option<Arc<TransferProgress>>,
     /// What connections that are gone sent.
     wire_bytes_gone: u64,
@@ -123,9 +123,16 @@ impl Registry {
         let connected = table.peers.values().any(|peer| peer.address == address);
         let free = !connected && !table.dialing.contains_key(&address);
         if free {
-            table.dialing.insert(address, Instant::now());
+            table.dialing.insert(address, Some(Instant::now()));
         }
         free
+    }
+
+    /// Somebody is there, and answers the dial.
+    pub(super) fn answered(&self, address: SocketAddr) {
+        if let Some(began) = self.table().dialing.get_mut(&address) {
+            *began = None;
+        }
     }
 
     pub(super) fn end_dial(&self, address: SocketAddr) {
@@ -138,7 +145,8 @@ impl Registry {
     pub(super) fn gives_way(&self, peer: NodeId, address: SocketAddr) -> bool {
         let table = self.table();
         let began = table.dialing.get(&address);
-        let is_fresh = began.is_some_and(|began| began.elapsed() < DIAL_FRESH);
+        let is_fresh = |began: &Option<Instant>| began.is_none_or(|at| at.elapsed() < DIAL_FRESH);
+        let is_fresh = began.is_some_and(is_fresh);
         table.peers.contains_key(&peer) || is_fresh && self.config.hello.node < peer
     }
 
