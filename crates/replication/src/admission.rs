@@ -176,13 +176,7 @@ impl Door {
     }
 
     fn mutated(&self, mutation: Mutation) -> bool {
-        #[cfg(feature = "mutations")]
-        return self.mutation == Some(mutation);
-        #[cfg(not(feature = "mutations"))]
-        {
-            let _ = mutation;
-            false
-        }
+        mutated!(self, mutation)
     }
 }
 

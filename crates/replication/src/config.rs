@@ -170,6 +170,11 @@ impl Config {
             mutation: None,
         }
     }
+
+    /// Whether the node is broken on purpose in this way.
+    pub(crate) fn mutated(&self, mutation: Mutation) -> bool {
+        mutated!(self, mutation)
+    }
 }
 
 impl Default for Times {

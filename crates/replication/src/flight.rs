@@ -220,7 +220,7 @@ impl Flight {
     /// Finds out what is lost by now, and when to look again.
     fn look(&mut self, now: Instant, config: &Config) {
         let oldest = self.spans.front().map(|span| span.stamp);
-        if mutated(config, Mutation::ResendWholeWindow)
+        if config.mutated(Mutation::ResendWholeWindow)
             && oldest.is_some_and(|stamp| stamp + MUTANT_US <= now.0)
         {
             self.lose_all();
@@ -371,7 +371,7 @@ impl Flight {
         let room = self.room?;
         let entries = sent.since(self.base) + chunk.entries;
         let is_full = self.spans_bytes + chunk.bytes > room.bytes || entries > room.entries;
-        if is_full && !mutated(config, Mutation::IgnoreCredit) {
+        if is_full && !config.mutated(Mutation::IgnoreCredit) {
             // Whatever comes fits into an empty buffer, one entry at a time.
             if !self.spans.is_empty() || window.replayed() < window.acknowledged() {
                 return None;
@@ -430,15 +430,5 @@ impl Flight {
             begin = before.next();
         }
         begin
-    }
-}
-
-fn mutated(config: &Config, mutation: Mutation) -> bool {
-    #[cfg(feature = "mutations")]
-    return config.mutation == Some(mutation);
-    #[cfg(not(feature = "mutations"))]
-    {
-        let _ = (config, mutation);
-        false
     }
 }

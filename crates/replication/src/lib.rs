@@ -5,6 +5,20 @@
 //! [`Core::poll_action`] after each, perform the actions in order, and come back at [`Core::poll_timeout`].
 #![forbid(unsafe_code)]
 
+/// Whether what has a field `mutation` with that feature is broken on purpose in this way; never without the feature.
+macro_rules! mutated {
+    ($owner:expr, $mutation:expr) => {{
+        #[cfg(feature = "mutations")]
+        let mutated = $owner.mutation == Some($mutation);
+        #[cfg(not(feature = "mutations"))]
+        let mutated = {
+            let _ = (&$owner, $mutation);
+            false
+        };
+        mutated
+    }};
+}
+
 mod action;
 mod admission;
 mod arbitration;

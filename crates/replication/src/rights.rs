@@ -228,13 +228,7 @@ impl<T: Default> Rights<T> {
     }
 
     fn mutated(&self, mutation: Mutation) -> bool {
-        #[cfg(feature = "mutations")]
-        return self.mutation == Some(mutation);
-        #[cfg(not(feature = "mutations"))]
-        {
-            let _ = mutation;
-            false
-        }
+        mutated!(self, mutation)
     }
 }
 

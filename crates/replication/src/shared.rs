@@ -176,13 +176,7 @@ impl Shared {
 
     /// Whether this core is broken on purpose in this way.
     pub(crate) fn mutated(&self, mutation: Mutation) -> bool {
-        #[cfg(feature = "mutations")]
-        return self.config.mutation == Some(mutation);
-        #[cfg(not(feature = "mutations"))]
-        {
-            let _ = mutation;
-            false
-        }
+        self.config.mutated(mutation)
     }
 
     /// Stops the replica when an invariant of ARCHITECTURE.md does not hold.
