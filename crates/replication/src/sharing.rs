@@ -1,6 +1,7 @@
 //! While a state is on its way, log and state share a link: the log goes first, so it is the guest that decides how much of the link
 //! is left. On a link that is slow enough for that to matter, it is slowed until the log takes its share.
 
+use crate::slow::BRAKE_FOR_JOINER_MAX;
 use crate::types::Instant;
 
 /// The log may take one byte in so many.
@@ -10,8 +11,6 @@ const LOOK_US: u64 = 400_000;
 const LOOKS_IN_VAIN: u64 = 3;
 /// What a message adds to its entries on the wire: its own fields, and those of QUIC, UDP and IP.
 const MESSAGE_EXTRA_BYTES: u64 = 80;
-/// The hardest brake for a link that cannot carry the log of a machine that is not protected yet, in thousandths.
-pub(crate) const BRAKE_FOR_LINK_MAX: u64 = 900;
 
 /// What was sent since the last look, and the brake that followed from it.
 #[derive(Debug)]
@@ -20,7 +19,7 @@ pub(crate) struct Sharing {
     /// Bytes of the state that were sent until then.
     state_bytes: u64,
     log_bytes: u64,
-    brake: u64,
+    brake: u16,
     /// The state did not move although the brake was at its hardest: until it does, there is none.
     in_vain: bool,
 }
@@ -54,7 +53,7 @@ impl Sharing {
             // The last of it is on its way, and leaves as much room as before.
             return;
         }
-        if state == 0 && self.brake == BRAKE_FOR_LINK_MAX {
+        if state == 0 && self.brake == BRAKE_FOR_JOINER_MAX {
             // It is not the log that keeps the state from coming through.
             self.brake = 0;
             self.in_vain = true;
@@ -63,16 +62,16 @@ impl Sharing {
         if self.in_vain {
             return;
         }
-        let speed = 1000 - self.brake;
+        let speed = u64::from(1000 - self.brake);
         let fitting = speed.saturating_mul(state + log) / (log * LOG_ONE_IN).max(1);
         // The guest's log follows its speed only roughly: half the way at a time.
         let speed = (speed + fitting.min(1000)) / 2;
-        self.brake = (1000 - speed).min(BRAKE_FOR_LINK_MAX);
+        self.brake = ((1000 - speed) as u16).min(BRAKE_FOR_JOINER_MAX);
     }
 
     /// How hard to brake, in thousandths.
     pub(crate) fn brake(&self) -> u16 {
-        self.brake as u16
+        self.brake
     }
 }
 
@@ -105,7 +104,7 @@ mod tests {
         // Even where the log would take all of the link.
         let (share, brake) = after(60, 1_000_000, 2_000_000);
         assert!(share <= 210, "{share}");
-        assert_eq!(u64::from(brake), BRAKE_FOR_LINK_MAX);
+        assert_eq!(brake, BRAKE_FOR_JOINER_MAX);
     }
 
     #[test]
@@ -143,7 +142,7 @@ mod tests {
             sharing.state_sent(Instant(look * LOOK_US), 1_000, TOTAL);
             hardest = hardest.max(sharing.brake());
         }
-        assert_eq!(u64::from(hardest), BRAKE_FOR_LINK_MAX);
+        assert_eq!(hardest, BRAKE_FOR_JOINER_MAX);
         assert_eq!(sharing.brake(), 0);
         sharing.state_sent(Instant(100 * LOOK_US), 2_000, TOTAL);
         assert!(sharing.brake() > 0, "it moves again");

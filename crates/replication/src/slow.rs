@@ -10,8 +10,9 @@ use crate::types::Instant;
 
 /// The hardest brake for a joiner, in thousandths: one that replays at a tenth of the guest's speed can still catch up.
 pub(crate) const BRAKE_FOR_JOINER_MAX: u16 = 900;
-/// The hardest brake that the window asks for because of lag in time, in thousandths.
-const BRAKE_BY_TIME_MAX: u64 = 900;
+/// The hardest brake that the window asks for because of lag in time, in thousandths: only a bound on memory stops the guest. A
+/// backup that starts with a long log to catch up with can do so while the guest goes on slowly.
+pub(crate) const BRAKE_BY_TIME_MAX: u64 = 900;
 
 /// The brake for the lag of a pair's backup beyond what the window brakes for, in thousandths.
 pub(crate) fn brake_for_lag(lag_us: u64, times: &Times) -> u16 {

@@ -158,7 +158,6 @@ impl Stream {
                 urgent,
                 stamp,
             } = batch;
-            (self.sharing).log_sent(entries.iter().map(|entry| entry.len() as u64).sum());
             let message = Message::Append {
                 epoch: owner.epoch,
                 transfer: self.transfer,
@@ -168,6 +167,9 @@ impl Stream {
                 urgent,
                 stamp,
             };
+            if !self.ready {
+                self.sharing.log_sent(message.entry_bytes());
+            }
             shared.send(self.peer, message);
         }
     }
@@ -218,10 +220,11 @@ impl Stream {
         if !self.window.acknowledge(said.held, said.replayed) {
             return;
         }
-        if said.held > held_before || said.replayed > replayed_before {
+        let replays = said.replayed > replayed_before;
+        if said.held > held_before || replays {
             self.moved = shared.now;
         }
-        if said.replayed > replayed_before || said.ready {
+        if replays || said.ready {
             self.progressed = shared.now;
         }
         self.ready |= said.ready;
@@ -377,15 +380,16 @@ impl Stream {
 
     /// How hard to brake for this backup, in thousandths.
     pub(crate) fn brake(&self, shared: &Shared) -> u16 {
-        let mut trip_us = self.flight.path().trip_us_usual();
-        if !self.ready && self.is_quiet(shared) {
+        let restoring = !self.ready;
+        let (trip_us, share) = match restoring && self.is_quiet(shared) {
             // Perhaps it is gone: the guest is not slowed down for it.
-            trip_us = u64::MAX;
-        }
-        let brake = (self.window).brake(shared.now, &shared.config, !self.ready, trip_us);
-        match self.ready || trip_us == u64::MAX {
-            true => brake,
-            false => brake.max(self.sharing.brake()),
+            true => (u64::MAX, 0),
+            false => (self.flight.path().trip_us_usual(), self.sharing.brake()),
+        };
+        let brake = (self.window).brake(shared.now, &shared.config, restoring, trip_us);
+        match restoring {
+            true => brake.max(share),
+            false => brake,
         }
     }
 

@@ -3,17 +3,13 @@
 
 use crate::config::{Bounds, Config};
 use crate::message::ENTRY_EXTRA_BYTES;
-use crate::sharing::BRAKE_FOR_LINK_MAX;
+use crate::slow::BRAKE_BY_TIME_MAX;
 use crate::types::{Instant, LogIndex};
 use bytes::Bytes;
 use std::collections::VecDeque;
 
 /// Appends are dated at most so often, so that the dates of a whole lag are few.
 const DATE_US_MIN: u64 = 1_000;
-
-/// The hardest brake for lag in time alone: only a bound on memory stops the guest. A backup that starts with a
-/// long log to catch up with can do so while the guest goes on slowly.
-const BRAKE_BY_TIME_MAX: u64 = 900;
 
 /// The entries after the last one acknowledged.
 #[derive(Debug)]
@@ -224,12 +220,12 @@ impl Window {
                 .min(1000)
         };
         let half = |amount: u64, to: u64| fraction(amount, to / 2, to);
-        let (lag_us, most) = match restoring {
-            true => (self.link_lag_us(now), BRAKE_FOR_LINK_MAX),
-            false => (self.lag_us(now), BRAKE_BY_TIME_MAX),
+        let lag_us = match restoring {
+            true => self.link_lag_us(now),
+            false => self.lag_us(now),
         };
         let lag_us = lag_us.saturating_sub(trip_us);
-        let lag = fraction(lag_us, times.lag_target_us, times.lag_us_max).min(most);
+        let lag = fraction(lag_us, times.lag_target_us, times.lag_us_max).min(BRAKE_BY_TIME_MAX);
         let brake = lag
             .max(half(self.unacknowledged(), bounds.window_entries_max))
             .max(half(self.bytes, bounds.window_bytes_max))
@@ -341,7 +337,7 @@ mod tests {
         window.push(Instant(100_000), &entries(1, 1), &config.bounds);
         let brake =
             |window: &Window, trip_us| window.brake(Instant(400_000), &config, true, trip_us);
-        assert_eq!(u64::from(brake(&window, 0)), BRAKE_FOR_LINK_MAX);
+        assert_eq!(brake(&window, 0), 900);
         assert_eq!(brake(&window, 330_000), 0);
         assert!(window.acknowledge(LogIndex(1), LogIndex(0)));
         assert_eq!(brake(&window, 225_000), 0);

@@ -18,20 +18,23 @@ impl Engine for Watched {
     }
 }
 
+/// Puts an instruction with these registers and this immediate into an image.
+fn put(image: &mut [u8], at: usize, (op, rd, rs1, imm): (Op, u8, u8, i32)) {
+    let insn = Insn {
+        rd,
+        rs1,
+        imm,
+        ..Insn::new(op)
+    };
+    image[at..at + 4].copy_from_slice(&insn.encode().to_le_bytes());
+}
+
 const PAGES: usize = 200;
 
 /// Adds 1 once in each of [`PAGES`] pages, by an instruction that ends in the next page, over and over.
 fn image() -> Vec<u8> {
     let mut image = vec![0; (PAGES + 2) * PAGE_BYTES];
-    let mut put = |at: usize, op, rd, rs1, imm: i32| {
-        let insn = Insn {
-            rd,
-            rs1,
-            imm,
-            ..Insn::new(op)
-        };
-        image[at..at + 4].copy_from_slice(&insn.encode().to_le_bytes());
-    };
+    let mut put = |at, op, rd, rs1, imm| put(&mut image, at, (op, rd, rs1, imm));
     let end = PAGE_BYTES - 2;
     put(0, Op::Jal, 0, 0, end as i32);
     for page in 0..PAGES {
@@ -91,14 +94,8 @@ fn spent(glance: u64) -> u64 {
         (Op::Csrrs, 11, 0, 0x340),
         (Op::Jal, 0, 0, -8),
     ];
-    for (at, (op, rd, rs1, imm)) in (0..).step_by(4).zip(insns) {
-        let insn = Insn {
-            rd,
-            rs1,
-            imm,
-            ..Insn::new(op)
-        };
-        image[at..at + 4].copy_from_slice(&insn.encode().to_le_bytes());
+    for (at, insn) in (0..).step_by(4).zip(insns) {
+        put(&mut image, at, insn);
     }
     let boot = Boot {
         firmware: Firmware::Image(image),

@@ -38,7 +38,7 @@ fn what_traps_does_not_retire() {
             (Op::Sd, 0, 5, 12, 0x700),
         ],
     );
-    image.code(at, &[(Op::Jal, 0, 0, 0, start as i32 - at as i32)]);
+    image.repeat(at, start);
     image.code(
         HANDLER as usize,
         &[

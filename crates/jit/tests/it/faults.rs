@@ -48,7 +48,7 @@ fn image() -> Vec<u8> {
             (Op::Sd, 0, 5, 12, 0x700),
         ],
     );
-    image.code(at, &[(Op::Jal, 0, 0, 0, start as i32 - at as i32)]);
+    image.repeat(at, start);
     image.code(
         HANDLER as usize,
         &[
@@ -267,7 +267,7 @@ fn image_of_timers() -> Vec<u8> {
             (Op::Sd, 0, 5, 12, 0x700),
         ],
     );
-    image.code(at, &[(Op::Jal, 0, 0, 0, start as i32 - at as i32)]);
+    image.repeat(at, start);
     image.code(
         HANDLER as usize,
         &[

@@ -38,6 +38,11 @@ impl Image {
         at
     }
 
+    /// At `at`, goes back to `start`.
+    pub(crate) fn repeat(&mut self, at: usize, start: usize) {
+        self.code(at, &[(Op::Jal, 0, 0, 0, start as i32 - at as i32)]);
+    }
+
     /// Runs it on all engines; returns the sum that it left at an offset.
     pub(crate) fn run(self, sum: u64) -> u64 {
         let board = Board {

@@ -76,6 +76,6 @@ fn translations_are_forgotten_with_the_table_unless_each_has_its_space() {
     at = image.code(at, &[(Op::Csrrc, 0, 29, 0, MSTATUS)]);
     at = image.code(at, &address(12, 0xa000));
     at = image.code(at, &[(Op::Sd, 0, 12, 11, 8)]);
-    image.code(at, &[(Op::Jal, 0, 0, 0, start as i32 - at as i32)]);
+    image.repeat(at, start);
     assert_eq!(image.run(0xa008), 0x1_2111);
 }

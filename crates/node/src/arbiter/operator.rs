@@ -129,11 +129,11 @@ pub fn what_is_given_up(view: &RecordView) -> String {
 pub fn recover(root: &Path, machine: &str, beyond: u64) -> anyhow::Result<RecordView> {
     let mut store = DirectoryArbiter::open(root, machine_id(machine))?;
     let damaged = store.damaged()?;
-    let mut current = match damaged {
+    let before = match damaged {
         Some(_) => None,
         None => store.read()?,
     };
-    let from = damaged.or(current.map(|record| record.epoch));
+    let from = damaged.or(before.map(|record| record.epoch));
     let from = from.unwrap_or_default();
     ensure!(
         from > Epoch(0) || beyond > 0,
@@ -156,18 +156,20 @@ pub fn recover(root: &Path, machine: &str, beyond: u64) -> anyhow::Result<Record
             nonce: Nonce(random_u128().context("the host gives no random numbers")?),
         })
     };
+    let mut down = None;
     if let Some(epoch) = damaged {
         let new = down_in(epoch.next())?;
         store.succeed_damaged(new)?;
-        current = Some(new);
-        if new.epoch.0 > beyond {
-            return Ok(RecordView::of(store.id(), machine, Some(&new)));
-        }
+        down = Some(new);
     }
     loop {
+        if let Some(new) = down.filter(|new| new.epoch.0 > beyond) {
+            return Ok(RecordView::of(store.id(), machine, Some(&new)));
+        }
+        let current = down.or(before);
         let new = down_in(current.map_or(Epoch(1), |record| record.epoch.next()))?;
         match store.swap(current, new)? {
-            SwapResult::Done => current = Some(new),
+            SwapResult::Done => down = Some(new),
             SwapResult::Refused(Some(record)) => bail!(
                 "node {} changed the record to epoch {} meanwhile: something still lives; look again",
                 short(record.owner.0),
@@ -176,8 +178,5 @@ pub fn recover(root: &Path, machine: &str, beyond: u64) -> anyhow::Result<Record
             SwapResult::Refused(None) => bail!("the record vanished meanwhile; look again"),
         }
         store.catch_up();
-        if new.epoch.0 > beyond {
-            return Ok(RecordView::of(store.id(), machine, Some(&new)));
-        }
     }
 }
