@@ -302,6 +302,14 @@ impl Machine {
         self.core.hart.waiting && self.core.hart.pending() & self.core.hart.csr.mie == 0
     }
 
+    /// Whether the hart waits for what can never come: it has stopped itself, or waits with every interrupt off but those that
+    /// only it could raise. To be asked where a run has ended.
+    pub fn waits_for_good(&self) -> bool {
+        let hart = &self.core.hart;
+        let own = csr::SSIP | csr::MSIP;
+        hart.waiting && hart.csr.mie & !own == 0 && hart.pending() & hart.csr.mie == 0
+    }
+
     /// What the guest asked for, if it wants the machine to stop.
     pub fn stop_request(&self) -> Option<StopRequest> {
         self.core.bus.stop()

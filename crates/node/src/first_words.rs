@@ -1,4 +1,5 @@
-//! Tells people why a guest may be silent: the first instruction that was illegal before it said anything.
+//! Tells people why a guest may be silent: the first instruction that was illegal before it said anything, and a hart that will
+//! never do anything again.
 
 use machine::Machine;
 use std::time::{Duration, Instant};
@@ -12,11 +13,18 @@ pub(crate) struct FirstWords {
     /// When an illegal instruction is told, if nothing is said until then.
     due: Option<Instant>,
     told: bool,
+    rest_told: bool,
 }
 
 impl FirstWords {
     /// To be called now and then while the machine runs.
     pub(crate) fn look(&mut self, machine: &Machine) {
+        if !self.rest_told && machine.waits_for_good() {
+            self.rest_told = true;
+            tracing::warn!(
+                "the guest stands still for good: its only hart has stopped, or waits with all interrupts off that could wake it"
+            );
+        }
         if self.told {
             return;
         }

@@ -113,3 +113,27 @@ fn why_a_guest_may_say_nothing_is_told_once() {
     );
     silent(2, &["--bios"], "!", None);
 }
+
+/// `wfi`, and again: in M-mode, with no interrupt enabled.
+const WAITS: [u32; 2] = [0x1050_0073, 0xffdf_f06f];
+/// lui a7, 0x485; addi a7, a7, 0x34d; li a6, 1; ecall: the SBI stops the hart.
+const STOPS: [u32; 4] = [0x0048_58b7, 0x34d8_8893, 0x0010_0813, 0x0000_0073];
+
+#[test]
+fn a_guest_that_stands_still_for_good_is_told_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = directory.path().join("image");
+    for (option, code) in [("--bios", &WAITS[..]), ("--kernel", &STOPS)] {
+        let code: Vec<u8> = code.iter().flat_map(|word| word.to_le_bytes()).collect();
+        std::fs::write(&image, code).unwrap();
+        for engine in ["interpreter", "translator"] {
+            let arguments = ["run", "--engine", engine, option, image.to_str().unwrap()];
+            let mut guest = Process::start(&arguments, directory.path());
+            let words = "the guest stands still for good";
+            guest.wait_until(words, |guest| guest.err().contains(words));
+            let (status, guest) = guest.terminate();
+            assert!(status.success(), "{}", guest.err());
+            assert_eq!(guest.err().lines().count(), 1, "{}", guest.err());
+        }
+    }
+}
