@@ -355,20 +355,24 @@ impl DirectoryArbiter {
     /// Writes `new` durably under a name of its own.
     fn write_temporary(&mut self, at: &OwnedFd, new: &Record) -> anyhow::Result<()> {
         let name = temporary_name(new);
-        match self.files.create(at, &name, render_record(new).as_bytes()) {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                // Best effort: what stays is in nobody's way but its own next attempt's, and pruned later. Half a
-                // file of an earlier attempt makes way for the next in the same way.
-                let _ = self.files.remove(at, &name);
-                Err(error).with_context(|| {
-                    format!(
-                        "cannot write to the arbiter directory {}",
-                        self.root.display()
-                    )
-                })
-            }
+        let bytes = render_record(new);
+        let mut written = self.files.create(at, &name, bytes.as_bytes());
+        if matches!(&written, Err(error) if error.kind() == ErrorKind::AlreadyExists) {
+            // Of an earlier attempt, and perhaps half a file. Where it cannot be removed, that says what is wrong: a
+            // filesystem that has become read-only answers a file's creation by the file that is there.
+            written = self
+                .files
+                .remove(at, &name)
+                .and_then(|()| self.files.create(at, &name, bytes.as_bytes()));
         }
+        written.map_err(|error| {
+            // Best effort: what stays is in nobody's way but its own next attempt's, and pruned later.
+            let _ = self.files.remove(at, &name);
+            anyhow::Error::new(error).context(format!(
+                "cannot write to the arbiter directory {}",
+                self.root.display()
+            ))
+        })
     }
 
     /// Removes what is far behind `epoch`, lowest first. Errors do no harm: the next swap tries again.

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -109,6 +109,71 @@ impl Files for FailingFiles {
         self.syncs.fetch_add(1, Ordering::Relaxed);
         self.call(|| HostFiles.sync(at))
     }
+}
+
+/// The host's files on a filesystem that may become read-only: what would be new is refused, but a file's creation is answered
+/// by the one that is there, as Linux does.
+#[derive(Debug)]
+struct ReadOnly(Arc<AtomicBool>);
+
+impl ReadOnly {
+    fn change<T>(&self, change: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        if self.0.load(Ordering::Relaxed) {
+            return Err(Errno::ROFS.into());
+        }
+        change()
+    }
+}
+
+impl Files for ReadOnly {
+    fn open_root(&mut self, path: &Path) -> io::Result<OwnedFd> {
+        HostFiles.open_root(path)
+    }
+    fn open_directory(&mut self, at: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
+        HostFiles.open_directory(at, name)
+    }
+    fn read(&mut self, at: &OwnedFd, name: &str, bytes_max: u64) -> io::Result<Vec<u8>> {
+        HostFiles.read(at, name, bytes_max)
+    }
+    fn list(&mut self, at: &OwnedFd) -> io::Result<Vec<String>> {
+        HostFiles.list(at)
+    }
+    fn create(&mut self, at: &OwnedFd, name: &str, bytes: &[u8]) -> io::Result<()> {
+        if HostFiles.read(at, name, 1).is_ok() {
+            return Err(Errno::EXIST.into());
+        }
+        self.change(|| HostFiles.create(at, name, bytes))
+    }
+    fn link(&mut self, at: &OwnedFd, from: &str, to: &str) -> io::Result<()> {
+        self.change(|| HostFiles.link(at, from, to))
+    }
+    fn remove(&mut self, at: &OwnedFd, name: &str) -> io::Result<()> {
+        self.change(|| HostFiles.remove(at, name))
+    }
+    fn make_directory(&mut self, at: &OwnedFd, name: &str) -> io::Result<()> {
+        self.change(|| HostFiles.make_directory(at, name))
+    }
+    fn sync(&mut self, at: &OwnedFd) -> io::Result<()> {
+        HostFiles.sync(at)
+    }
+}
+
+#[test]
+fn a_store_that_has_become_read_only_is_called_that() {
+    let (directory, _) = store();
+    let is_read_only = Arc::<AtomicBool>::default();
+    let files = Box::new(ReadOnly(Arc::clone(&is_read_only)));
+    let mut arbiter = DirectoryArbiter::open_by(files, directory.path(), MACHINE).unwrap();
+    let (first, second) = (record(1, 1, 1), record(2, 1, 2));
+    assert_eq!(arbiter.swap(None, first).unwrap(), SwapResult::Done);
+    arbiter.prepare(second).unwrap();
+    is_read_only.store(true, Ordering::Relaxed);
+    for _ in 0..3 {
+        let error = format!("{:#}", arbiter.swap(Some(first), second).unwrap_err());
+        assert!(error.contains("Read-only file system"), "{error}");
+    }
+    is_read_only.store(false, Ordering::Relaxed);
+    assert_eq!(arbiter.swap(Some(first), second).unwrap(), SwapResult::Done);
 }
 
 /// What the protocol does about a swap: repeats it under its nonce, reading back in between, until it is certain.
