@@ -506,7 +506,8 @@ impl EngineRoom {
                 if matches!(reason, HaltReason::PoweredOff) {
                     info!("the node ends: the machine is off");
                 } else {
-                    warn!("the node halts: {}", ExitReason::Halted(reason.clone()));
+                    // Whoever runs the node says it, as its last word.
+                    debug!("the node halts: {}", ExitReason::Halted(reason.clone()));
                 }
                 self.end = Some(ExitReason::Halted(reason));
             }

@@ -250,14 +250,12 @@ impl fmt::Display for NodeStatus {
             yes(self.outputs_gated),
             yes(self.network_connected)
         )?;
-        writeln!(
-            f,
-            "transfer    {}, {} of {} MiB; last pause {:.1} ms",
-            self.transfer,
-            self.transfer_bytes >> 20,
-            self.transfer_bytes_total >> 20,
-            self.snapshot_pause_ms
-        )?;
+        write!(f, "transfer    {}", self.transfer)?;
+        if self.transfer_bytes_total > 0 {
+            let (done, total) = (self.transfer_bytes >> 20, self.transfer_bytes_total >> 20);
+            write!(f, ", {done} of {total} MiB")?;
+        }
+        writeln!(f, "; last pause {:.1} ms", self.snapshot_pause_ms)?;
         if let Some(refused) = &self.join_refused {
             writeln!(f, "join refused {refused}")?;
         }
@@ -343,6 +341,13 @@ mod tests {
         };
         assert!(!fine.to_string().contains("warning"), "{fine}");
         assert!(!text.contains("faults"), "{text}");
+        assert!(!text.contains("MiB"), "there is no transfer: {text}");
+        let copies = NodeStatus {
+            transfer_bytes: 3 << 20,
+            transfer_bytes_total: 9 << 20,
+            ..status.clone()
+        };
+        assert!(copies.to_string().contains(", 3 of 9 MiB"), "{copies}");
         let text = NodeStatus {
             engine_faults: 3,
             ..status

@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant, SystemTime};
 use tracing::info;
 
+/// Peers that are gone and whose names are still known.
+const GONE_MAX: usize = 16;
 /// Rates are taken over about this long.
 const RATE_OVER: Duration = Duration::from_secs(1);
 
@@ -19,6 +21,8 @@ pub(super) struct Gauges {
     started: Instant,
     /// Who is connected, and their names.
     connected: BTreeMap<NodeId, String>,
+    /// Who was, latest last.
+    gone: VecDeque<(NodeId, String)>,
     /// Looks at the bytes sent so far, oldest first.
     samples: VecDeque<(Instant, u64)>,
     snapshot_asked: Option<Instant>,
@@ -36,6 +40,7 @@ impl Gauges {
         Self {
             started: now,
             connected: BTreeMap::new(),
+            gone: VecDeque::new(),
             samples: VecDeque::from([(now, 0)]),
             snapshot_asked: None,
             snapshot_pause: Duration::ZERO,
@@ -50,13 +55,47 @@ impl Gauges {
         self.connected.insert(peer, name.to_owned());
     }
 
-    /// The name of a peer that is connected.
+    /// The name of a peer that is connected, or was lately.
     pub(super) fn name(&self, peer: NodeId) -> &str {
-        self.connected.get(&peer).map_or("", String::as_str)
+        let gone = || self.gone.iter().rfind(|(gone, _)| *gone == peer);
+        let name = self.connected.get(&peer);
+        name.or_else(|| Some(&gone()?.1)).map_or("", String::as_str)
     }
 
     pub(super) fn disconnected(&mut self, peer: NodeId) {
-        self.connected.remove(&peer);
+        if let Some(name) = self.connected.remove(&peer) {
+            self.gone.push_back((peer, name));
+            if self.gone.len() > GONE_MAX {
+                self.gone.pop_front();
+            }
+        }
+    }
+
+    /// Who must wait to join (on that node itself: for whom), why, and for how much longer. Nobody, once the time of one that is
+    /// gone is over, or a process of the same node is `paired`.
+    fn waiting(
+        &self,
+        refused: Refused,
+        now: replication::Instant,
+        paired: Option<NodeId>,
+    ) -> Option<String> {
+        let name = self.name(refused.peer);
+        let wait_us = refused.until.since(now);
+        let is_over = wait_us == 0 && !self.connected.contains_key(&refused.peer);
+        if is_over || paired.is_some_and(|peer| self.name(peer) == name) {
+            return None;
+        }
+        let next = if wait_us == 0 {
+            "it may try again now".to_owned()
+        } else {
+            format!("next try in {:.1} s", wait_us as f64 / 1e6)
+        };
+        let name = if name.is_empty() {
+            short(refused.peer.0)
+        } else {
+            name.to_owned()
+        };
+        Some(format!("{name}: {}; {next}", refused.why))
     }
 
     /// Whether any peer is.
@@ -242,7 +281,10 @@ impl EngineRoom {
                 .as_ref()
                 .map_or(0, |progress| progress.bytes_total()),
             snapshot_pause_ms: self.gauges.snapshot_pause.as_secs_f64() * 1000.0,
-            join_refused: core.join_refused.map(|refused| self.describe(refused)),
+            join_refused: core.join_refused.and_then(|refused| {
+                let paired = core.peer.filter(|_| core.flag == Flag::Pair);
+                self.gauges.waiting(refused, self.now(), paired)
+            }),
             certificate_days_left: certificate::days_left(
                 self.transport.certificate_ends(),
                 SystemTime::now(),
@@ -272,15 +314,6 @@ impl EngineRoom {
     }
 }
 
-impl EngineRoom {
-    /// Who must wait to join (on that node itself: for whom), why, and for how long.
-    fn describe(&self, refused: Refused) -> String {
-        let name = self.gauges.name(refused.peer);
-        let wait_s = refused.until.since(self.now()) as f64 / 1e6;
-        format!("{name}: {}; next try in {wait_s:.1} s", refused.why)
-    }
-}
-
 fn role_name(role: &RoleStatus) -> &'static str {
     match role {
         RoleStatus::Out => "out",
@@ -301,5 +334,43 @@ fn transfer_name(transfer: TransferStatus) -> &'static str {
         TransferStatus::Closing(_) => "closing",
         TransferStatus::Arming(_) => "arming",
         TransferStatus::Complete(_) => "complete",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use replication::{Instant as Now, Refusal};
+
+    #[test]
+    fn who_must_wait_is_named_as_long_as_it_must() {
+        let mut gauges = Gauges::new(Instant::now());
+        let refused = Refused {
+            peer: NodeId(1 << 96),
+            why: Refusal::Vanished,
+            until: Now(2_500_000),
+        };
+        let waiting = |gauges: &Gauges, now, paired| gauges.waiting(refused, Now(now), paired);
+        gauges.connected(refused.peer, "b");
+        gauges.disconnected(refused.peer);
+        let said = waiting(&gauges, 1_000_000, None).unwrap();
+        assert!(
+            said.starts_with("b: ") && said.ends_with("next try in 1.5 s"),
+            "{said}"
+        );
+        // Its next process has a new identity.
+        gauges.connected(NodeId(2), "b");
+        gauges.connected(NodeId(3), "c");
+        assert_eq!(waiting(&gauges, 1_000_000, Some(NodeId(2))), None);
+        assert!(waiting(&gauges, 1_000_000, Some(NodeId(3))).is_some());
+        assert_eq!(waiting(&gauges, 2_500_000, None), None);
+        gauges.connected(refused.peer, "b");
+        let said = waiting(&gauges, 2_500_000, None).unwrap();
+        assert!(said.ends_with("it may try again now"), "{said}");
+        for peer in 10..100 {
+            gauges.connected(NodeId(peer), "d");
+            gauges.disconnected(NodeId(peer));
+        }
+        assert_eq!(gauges.gone.len(), GONE_MAX);
     }
 }

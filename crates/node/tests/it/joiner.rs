@@ -21,7 +21,8 @@ fn a_joiner_without_memory_is_refused_before_the_guest_is_stopped() {
     let a = site.start_with("a", large);
     let refused = |status: &node::status::NodeStatus| {
         let told = status.join_refused.as_deref();
-        told.is_some_and(|told| told.contains("the machine needs 768 MiB of memory there"))
+        // How much it is beyond the guest's memory depends on what the guest has written by then.
+        told.is_some_and(|told| told.contains("MiB of memory there, and"))
     };
     let there = b.wait("refused", refused);
     assert!(
