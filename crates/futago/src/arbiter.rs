@@ -59,7 +59,7 @@ pub(crate) struct Recover {
 
 /// Runs `futago arbiter`.
 pub(crate) fn run(command: &Command) -> Result<ExitCode> {
-    let mut out = std::io::stdout().lock();
+    let mut out = crate::output::lock();
     match command {
         Command::Init(arguments) => {
             let id = init_store(&arguments.directory)?;

@@ -1,12 +1,15 @@
 //! The commands of a protected machine: its nodes, their switch and keys, and what asks and steers them.
 
 use std::io::{Read, Write};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use node::keyboard::Terminal;
 use node::switch::{SwitchConfig, SwitchSecret, Uplink, run_switch_process};
 use node::{Config, control};
@@ -51,14 +54,14 @@ pub(crate) struct Switch {
     #[arg(long, value_name = "SOCKET")]
     socket: PathBuf,
     /// Print the key of the machine NAME at this switch, for nodes that may not read its secret, and end.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new(), conflicts_with_all = UPLINK)]
     machine_key: Option<String>,
     /// Connect only what connects to the socket, with no way out.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = UPLINK)]
     no_uplink: bool,
     /// Forward TCP connections to this port of the host to the guest; may be given more than once.
     #[arg(long, value_name = "[ADDRESS/]PORT:GUEST_PORT")]
-    forward: Vec<String>,
+    forward: Vec<Forward>,
     /// The guest's address.
     #[arg(long, value_name = "ADDRESS", default_value_t = Uplink::default().guest)]
     guest: Ipv4Addr,
@@ -67,6 +70,37 @@ pub(crate) struct Switch {
     gateway: Ipv4Addr,
     #[command(flatten)]
     sandbox: Sandboxed,
+}
+
+/// Options that are for the way out, and mean nothing without one.
+const UPLINK: [&str; 3] = ["forward", "guest", "gateway"];
+
+/// A port that is forwarded, as passt takes it.
+#[derive(Clone, Debug)]
+struct Forward(String);
+
+impl FromStr for Forward {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (address, ports) = match text.split_once('/') {
+            Some((address, ports)) => (Some(address), ports),
+            None => (None, text),
+        };
+        let is_address = |text: &str| text.parse::<IpAddr>().is_ok();
+        let is_port = |text: &str| text.parse::<NonZeroU16>().is_ok();
+        match ports.split_once(':') {
+            Some((host, guest))
+                if address.is_none_or(is_address) && is_port(host) && is_port(guest) =>
+            {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err(
+                "it is written like `6379:6379` or `127.0.0.1/8080:80`, with ports from 1 to 65535"
+                    .to_owned(),
+            ),
+        }
+    }
 }
 
 /// All that passt is told, and where it finds the switch.
@@ -120,7 +154,7 @@ pub(crate) struct Stop {
 /// Runs `futago node`.
 pub(crate) fn node(arguments: &Node) -> Result<ExitCode> {
     let Some(path) = &arguments.wish.config else {
-        std::io::stdout().write_all(Config::example().as_bytes())?;
+        crate::output::lock().write_all(Config::example().as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     };
     let reason = node::run_node(Config::load(path)?, arguments.sandbox.is_confined())?;
@@ -136,13 +170,17 @@ pub(crate) fn node(arguments: &Node) -> Result<ExitCode> {
 pub(crate) fn switch(arguments: Switch) -> Result<ExitCode> {
     if let Some(name) = &arguments.machine_key {
         let key = SwitchSecret::load_or_create(&arguments.socket)?.machine_key_text(name);
-        std::io::stdout().write_all(key.as_bytes())?;
+        crate::output::lock().write_all(key.as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
     let uplink = Uplink {
         guest: arguments.guest,
         gateway: arguments.gateway,
-        tcp_forwards: arguments.forward,
+        tcp_forwards: arguments
+            .forward
+            .into_iter()
+            .map(|Forward(text)| text)
+            .collect(),
         ..Uplink::default()
     };
     let config = SwitchConfig {
@@ -171,7 +209,7 @@ pub(crate) fn uplink(arguments: KeptUplink) -> Result<ExitCode> {
 /// Runs `futago status`.
 pub(crate) fn status(arguments: &Status) -> Result<ExitCode> {
     let status = control::status(&arguments.node.socket)?;
-    let mut out = std::io::stdout().lock();
+    let mut out = crate::output::lock();
     if arguments.json {
         writeln!(out, "{}", serde_json::to_string(&status)?)?;
     } else {
@@ -207,7 +245,7 @@ pub(crate) fn console(arguments: &Control) -> Result<ExitCode> {
         .spawn(typing)
         .context("cannot read the keyboard")?;
     let mut buffer = [0; 4096];
-    let mut out = std::io::stdout().lock();
+    let mut out = crate::output::lock();
     loop {
         // The node's end is the session's end.
         let Ok(length @ 1..) = guest.read(&mut buffer) else {

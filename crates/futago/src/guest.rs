@@ -45,7 +45,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
     if let Some(output) = build.output {
         image = image.copy_to(&output)?;
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = crate::output::lock();
     writeln!(out, "kernel {}", image.kernel.display())?;
     writeln!(out, "initrd {}", image.initrd.display())?;
     Ok(())

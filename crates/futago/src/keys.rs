@@ -61,7 +61,7 @@ enum Command {
 
 /// Runs `futago keys`.
 pub(crate) fn run(arguments: &Keys) -> Result<ExitCode> {
-    let mut out = std::io::stdout().lock();
+    let mut out = crate::output::lock();
     let (directory, days) = (&arguments.directory, arguments.days);
     match &arguments.command {
         None => {

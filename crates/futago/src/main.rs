@@ -7,6 +7,7 @@ mod cluster;
 mod demo;
 mod guest;
 mod keys;
+mod output;
 mod unprotected;
 mod vm;
 

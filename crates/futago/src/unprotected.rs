@@ -162,7 +162,7 @@ pub(crate) fn replay(arguments: Replay) -> Result<ExitCode> {
     let (from, to) = summary.positions;
     let positions = to.0.saturating_sub(from.0);
     let seconds = summary.executing.as_secs_f64();
-    let mut out = std::io::stdout().lock();
+    let mut out = crate::output::lock();
     writeln!(out, "machine      {}", summary.machine)?;
     writeln!(out, "positions    {} to {}", from.0, to.0)?;
     writeln!(out, "engine       {}", options.engine.kind())?;

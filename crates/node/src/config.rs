@@ -245,6 +245,11 @@ impl Config {
             self.node.name
         );
         ensure!(
+            self.node.control_look.as_ref() != Some(&self.node.control),
+            "`node.control_look` and `node.control` are both {}: name another socket for those who may only look, or none",
+            self.node.control.display()
+        );
+        ensure!(
             timeouts.heartbeat_ms >= 1,
             "`timeouts.heartbeat_ms` must be at least 1"
         );
@@ -351,7 +356,7 @@ mod tests {
         check_error(
             "kernel =",
             "kernal =",
-            "`kernal = \"vmlinux\"`: unknown field `kernal`",
+            "`kernal = \"kernel\"`: unknown field `kernal`",
         );
         check_error(
             "memory = \"256M\"",
@@ -379,6 +384,11 @@ mod tests {
         check_error("accepts = [\"b\"]", "", "`node.accepts` names nobody");
         check_error("accepts = [\"b\"]", "accepts = [\"a\"]", "itself");
         check_error("[arbiter]", "[arbiter", "line ");
+        check_error(
+            "# control_look = \"a.look\"",
+            "control_look = \"a.sock\"",
+            "`node.control_look` and `node.control` are both a.sock",
+        );
     }
 
     #[test]
@@ -387,10 +397,7 @@ mod tests {
         let path = directory.path().join("node.toml");
         std::fs::write(&path, Config::example()).unwrap();
         let config = Config::load(&path).unwrap();
-        assert_eq!(
-            config.machine.kernel,
-            Some(directory.path().join("vmlinux"))
-        );
+        assert_eq!(config.machine.kernel, Some(directory.path().join("kernel")));
         assert_eq!(config.seen_file(), directory.path().join("a.seen"));
         let error = Config::load(&directory.path().join("none.toml")).unwrap_err();
         assert!(error.to_string().contains("cannot read the configuration"));

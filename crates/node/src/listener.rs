@@ -39,11 +39,10 @@ impl Listener {
     /// Binds a UNIX socket; one that nobody listens on any more is replaced.
     pub(crate) fn bind(path: &Path, access: Access) -> anyhow::Result<Self> {
         replace_dead(path)?;
-        let listener = bind(path, access).with_context(|| {
-            format!(
-                "cannot listen on {}: its directory must exist and be writable",
-                path.display()
-            )
+        let listener = bind(path, access).map_err(|error| {
+            let advice = advice(path, &error);
+            anyhow::Error::new(error)
+                .context(format!("cannot listen on {}: {advice}", path.display()))
         })?;
         Ok(Self {
             listener,
@@ -105,6 +104,25 @@ impl Backoff {
         if self.pause.take().is_some() {
             info!("connections are accepted again on {}", path.display());
         }
+    }
+}
+
+/// What to do about a socket that cannot be made.
+fn advice(path: &Path, error: &io::Error) -> &'static str {
+    let exists = || fs::symlink_metadata(path).ok();
+    match error.kind() {
+        ErrorKind::AddrInUse if exists().is_some_and(|found| !found.file_type().is_socket()) => {
+            "what has this name is no socket, and is kept: choose another name"
+        }
+        ErrorKind::AddrInUse => "somebody has just taken it",
+        ErrorKind::InvalidFilename => {
+            "a socket's path has at most 107 bytes: choose another, or a relative one"
+        }
+        ErrorKind::NotFound => "its directory must exist",
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "its directory must be writable by this process's user"
+        }
+        _ => "see what the host says of it",
     }
 }
 

@@ -5,7 +5,7 @@ use crate::engine::EngineChoice;
 use crate::given_file;
 use crate::names::fill_random;
 use anyhow::{Context, ensure};
-use machine::{Board, Boot, Firmware, Machine, NetConfig};
+use machine::{Board, Boot, BootError, Firmware, Machine, NetConfig};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -149,9 +149,29 @@ impl VmOptions {
             epoch_ns: u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX),
         };
         let engine = self.engine.engine(self.memory_bytes)?;
-        let machine =
-            Machine::boot(&board, &boot, engine).context("the machine cannot be started")?;
+        let machine = Machine::boot(&board, &boot, engine).map_err(|error| {
+            let what = self.blame(&error);
+            anyhow::Error::new(error).context(what)
+        })?;
         Ok((machine, boot))
+    }
+
+    /// That the machine cannot be started, and the file that is to blame for it.
+    fn blame(&self, error: &BootError) -> String {
+        let file = match error {
+            BootError::Dtb(_) => &self.dtb,
+            BootError::KernelFormat | BootError::KernelPacked(_) | BootError::KernelBigEndian => {
+                &self.kernel
+            }
+            BootError::Elf { what, .. } if *what == "kernel" => &self.kernel,
+            BootError::Elf { .. } => &self.bios,
+            BootError::InitrdTooLarge { .. } => &self.initrd,
+            _ => &None,
+        };
+        let with = file
+            .as_ref()
+            .map(|file| format!(" with {}", file.display()));
+        format!("the machine cannot be started{}", with.unwrap_or_default())
     }
 
     /// The machine in one sentence, for the head of a record.

@@ -81,7 +81,11 @@ pub(crate) fn run(arguments: &Demo) -> Result<ExitCode> {
     let (mut screen, outcome) = story.end(told.err());
     screen.end(&outcome.to_string());
     if arguments.json {
-        writeln!(std::io::stdout(), "{}", serde_json::to_string(&outcome)?)?;
+        writeln!(
+            crate::output::lock(),
+            "{}",
+            serde_json::to_string(&outcome)?
+        )?;
     }
     if outcome.reason.is_none() {
         return Ok(ExitCode::SUCCESS);

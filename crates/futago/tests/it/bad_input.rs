@@ -38,6 +38,14 @@ pub(crate) fn fails(before: &[&str], arguments: &[&str]) -> String {
     sentence.to_owned()
 }
 
+/// Runs `futago` with options that do not go, or do not go together.
+fn misused(arguments: &[&str], words: &str) {
+    let output = run(&[], arguments);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+    assert!(said.contains(words), "{arguments:?}: {said}");
+}
+
 /// Runs `futago` to its end, by way of other programs that start it.
 pub(crate) fn run(before: &[&str], arguments: &[&str]) -> Output {
     let program = futago(arguments);
@@ -107,7 +115,13 @@ fn machines() {
         &["run", "--bios", &off, "--initrd", &none],
         &["cannot read the initial RAM disk", &none],
     );
-    check(&["run", "--bios", &off, "--dtb", &text], &["device tree"]);
+    let dtb = ["run", "--bios", &off, "--dtb", &text];
+    check(&dtb, &[&text, "the device tree cannot be used", "magic"]);
+    assert_eq!(fails(&[], &dtb).matches("magic").count(), 1);
+    misused(
+        &["run", "--bios", &off, "--memory", "100000001"],
+        "a number without a letter counts MiB",
+    );
     check(
         &["run", "--bios", &off, "--drive", &none],
         &["disks are not supported yet", &none],
@@ -195,6 +209,16 @@ fn records() {
             .unwrap()
             .success()
     );
+    check(
+        &["record", &record, "--bios", &off],
+        &[&record, "exists already", "not overwritten"],
+    );
+    let nowhere = ["--net", &format!("stream:{}", files.text("nowhere"))];
+    let new = files.text("new");
+    let fails_late = [&["record", &new, "--bios", &off][..], &nowhere].concat();
+    for _ in 0..2 {
+        check(&fails_late, &["cannot connect"]);
+    }
     let replay = futago(&["replay", &record, "--verify"]).output().unwrap();
     assert!(replay.status.success(), "{replay:?}");
     check(
@@ -384,6 +408,23 @@ fn nodes() {
 }
 
 #[test]
+fn standard_outputs() {
+    let files = Files::new();
+    let keys = files.text("keys");
+    fs::write(files.path("node.toml"), configuration(&files)).unwrap();
+    let socket = files.text("s");
+    for arguments in [
+        &["node", "--example"][..],
+        &["keys", "--directory", &keys, "show"],
+        &["arbiter", "show", &files.text("arbiter"), "m"],
+        &["switch", "--socket", &socket, "--machine-key", "m"],
+    ] {
+        let said = fails(&["sh", "-c", "exec \"$@\" > /dev/full", "sh"], arguments);
+        assert!(said.contains("cannot write to standard output"), "{said}");
+    }
+}
+
+#[test]
 fn switches() {
     let files = Files::new();
     let socket = files.text("none/switch.sock");
@@ -391,6 +432,34 @@ fn switches() {
     let text: &Path = &files.path("text");
     check(
         &["switch", "--no-uplink", "--socket", text.to_str().unwrap()],
-        &["text"],
+        &["text", "is no socket, and is kept"],
     );
+    let long = files.text(&"a".repeat(100));
+    check(
+        &["switch", "--no-uplink", "--socket", &long],
+        &["at most 107 bytes"],
+    );
+    let socket = files.text("switch.sock");
+    for (options, words) in [
+        (
+            &["--no-uplink", "--forward", "1:1"][..],
+            "cannot be used with",
+        ),
+        (
+            &["--no-uplink", "--guest", "10.0.0.2"],
+            "cannot be used with",
+        ),
+        (
+            &["--machine-key", "m", "--forward", "1:1"],
+            "cannot be used with",
+        ),
+        (&["--machine-key", ""], "a value is required"),
+        (&["--forward", "0:0"], "ports from 1 to 65535"),
+        (&["--forward", "1:0"], "ports from 1 to 65535"),
+        (&["--forward", "1:65536"], "ports from 1 to 65535"),
+        (&["--forward", "localhost/1:1"], "ports from 1 to 65535"),
+        (&["--forward", "1"], "ports from 1 to 65535"),
+    ] {
+        misused(&[&["switch", "--socket", &socket], options].concat(), words);
+    }
 }

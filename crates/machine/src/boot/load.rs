@@ -86,7 +86,7 @@ pub enum BootError {
         room: u64,
     },
     /// The device tree cannot be used.
-    #[error("the device tree cannot be used: {0}")]
+    #[error("the device tree cannot be used")]
     Dtb(#[from] FdtError),
     /// The command line cannot be handed over.
     #[error("the kernel command line contains a zero byte")]

@@ -64,7 +64,7 @@ pub enum Refusal {
         address: u64,
     },
     /// The text of a `write` is too long.
-    #[error("to write {0} bytes at once; the most is 65536")]
+    #[error("a `write` of {0} bytes at once; the most is 65536")]
     TooLong(u64),
     /// The program does not take its answers.
     #[error("more, and has left 64 answers in `fromhost` untaken")]

@@ -6,8 +6,8 @@ pub(super) const EXAMPLE: &str = r#"# One host's side of a protected machine: fu
 # The machine: the same on every node.
 [machine]
 name = "demo"               # names the machine among all that share an arbiter
-kernel = "vmlinux"          # the kernel image to boot
-initrd = "initrd.cpio"      # optional
+kernel = "kernel"           # the kernel image to boot: this and the next as `futago guest build --output .` makes them
+initrd = "initrd"           # optional
 append = "console=ttyS0"    # the kernel's command line
 # bios = "fw_jump.bin"      # M-mode firmware instead of the built-in SBI
 memory = "256M"             # 16M to 64G

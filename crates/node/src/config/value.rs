@@ -36,7 +36,8 @@ impl FromStr for MemorySize {
             Ok(Self(bytes))
         } else {
             Err(format!(
-                "`{text}` is out of range: memory is from 16M to 64G"
+                "`{text}` is out of range: memory is from 16M to 64G{}",
+                bare(text)
             ))
         }
     }
@@ -62,7 +63,21 @@ impl FromStr for CodeCacheSize {
             .ok()
             .filter(|_| CODE_CACHE_BYTES.contains(&bytes))
             .map(Self)
-            .ok_or_else(|| format!("`{text}` is out of range: a code cache is from 4M to 1G"))
+            .ok_or_else(|| {
+                format!(
+                    "`{text}` is out of range: a code cache is from 4M to 1G{}",
+                    bare(text)
+                )
+            })
+    }
+}
+
+/// What to add to a sentence about a size that has no letter, and may be meant in bytes.
+fn bare(text: &str) -> &'static str {
+    if text.ends_with(|last: char| last.is_ascii_digit()) {
+        ", and a number without a letter counts MiB"
+    } else {
+        ""
     }
 }
 
@@ -162,6 +177,11 @@ mod tests {
         for wrong in ["", "M", "1T", "1M", "99999999999999G", "65G", "-1G"] {
             assert!(wrong.parse::<MemorySize>().is_err(), "{wrong}");
         }
+        // Meant in bytes, perhaps.
+        let error = "100000001".parse::<MemorySize>().unwrap_err();
+        assert!(error.contains("counts MiB"), "{error}");
+        let error = "1M".parse::<MemorySize>().unwrap_err();
+        assert!(!error.contains("counts MiB"), "{error}");
         assert_eq!("1G".parse(), Ok(CodeCacheSize(1 << 30)));
         for wrong in ["", "3M", "1025M", "2G", "off"] {
             assert!(wrong.parse::<CodeCacheSize>().is_err(), "{wrong}");

@@ -3,12 +3,12 @@
 use super::drive::{Ending, Host, drive};
 use crate::open_files;
 use crate::vm::VmOptions;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use eventlog::record::{Header, RecordWriter};
 use eventlog::{Recorder, RecorderConfig, Step, digest_to_bytes};
 use machine::{Digest, Input, Machine, Position, Snapshot};
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -53,7 +53,10 @@ pub struct RecordSummary {
 pub fn record(options: &RecordOptions) -> anyhow::Result<RecordSummary> {
     open_files::ensure_room(open_files::MACHINE_FILES)?;
     let (mut machine, _) = options.vm.boot()?;
-    let mut file = RecordFile::create(&options.file, &options.vm.describe())?;
+    let file = create(&options.file)?;
+    // Before anything is written: where this fails, the empty file is in nobody's way.
+    let host = Host::new(&options.vm, &[])?;
+    let mut file = RecordFile::new(&options.file, file, &options.vm.describe())?;
     // Nothing has been executed: this only says that nothing is cached.
     machine
         .apply(Input::Synchronize)
@@ -65,7 +68,6 @@ pub fn record(options: &RecordOptions) -> anyhow::Result<RecordSummary> {
         config.digest_page_ticks = 0;
     }
     let mut recorder = Recorder::new(machine, config);
-    let host = Host::new(&options.vm, &[])?;
     let mut snapshot_at = options.snapshot_every.map(|every| Instant::now() + every);
     let sink = |recorder: &mut Recorder, step: &mut Step| {
         file.entries(step)?;
@@ -111,9 +113,7 @@ struct RecordFile {
 }
 
 impl RecordFile {
-    fn create(path: &Path, machine: &str) -> anyhow::Result<Self> {
-        let file = File::create(path)
-            .with_context(|| format!("cannot create the record {}", path.display()))?;
+    fn new(path: &Path, file: File, machine: &str) -> anyhow::Result<Self> {
         let mut frames = Vec::new();
         let header = Header {
             semantics: machine::SEMANTICS,
@@ -186,6 +186,23 @@ impl RecordFile {
         }
         Ok(())
     }
+}
+
+/// Makes the file, but does not take the place of another: a record may be all that is left of a machine. Empty files, pipes and
+/// devices are written to.
+fn create(path: &Path) -> anyhow::Result<File> {
+    let made = match File::create_new(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            ensure!(
+                !fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() > 0),
+                "{} exists already, and is not overwritten: remove it, or name another file for the record",
+                path.display()
+            );
+            OpenOptions::new().write(true).open(path)
+        }
+        made => made,
+    };
+    made.with_context(|| format!("cannot create the record {}", path.display()))
 }
 
 fn lost(path: &Path) -> String {
