@@ -66,6 +66,14 @@ struct Span {
     repeated: bool,
 }
 
+impl Span {
+    /// Whether what arrived is what was sent again. Where the backup had it before that was sent, it was only late: the
+    /// first to come was taken for lost because a host was busy, and says nothing of the link.
+    fn was_lost(&self, echo: u64) -> bool {
+        self.again && self.stamp <= echo
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Flying,
@@ -165,7 +173,7 @@ impl Flight {
         let mut delivered = 0;
         while let Some(span) = self.spans.pop_front_if(|span| span.last <= said.held) {
             self.spans_bytes -= span.bytes;
-            delivered += self.leave(&span);
+            delivered += self.leave(&span, said.echo);
         }
         self.base = said.held;
         if said.echo >= self.echoed {
@@ -175,24 +183,24 @@ impl Flight {
                 _ => LogIndex(u64::MAX),
             };
         }
-        delivered += self.mark(&said.beyond);
+        delivered += self.mark(&said.beyond, said.echo);
         self.path.delivered(now, delivered);
         self.look(now, config);
     }
 
-    /// A span is known to have arrived: its bytes, if that is new.
-    fn leave(&mut self, span: &Span) -> u64 {
+    /// A span is known to have arrived, by a word that answers the message with stamp `echo`: its bytes, if that is new.
+    fn leave(&mut self, span: &Span, echo: u64) -> u64 {
         match span.fate {
             Fate::Arrived => return 0,
             Fate::Flying => self.flying_bytes -= span.bytes,
             Fate::Lost => self.lost -= 1,
         }
-        self.path.arrived(span.again);
+        self.path.arrived(span.was_lost(echo));
         span.bytes
     }
 
     /// Marks the spans within `ranges` as arrived; the bytes of those for which that is new.
-    fn mark(&mut self, ranges: &[(LogIndex, LogIndex)]) -> u64 {
+    fn mark(&mut self, ranges: &[(LogIndex, LogIndex)], echo: u64) -> u64 {
         let mut delivered = 0;
         let mut ranges = ranges.iter().peekable();
         let mut first = self.base.next();
@@ -209,7 +217,7 @@ impl Flight {
                     _ => self.flying_bytes -= span.bytes,
                 }
                 span.fate = Fate::Arrived;
-                self.path.arrived(span.again);
+                self.path.arrived(span.was_lost(echo));
                 delivered += span.bytes;
             }
             first = last.next();
@@ -430,5 +438,73 @@ impl Flight {
             begin = before.next();
         }
         begin
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Epoch, MachineId, NodeId};
+
+    const ROUNDS: u64 = 300;
+    const TRIP_US: u64 = 1_000;
+
+    /// A primary that sends an entry every 100 ms; one in ten of them is answered only after `late_us`, with the stamp of the
+    /// message that `answered` chooses: the first that was sent, or the last.
+    fn talk(late_us: u64, answered: impl Fn(u64, u64) -> u64) -> Flight {
+        let config = Config::new(MachineId(1), NodeId(1), 1);
+        let (mut window, mut flight) = (
+            Window::new(LogIndex(1)),
+            Flight::new(LogIndex(1), Instant(0)),
+        );
+        let answer = |flight: &mut Flight, window: &mut Window, now: u64, held: u64, echo: u64| {
+            let said = Acknowledgement {
+                epoch: Epoch(1),
+                held: LogIndex(held),
+                replayed: LogIndex(held),
+                ready: true,
+                echo,
+                echo_age_us: 0,
+                beyond: Vec::new(),
+                room: Room {
+                    bytes: 1 << 20,
+                    entries: 1 << 10,
+                },
+            };
+            window.acknowledge(LogIndex(held), LogIndex(held));
+            flight.acknowledge(Instant(now), &config, &said);
+        };
+        answer(&mut flight, &mut window, 0, 0, 0);
+        for round in 1..=ROUNDS {
+            let now = round * 100_000;
+            window.push(
+                Instant(now),
+                &[Bytes::from_static(b"entry")],
+                &config.bounds,
+            );
+            let first = flight.next(Instant(now), &window, &config).expect("room");
+            let wait_us = if round % 10 == 0 { late_us } else { TRIP_US };
+            let mut last = first.stamp;
+            while let Some(due) = flight.deadline().filter(|due| due.0 < now + wait_us) {
+                flight.on_time(due, &config);
+                last = flight
+                    .next(due, &window, &config)
+                    .map_or(last, |batch| batch.stamp);
+            }
+            let echo = answered(first.stamp, last);
+            answer(&mut flight, &mut window, now + wait_us, round, echo);
+        }
+        flight
+    }
+
+    #[test]
+    fn what_was_only_late_does_not_make_the_link_one_that_loses() {
+        let late = talk(60_000, |first, _| first);
+        assert!(late.resent() >= ROUNDS / 10, "{}", late.resent());
+        assert!(!late.path().is_lossy());
+        let lost = talk(60_000, |_, last| last);
+        assert!(lost.resent() >= ROUNDS / 10, "{}", lost.resent());
+        assert!(lost.path().is_lossy());
+        assert_eq!(talk(TRIP_US, |first, _| first).resent(), 0);
     }
 }
