@@ -220,7 +220,7 @@ impl Change {
             ArbiterReply::Unavailable => None,
         };
         shared.arbiter_reachable = record.is_some();
-        let seen = self.classify(record);
+        let seen = self.classify(shared, record);
         if late && seen == Seen::Expected && self.step == Step::Swap {
             // The record as it was before the attempt that is on its way now.
             return None;
@@ -284,15 +284,16 @@ impl Change {
 
     /// A store that shows an older record than one it has shown before, none where there was one, or another
     /// machine's, is broken: such an answer is no answer.
-    fn classify(&self, record: Option<Option<Record>>) -> Seen {
-        let before = self.expected.map(|record| record.epoch).unwrap_or_default();
+    fn classify(&self, shared: &Shared, record: Option<Option<Record>>) -> Seen {
+        let changes = |record: &Record| match &self.expected {
+            Some(before) => shared.displaces(record, before),
+            None => record.machine == self.new.machine,
+        };
         match record {
             None => Seen::Unknown,
             Some(record) if record == Some(self.new) => Seen::Mine,
             Some(record) if record == self.expected => Seen::Expected,
-            Some(Some(record)) if record.machine == self.new.machine && record.epoch > before => {
-                Seen::Changed
-            }
+            Some(Some(record)) if changes(&record) => Seen::Changed,
             Some(_) => Seen::Unknown,
         }
     }

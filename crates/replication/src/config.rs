@@ -283,6 +283,10 @@ pub enum Mutation {
     DropLateAnswer,
     /// Nobody reads the record unless it suspects its peer (I9).
     NeverLook,
+    /// An owner takes no notice of another record of its own epoch (I9).
+    IgnoreSameEpoch,
+    /// A node that waits ends for a record that any peer says to have seen (who).
+    EndOnAnyWord,
     /// A certificate for a node of another machine is good enough (who).
     AdmitOtherMachine,
     /// A certificate that has ended makes connections (who).
@@ -314,7 +318,7 @@ pub enum Mutation {
 impl Mutation {
     /// All of them, in the order of the invariants that they break.
     #[cfg_attr(not(feature = "mutations"), allow(unreachable_pub, dead_code))]
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 40] = [
         Self::ReuseEpoch,
         Self::ReleaseWithoutAcknowledge,
         Self::AcceptOlderEpochAcknowledge,
@@ -340,6 +344,8 @@ impl Mutation {
         Self::IgnoreCredit,
         Self::DropLateAnswer,
         Self::NeverLook,
+        Self::IgnoreSameEpoch,
+        Self::EndOnAnyWord,
         Self::AdmitOtherMachine,
         Self::AdmitExpired,
         Self::AdmitWithdrawn,

@@ -11,7 +11,7 @@
 
 use crate::action::{Action, ArbiterReply, HaltReason, Local};
 use crate::backup::Backup;
-use crate::config::Config;
+use crate::config::{Config, Mutation};
 use crate::joining::{Joining, Starting};
 use crate::message::Message;
 use crate::primary::Primary;
@@ -196,8 +196,10 @@ impl Core {
         let mut proofs = testimony.proofs(self.shared.now, doubt_us);
         let proof = match &self.role {
             Role::Out | Role::Halted(_) | Role::TakingOver(_) => None,
-            Role::Starting(_) | Role::Joining(_) => proofs.next(),
-            // Whoever else says so may read the wrong one.
+            // Whoever else says so may read the wrong one, or lie.
+            Role::Starting(_) | Role::Joining(_) => proofs.find(|(peer, record)| {
+                record.owner == *peer || self.shared.mutated(Mutation::EndOnAnyWord)
+            }),
             Role::Backup(backup) => proofs.find(|(peer, _)| *peer == backup.primary),
             // An owner gives way to nobody but another owner, who says so itself.
             Role::Primary(primary) => {

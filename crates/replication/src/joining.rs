@@ -150,6 +150,10 @@ impl Starting {
     fn conclude(shared: &mut Shared, outcome: Option<Outcome>) -> Next {
         match outcome {
             None => Next::Stay,
+            // Somebody ended meanwhile what nobody had begun: it may still be started.
+            Some(Outcome::Lost(record)) if record.mode == Mode::Down => {
+                Next::become_role(Role::Starting(Self::begin(shared)))
+            }
             // Nothing has run here: this node may still become a backup.
             Some(Outcome::Lost(record)) => Self::stand_aside(shared, record),
             Some(Outcome::Won(won)) => {

@@ -453,7 +453,7 @@ impl Primary {
 
     /// What an owner that suspects nobody does about the record: it obeys it.
     fn looked(&mut self, shared: &mut Shared, answer: Answer) -> Next {
-        match (OwnerView::of(self.record, answer), answer) {
+        match (OwnerView::of(shared, self.record, answer), answer) {
             (OwnerView::Changed, Answer::Record(Some(record))) => {
                 shared.decide("the record was changed by another: this node must not go on");
                 self.lose(shared, record)

@@ -165,7 +165,7 @@ impl Protection {
                 let Some(answer) = inquiry.reply(shared, request, reply) else {
                     return Judged::Nothing;
                 };
-                let view = suspicion::OwnerView::of(mine, answer);
+                let view = suspicion::OwnerView::of(shared, mine, answer);
                 let (verdict, why) = suspicion::owner(view, stream.cause(shared));
                 shared.decide(why);
                 match (verdict, answer) {

@@ -152,6 +152,16 @@ impl Shared {
         }
     }
 
+    /// Whether a store that shows `record` says that `mine`, which it has shown before, is in force no more. Another record of
+    /// the same epoch says so, too: a store that was set back, and recovered from there, gives its epochs anew.
+    pub(crate) fn displaces(&self, record: &Record, mine: &Record) -> bool {
+        let later = match self.mutated(Mutation::IgnoreSameEpoch) {
+            true => record.epoch > mine.epoch,
+            false => record.epoch >= mine.epoch,
+        };
+        record.machine == mine.machine && later && record != mine
+    }
+
     /// The pause before the arbiter is asked for the `tries`th time again: doubled each time, half of it jitter.
     pub(crate) fn backoff_us(&mut self, tries: u32) -> u64 {
         let times = &self.config.times;

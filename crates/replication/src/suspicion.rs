@@ -3,6 +3,7 @@
 //! one that is a zombie learns of it.
 
 use crate::arbitration::Answer;
+use crate::shared::Shared;
 use crate::transfer::Cause;
 use crate::types::{Epoch, MachineId, Mode, NodeId, Record};
 
@@ -28,21 +29,17 @@ pub(crate) enum Verdict {
 pub(crate) enum OwnerView {
     /// The record as it wrote it.
     Mine,
-    /// A later record.
+    /// A later record, or another of the same epoch.
     Changed,
     /// No answer, or none that can be believed.
     Unknown,
 }
 
 impl OwnerView {
-    pub(crate) fn of(mine: Record, answer: Answer) -> Self {
+    pub(crate) fn of(shared: &Shared, mine: Record, answer: Answer) -> Self {
         match answer {
             Answer::Record(Some(record)) if record == mine => Self::Mine,
-            Answer::Record(Some(record))
-                if record.machine == mine.machine && record.epoch > mine.epoch =>
-            {
-                Self::Changed
-            }
+            Answer::Record(Some(record)) if shared.displaces(&record, &mine) => Self::Changed,
             Answer::Record(_) | Answer::Unavailable => Self::Unknown,
         }
     }

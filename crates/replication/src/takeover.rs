@@ -125,7 +125,7 @@ impl Takeover {
         match outcome {
             None => Next::Stay,
             Some(Outcome::Lost(record)) if record.mode == Mode::Down => {
-                Next::Halt(HaltReason::PoweredOff)
+                Next::Halt(HaltReason::of_down(record, self.former))
             }
             Some(Outcome::Lost(record)) => Next::Halt(HaltReason::Lost { record }),
             Some(Outcome::Won(won)) => {

@@ -2,16 +2,17 @@
 //! they know when a channel opens and whenever it changes; so two copies of one store, each with an owner of its own, do not
 //! stay unnoticed once their nodes can talk.
 //!
-//! Proof is one of two: another record of the same epoch, since in one store only one swap into an epoch succeeds; or a later
-//! epoch that this node's store goes on not to show. A store may be slow to show what another host wrote, so that the
-//! latter takes a while, and answers of the store within it.
+//! Proof is a record that this node's store goes on not to show, although it has been asked: another one of the same epoch, since
+//! in one store that was not set back only one swap into an epoch succeeds, or one of a later epoch. A store may be slow to show
+//! what another host wrote, so that the latter takes longer.
 
 use crate::types::{Instant, NodeId, Record};
 use std::collections::BTreeMap;
 
 /// A store has so long to show what a peer has seen in it, in microseconds,
 pub(crate) const DOUBT_US: u64 = 10_000_000;
-/// where this node has no part of the machine yet, and loses nothing by an end.
+/// where this node has no part of the machine yet, and loses nothing by an end, or where the epoch is the same: whoever was displaced
+/// in a store that was set back reads that first, and goes.
 pub(crate) const DOUBT_US_OUTSIDE: u64 = 3_000_000;
 /// Answers of the store that do not show it, at least: one may have been under way.
 const ANSWERS_MIN: u32 = 2;
@@ -42,8 +43,7 @@ impl Testimony {
 
     /// The store has shown this record, or that there is none; says whether that is news.
     pub(crate) fn show(&mut self, record: Option<Record>) -> bool {
-        let epoch = |record: Option<Record>| record.map(|record| record.epoch);
-        let news = epoch(record) > epoch(self.shown);
+        let news = record.is_some_and(|record| is_beside(self.shown, record));
         if news {
             self.shown = record;
         }
@@ -100,7 +100,11 @@ impl Testimony {
             let same_epoch = self
                 .shown
                 .is_some_and(|shown| shown.epoch == claim.record.epoch);
-            same_epoch || claim.heard.after(doubt_us) <= now && claim.answers >= ANSWERS_MIN
+            let doubt_us = match same_epoch {
+                true => doubt_us.min(DOUBT_US_OUTSIDE),
+                false => doubt_us,
+            };
+            claim.heard.after(doubt_us) <= now && claim.answers >= ANSWERS_MIN
         };
         let claims = self.claims.iter();
         claims.filter_map(move |(peer, claim)| proven(claim).then_some((*peer, claim.record)))
@@ -142,17 +146,31 @@ mod tests {
     }
 
     #[test]
-    fn another_record_of_the_same_epoch_is_a_proof_at_once() {
+    fn another_record_of_the_same_epoch_is_a_proof_when_the_store_does_not_come_to_show_it() {
         let mut testimony = Testimony::default();
         testimony.show(Some(record(3, 1)));
         testimony.hear(Instant(0), NodeId(9), record(3, 1));
         testimony.hear(Instant(0), NodeId(8), record(2, 7));
         assert!(!testimony.is_doubted());
         testimony.hear(Instant(0), NodeId(9), record(3, 2));
-        let proofs: Vec<_> = testimony.proofs(Instant(0), DOUBT_US).collect();
+        let late = Instant(DOUBT_US_OUTSIDE);
+        assert!(!testimony.show(Some(record(3, 1))) && !testimony.show(Some(record(3, 1))));
+        assert_eq!(testimony.proofs(Instant(0), DOUBT_US).count(), 0);
+        let proofs: Vec<_> = testimony.proofs(late, DOUBT_US).collect();
         assert_eq!(proofs, [(NodeId(9), record(3, 2))]);
         testimony.forget(NodeId(9));
         assert!(!testimony.is_doubted());
+    }
+
+    #[test]
+    fn a_store_that_was_set_back_and_recovered_shows_another_record_of_the_same_epoch() {
+        let mut testimony = Testimony::default();
+        testimony.show(Some(record(3, 1)));
+        testimony.hear(Instant(0), NodeId(9), record(3, 2));
+        assert!(testimony.show(Some(record(3, 2))), "it is news");
+        assert!(!testimony.is_doubted());
+        testimony.hear(Instant(0), NodeId(9), record(3, 1));
+        assert!(testimony.is_doubted(), "a peer has not seen it yet");
     }
 
     #[test]

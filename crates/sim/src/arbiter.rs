@@ -71,6 +71,8 @@ pub(crate) struct Arbiter {
     way_max: u64,
     /// Every record there has been, oldest first.
     history: Vec<Record>,
+    /// Those that were in force until the store was set back.
+    undone: Vec<Record>,
     /// A swap whose sync did not come.
     unsynced: Option<Record>,
     /// What was written in advance.
@@ -94,6 +96,7 @@ impl Arbiter {
             found: Found::Itself,
             mutation: StoreMutation::default(),
             history: Vec::new(),
+            undone: Vec::new(),
             unsynced: None,
             prepared: BTreeSet::new(),
             seen: BTreeMap::new(),
@@ -137,9 +140,9 @@ impl Arbiter {
         self.history.last().copied()
     }
 
-    /// Every record there has been, oldest first.
-    pub(crate) fn history(&self) -> &[Record] {
-        &self.history
+    /// Every record that was ever in force.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Record> {
+        self.history.iter().chain(&self.undone)
     }
 
     /// What a request that arrives now meets.
@@ -274,6 +277,17 @@ impl Arbiter {
         }
         *seen = shown;
         reply
+    }
+
+    /// An operator puts an older copy in the store's place, for good; says whether there is one.
+    pub(crate) fn set_back(&mut self) -> bool {
+        let Some(older) = self.older_copy() else {
+            return false;
+        };
+        let undone = self.history.split_off(older.len());
+        self.undone.extend(undone);
+        self.unsynced = None;
+        true
     }
 
     /// An operator ends what the record says (`futago arbiter recover`).

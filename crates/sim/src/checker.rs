@@ -5,10 +5,10 @@ use crate::arbiter::{Arbiter, OPERATOR};
 use crate::computer::Fingerprint;
 use crate::network::ProcessIndex;
 use replication::{
-    Action, ArbiterOperation, ArbiterReply, Epoch, LogIndex, Message, Mode, NodeId, Record,
-    TransferId,
+    Action, ArbiterOperation, ArbiterReply, Epoch, HaltReason, LogIndex, Message, Mode, NodeId,
+    Record, TransferId,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// A broken invariant: which, and how.
@@ -96,8 +96,9 @@ pub(crate) struct Checker {
     pairings: u64,
     divergences: u64,
     states_compared: u64,
-    /// The newest epoch that a person has ended.
+    /// The newest epoch that a person has ended, and nodes whose records a person has taken back.
     given_up: Epoch,
+    ended: BTreeSet<NodeId>,
 }
 
 impl Checker {
@@ -105,6 +106,11 @@ impl Checker {
     /// forbidden.
     pub(crate) fn given_up(&mut self, epoch: Epoch) {
         self.given_up = epoch;
+    }
+
+    /// A person has set the store back to before these nodes had their parts: as above.
+    pub(crate) fn ended(&mut self, nodes: &BTreeSet<NodeId>) {
+        self.ended.clone_from(nodes);
     }
 
     /// A process is born.
@@ -304,19 +310,19 @@ impl Checker {
             if record.owner == witness.node {
                 witness.told_owner_of = Some(*record);
             } else {
-                let owned = witness.told_owner_of.map(|owned| owned.epoch.next());
+                let owned = witness.told_owner_of.map(|owned| owned.epoch);
                 let claimed = witness.tried_takeover.max(owned);
                 witness.told_lost |= claimed.is_some_and(|claimed| record.epoch >= claimed);
             }
         }
     }
 
-    /// A process acts. `history` is every record that the arbiter held, oldest first.
+    /// A process acts.
     pub(crate) fn acts(
         &mut self,
         process: ProcessIndex,
         action: &Action,
-        history: &[Record],
+        arbiter: &Arbiter,
     ) -> Result<(), Broken> {
         let witness = &mut self.witnesses[process];
         if witness.halted {
@@ -384,8 +390,8 @@ impl Checker {
                 witness.verified = false;
             }
             Action::Run { epoch } | Action::GoLive { epoch, .. } => {
-                let owned = history
-                    .iter()
+                let owned = arbiter
+                    .all()
                     .any(|record| record.epoch == *epoch && record.owner == witness.node);
                 if !owned
                     || witness
@@ -401,7 +407,17 @@ impl Checker {
                     );
                 }
             }
-            Action::Halt { .. } => witness.halted = true,
+            Action::Halt { reason } => {
+                witness.halted = true;
+                if let HaltReason::OtherStore { claimed, .. } = reason
+                    && !arbiter.all().any(|record| record == claimed)
+                {
+                    return broken(
+                        "who",
+                        format!("process {process} ends for a record that never was: {claimed:?}"),
+                    );
+                }
+            }
             _ => {}
         }
         let witness = &mut self.witnesses[process];
@@ -469,7 +485,7 @@ impl Checker {
             );
         }
         let owned = |record: &Record| record.epoch == epoch && record.owner == node;
-        if !arbiter.history().iter().any(owned) {
+        if !arbiter.all().any(owned) {
             return broken(
                 "I8",
                 format!(
@@ -488,7 +504,7 @@ impl Checker {
             );
         }
         let covered = match record {
-            _ if epoch < self.given_up => true,
+            _ if epoch < self.given_up || self.ended.contains(&node) => true,
             Some(record) if record.owner == node => match record.mode {
                 Mode::Solo => true,
                 Mode::Pair { backup } => mark <= self.acknowledged_by(backup),

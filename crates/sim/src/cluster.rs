@@ -22,7 +22,7 @@ use machine::Output;
 use replication::{
     Action, ArbiterDesk, ArbiterOperation, Config, Epoch, Instant, Local, NodeId, RequestId,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// Hosts of a cluster: the pair and one standby.
@@ -116,6 +116,8 @@ pub(crate) struct Cluster {
     pub(crate) desks: BTreeMap<ProcessIndex, ArbiterDesk>,
     /// The newest epoch that a person has ended, and when.
     pub(crate) given_up: Option<(Epoch, u64)>,
+    /// Nodes whose part in the machine was taken back with the record that gave it.
+    pub(crate) ended: BTreeSet<NodeId>,
     /// Nodes that start now have the initial state: somebody wants the machine to start again.
     pub(crate) cold_start: bool,
     /// It has been started again, and the clients have not heard of it yet.
@@ -171,6 +173,7 @@ impl Cluster {
             timers: BTreeMap::new(),
             desks: BTreeMap::new(),
             given_up: None,
+            ended: BTreeSet::new(),
             cold_start: false,
             is_fresh: false,
             swaps_in_flight: BTreeMap::new(),
@@ -446,7 +449,7 @@ impl Cluster {
     fn carry(&mut self, from: ProcessIndex, effect: Effect) -> Result<(), Broken> {
         match effect {
             Effect::Action(action) => {
-                self.checker.acts(from, &action, self.arbiter.history())?;
+                self.checker.acts(from, &action, &self.arbiter)?;
                 self.judge_stop(from, &action)?;
                 self.flows.acts(self.queue.now(), &action)?;
                 self.carry_action(from, action);

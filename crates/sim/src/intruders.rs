@@ -9,8 +9,8 @@ use crate::process::Arrival;
 use crate::random::Random;
 use bytes::Bytes;
 use replication::{
-    Credential, Epoch, Hello, HostId, LeaveReason, Local, LogIndex, MachineId, Message, NodeId,
-    Room, Subject, TransferId,
+    Credential, Epoch, Hello, HostId, LeaveReason, Local, LogIndex, MachineId, Message, Mode,
+    NodeId, Nonce, Record, Room, Subject, TransferId,
 };
 use std::collections::BTreeMap;
 
@@ -46,6 +46,8 @@ struct Intruder {
     kind: Kind,
     certificate: Credential,
     hello: Hello,
+    /// It only speaks of records, and stays what it seems.
+    gossips: bool,
     /// The processes that let it in.
     visits: BTreeMap<ProcessIndex, Visit>,
 }
@@ -60,6 +62,9 @@ pub(crate) struct Intruders {
 
 /// The transfer that they offer to joiners. The state never comes.
 const OWN_TRANSFER: u128 = u128::MAX / 3;
+
+/// The lies about records, among all of them.
+const RECORDS: u64 = 6;
 
 /// What an intruder says, on its way.
 #[derive(Debug)]
@@ -93,7 +98,7 @@ impl Intruders {
         ])
     }
 
-    fn lie(&mut self) -> Message {
+    fn lie(&mut self, gossips: bool) -> Message {
         let random = &mut self.random;
         let index = |random: &mut Random| LogIndex(random.between(0, 5_000));
         let epoch = Epoch(random.between(0, 40));
@@ -102,7 +107,11 @@ impl Intruders {
             true => TransferId(u128::from(random.bits()) << 64 | u128::from(random.bits())),
             false => TransferId(OWN_TRANSFER),
         };
-        match random.between(0, 7) {
+        let kind = match gossips {
+            true => RECORDS,
+            false => random.between(0, 8),
+        };
+        match kind {
             0 => Message::Join {
                 machine: MachineId(1),
                 attempt: random.between(0, 5),
@@ -146,6 +155,16 @@ impl Intruders {
                 transfer,
                 attempt: random.between(0, 5),
                 from: index(random),
+            },
+            // Mostly the same: what is new must first have been said for a while.
+            RECORDS => Message::Known {
+                record: Some(Record {
+                    machine: MachineId(1),
+                    epoch: *random.choose(&[epoch, Epoch(1_000), Epoch(1_000)]),
+                    mode: Mode::Solo,
+                    owner: NodeId(1),
+                    nonce: Nonce(1),
+                }),
             },
             _ => Message::Leave {
                 transfer: random.chance(500).then_some(transfer),
@@ -212,6 +231,7 @@ impl Cluster {
             kind,
             certificate,
             hello: hello(claimed, node, memory_mib),
+            gossips: number.is_multiple_of(2),
             visits: BTreeMap::new(),
         }
     }
@@ -225,7 +245,7 @@ impl Cluster {
         for to in hosts {
             match intruder.visits.get(&to) {
                 Some(visit) => {
-                    let message = self.people.intruders.lie();
+                    let message = self.people.intruders.lie(intruder.gossips);
                     let lie = Lie {
                         intruder: number,
                         visit: visit.number,

@@ -4,7 +4,7 @@
 use crate::arbiter::OPERATOR;
 use crate::checker::Broken;
 use crate::cluster::Cluster;
-use crate::process::Life;
+use crate::process::{Life, Process};
 use replication::{Epoch, Mode, NodeId, Record, RoleStatus};
 
 /// Hosts are left alone for so long after a disaster, in microseconds.
@@ -20,6 +20,8 @@ enum Disaster {
     LastCopy,
     /// The owner hangs, the others die, and the operator thinks that all are gone.
     Mistake,
+    /// An older copy of the store is put in its place, and recovered from there, while the machine runs.
+    SetBack,
 }
 
 impl Cluster {
@@ -29,7 +31,12 @@ impl Cluster {
         let Some(record) = self.arbiter.record().filter(|_| chance && !self.is_off()) else {
             return Ok(());
         };
-        let disasters = [Disaster::Blackout, Disaster::LastCopy, Disaster::Mistake];
+        let disasters = [
+            Disaster::Blackout,
+            Disaster::LastCopy,
+            Disaster::Mistake,
+            Disaster::SetBack,
+        ];
         let disaster = *self.random.choose(&disasters);
         self.note(|| format!("disaster: {disaster:?}"));
         self.counts.disasters += 1;
@@ -39,41 +46,76 @@ impl Cluster {
                 Disaster::Blackout => true,
                 Disaster::LastCopy => self.is_member(index, record),
                 Disaster::Mistake => !owns,
+                Disaster::SetBack => false,
             };
             if !self.processes[index].is_alive() {
             } else if dies {
                 self.crash(index);
-            } else if owns {
+            } else if owns && matches!(disaster, Disaster::Mistake) {
                 self.pause(index);
             }
         }
         self.run_until(self.now() + OPERATOR_COMES_AFTER)?;
-        self.recover()
+        match disaster {
+            Disaster::SetBack => self.set_back(),
+            _ => self.recover(),
+        }
+    }
+
+    /// The store is set back, and recovered up to the epoch that is in force, or beyond it (`futago arbiter recover --beyond`).
+    fn set_back(&mut self) -> Result<(), Broken> {
+        let Some(before) = self.arbiter.record() else {
+            return Ok(());
+        };
+        if self.is_off() || !self.arbiter.set_back() {
+            return Ok(());
+        }
+        let shown = self.arbiter.record();
+        self.note(|| format!("an operator sets the store back to {shown:?}"));
+        let members = [Some(before.owner), before.backup()];
+        self.ended.extend(members.into_iter().flatten());
+        self.checker.ended(&self.ended);
+        let last = Epoch(before.epoch.0 + self.random.between(0, 2));
+        while self.arbiter.record().is_some_and(|now| now.epoch < last) {
+            self.end_record()?;
+        }
+        let epoch = self.arbiter.record().map_or(last, |record| record.epoch);
+        self.counts.recoveries += 1;
+        self.start_anew(epoch, Some(before.owner));
+        Ok(())
     }
 
     /// `futago arbiter recover`, and the nodes are started again.
     pub(crate) fn recover(&mut self) -> Result<(), Broken> {
-        let before = self.arbiter.record();
-        let Some(new) = self.arbiter.recover() else {
-            return Ok(());
-        };
-        self.note(|| format!("an operator recovers the machine: {new:?}"));
-        self.counts.recoveries += 1;
-        self.checker.record_changed(before, new)?;
-        let owner = before.map(|before| before.owner);
-        self.start_anew(new.epoch, owner);
+        let owner = self.arbiter.record().map(|before| before.owner);
+        let hangs = |process: &Process| process.life == Life::Paused && Some(process.node) == owner;
+        let spared = self.processes.iter().find(|process| hangs(process));
+        let spared = spared.map(|process| process.node);
+        if let Some(new) = self.end_record()? {
+            self.counts.recoveries += 1;
+            self.start_anew(new.epoch, spared);
+        }
         Ok(())
     }
 
+    fn end_record(&mut self) -> Result<Option<Record>, Broken> {
+        let before = self.arbiter.record();
+        let new = self.arbiter.recover();
+        if let Some(new) = new {
+            self.note(|| format!("an operator recovers the machine: {new:?}"));
+            self.checker.record_changed(before, new)?;
+        }
+        Ok(new)
+    }
+
     /// The nodes are started again after the machine was switched off in `epoch`, in force or by a person: what ran before
-    /// is given up. An owner that hangs is nobody's to end.
-    pub(crate) fn start_anew(&mut self, epoch: Epoch, owner: Option<NodeId>) {
+    /// is given up. One process may go on until it hears of that: nobody knows that it lives.
+    pub(crate) fn start_anew(&mut self, epoch: Epoch, spared: Option<NodeId>) {
         self.give_up(epoch);
         self.cold_start = true;
         for index in 0..self.processes.len() {
             let process = &self.processes[index];
-            let hangs = process.life == Life::Paused && Some(process.node) == owner;
-            if process.is_alive() && !hangs {
+            if process.is_alive() && Some(process.node) != spared {
                 self.crash(index);
             }
         }
@@ -138,7 +180,8 @@ impl Cluster {
             let process = &cluster.processes[index];
             let status = process.core.status();
             let owns = matches!(status.role, RoleStatus::Primary | RoleStatus::TakingOver);
-            process.is_alive() && owns && status.epoch < epoch
+            let ended = status.epoch < epoch || cluster.ended.contains(&process.node);
+            process.is_alive() && owns && ended
         };
         let any = |cluster: &Self| (0..cluster.processes.len()).find(|&i| runs_on(cluster, i));
         if any(self).is_some() {

@@ -44,7 +44,9 @@ fn expected(mutation: Mutation) -> &'static [&'static str] {
         Mutation::DropLateAnswer => &["liveness", "I9"],
         // Nor does a node that waits for a machine learn that it has ended.
         Mutation::NeverLook => &["I9", "liveness"],
-        Mutation::AdmitOtherMachine
+        Mutation::IgnoreSameEpoch => &["I9"],
+        Mutation::EndOnAnyWord
+        | Mutation::AdmitOtherMachine
         | Mutation::AdmitExpired
         | Mutation::AdmitWithdrawn
         | Mutation::KeepWithdrawn

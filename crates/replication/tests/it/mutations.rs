@@ -8,13 +8,15 @@ const SEEDS_MAX: u64 = 2_000;
 
 /// What only a simulation that lasts longer, with harts of different speeds, over links, or with a switch and people who should
 /// not be there, can show: `sim` does.
-const JUDGED_BY_SIM: [Mutation; 19] = [
+const JUDGED_BY_SIM: [Mutation; 21] = [
     Mutation::PileUpCandidates,
     Mutation::StopForJoiner,
     Mutation::KeepSlowBackup,
     Mutation::TransferByAge,
     Mutation::ResendWholeWindow,
     Mutation::IgnoreCredit,
+    Mutation::IgnoreSameEpoch,
+    Mutation::EndOnAnyWord,
     Mutation::AdmitOtherMachine,
     Mutation::AdmitExpired,
     Mutation::AdmitWithdrawn,
