@@ -66,6 +66,7 @@ impl Core {
 
     /// Takes in a message from another node.
     pub fn handle_message(&mut self, now: Instant, from: NodeId, message: Message) {
+        self.notice_stall(now);
         self.advance_clock(now);
         if !message.is_possible() {
             return;
@@ -87,6 +88,7 @@ impl Core {
 
     /// Takes in an event on the node itself.
     pub fn handle_local(&mut self, now: Instant, local: Local) {
+        self.notice_stall(now);
         self.advance_clock(now);
         match local {
             Local::Connected { peer, host } => {
@@ -219,8 +221,8 @@ impl Core {
         self.shared.now = self.shared.now.max(now);
     }
 
-    /// A node that comes to its timeout much too late was itself paused, or starved. What its peer said meanwhile
-    /// still waits to be handled: the peer's silence until now proves nothing.
+    /// A node whose timeout is long over, whatever it comes to first, was itself paused, or starved. What its peer said
+    /// meanwhile still waits to be handled: the peer's silence until now proves nothing.
     fn notice_stall(&mut self, now: Instant) {
         let late_us = self.poll_timeout().map_or(0, |due| now.since(due));
         if late_us > self.shared.config.times.suspect_backup_us / 2 {

@@ -131,6 +131,12 @@ impl Flight {
         self.room.unwrap_or_default()
     }
 
+    /// Whether the backup can take one more entry of so many bytes.
+    pub(crate) fn has_room_for(&self, bytes: u64) -> bool {
+        let fits = |room: Room| bytes <= room.bytes && room.entries > 0;
+        self.room.is_some_and(fits)
+    }
+
     /// The channel is another one: whatever was on its way is gone, and the path may be another, too.
     pub(crate) fn restart(&mut self, now: Instant) {
         self.spans.clear();

@@ -42,10 +42,8 @@ pub(crate) struct Stream {
     nearer: Instant,
     pub(crate) pace: Pace,
     sharing: Sharing,
-    /// When the log last got further at the backup, or had nothing to say.
+    /// When the log last came to the backup, or nothing waited that it had room for.
     moved: Instant,
-    /// When that was looked at last.
-    judged: Instant,
     /// Since when outputs are held back for it.
     pub(crate) closing: Option<Instant>,
     first: LogIndex,
@@ -99,7 +97,6 @@ impl Stream {
             pace: Pace::default(),
             sharing: Sharing::new(shared.now),
             moved: shared.now,
-            judged: shared.now,
             closing: None,
             first,
             heard: shared.now,
@@ -214,6 +211,10 @@ impl Stream {
         if said.epoch < self.begun_in || said.epoch > owner.epoch {
             return;
         }
+        if self.is_quiet(shared) {
+            // What did not come while nothing was heard either says nothing about what the path takes.
+            self.moved = shared.now;
+        }
         self.heard = shared.now;
         self.answered = true;
         let (held_before, replayed_before) = (self.window.acknowledged(), self.window.replayed());
@@ -221,7 +222,7 @@ impl Stream {
             return;
         }
         let replays = said.replayed > replayed_before;
-        if said.held > held_before || replays {
+        if said.held > held_before {
             self.moved = shared.now;
         }
         if replays || said.ready {
@@ -261,10 +262,10 @@ impl Stream {
         }
         let long = now.since(self.nearer) >= times.slow_us;
         let catches_up = self.protects || lag_us <= times.lag_us_max || !long;
-        // Time in which nobody looked proves nothing.
-        let looked_away = now.since(self.judged) > times.suspect_backup_us;
-        self.judged = now;
-        if !self.ready || entries == 0 || looked_away {
+        // Only the path is judged by this. One that has no room, or does not replay, is slow, and a matter of policy.
+        let waits = self.window.first_bytes();
+        let waits = waits.is_some_and(|bytes| self.flight.has_room_for(bytes));
+        if !self.ready || !waits {
             self.moved = now;
         }
         let stands = now.since(self.moved) >= times.stall_us;

@@ -169,6 +169,11 @@ impl Window {
         self.entries.range(from..to).cloned().collect()
     }
 
+    /// Bytes of the oldest entry that is not acknowledged, if there is one.
+    pub(crate) fn first_bytes(&self) -> Option<u64> {
+        self.entries.front().map(|entry| entry.len() as u64)
+    }
+
     pub(crate) fn unacknowledged(&self) -> u64 {
         self.entries.len() as u64
     }

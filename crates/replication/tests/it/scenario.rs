@@ -8,7 +8,7 @@
 //! append A 3 0 2    three entries; numbers 0 and 2 are output marks
 //! run 10ms          time passes             status A, record
 //! pair A B          all that leads to a pair, untold
-//! kill A, pause A, resume A                 cut A B, heal A B, narrow A B (one way)
+//! kill A, pause A, resume(-late) A          cut A B, heal A B, narrow A B (one way)
 //! stick B, unstick B (the hart)             diverge B, power-off A
 //! arbiter down|up|lose-reply|late|effect    state hold|go|damage|repair
 //! arbiter takes 3s, looks 1s (of nodes that come)                   recover
@@ -129,6 +129,7 @@ fn obey(world: &mut World, command: &str) {
         ["kill", a] => world.kill(id(a)),
         ["pause", a] => world.pause(id(a)),
         ["resume", a] => world.resume(id(a)),
+        ["resume-late", a] => world.resume_late(id(a)),
         ["cut", a, b] => world.cut(id(a), id(b)),
         ["heal", a, b] => world.heal(id(a), id(b)),
         ["narrow", a, b] => {

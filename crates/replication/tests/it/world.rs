@@ -221,6 +221,17 @@ impl World {
         }
     }
 
+    /// As [`World::resume`], but it reads what came in before it looks at its timer.
+    pub(crate) fn resume_late(&mut self, id: NodeId) {
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
+        node.paused = false;
+        for event in std::mem::take(&mut node.inbox) {
+            self.deliver(id, event);
+        }
+    }
+
     pub(crate) fn arbiter(&mut self, down: bool) {
         self.arbiter_down = down;
     }
