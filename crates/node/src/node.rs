@@ -67,7 +67,7 @@ impl ExitReason {
     /// configured otherwise, 7 where only an operator can help.
     pub fn code(&self) -> u8 {
         match self {
-            Self::Stopped | Self::Halted(HaltReason::PoweredOff) => 0,
+            Self::Stopped | Self::Halted(HaltReason::PoweredOff | HaltReason::Left) => 0,
             Self::Halted(HaltReason::Lost { .. }) => 3,
             Self::Halted(HaltReason::Diverged) => 4,
             Self::Halted(HaltReason::Dismissed) => 5,
@@ -80,7 +80,9 @@ impl ExitReason {
 impl fmt::Display for ExitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stopped => write!(f, "the node was told to stop"),
+            Self::Stopped | Self::Halted(HaltReason::Left) => {
+                write!(f, "the node was told to stop")
+            }
             Self::Differs(what) => write!(f, "this node cannot join its peers: {what}"),
             Self::Halted(HaltReason::PoweredOff) => write!(f, "the machine is switched off"),
             Self::Halted(HaltReason::Lost { record }) if record.mode == Mode::Down => write!(

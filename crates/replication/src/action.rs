@@ -60,6 +60,9 @@ pub enum Local {
     },
     /// The operator takes this backup, or this joining node, out. A primary ignores it.
     Leave,
+    /// The operator ends this owner as it is. If nobody protects the machine, or as soon as that is certain, the machine is off;
+    /// an owner that turns out to be protected leaves it to its backup. Others ignore it.
+    GiveUp,
     /// A channel to `peer` is open. What was sent on an earlier one may be lost.
     Connected {
         /// The other node.
@@ -138,6 +141,8 @@ pub enum HaltReason {
     Diverged,
     /// This backup was told to leave, or the record names another.
     Dismissed,
+    /// This owner was told to give the machine up, and leaves it to its backup.
+    Left,
     /// The node that it asked to join is a replica of another machine.
     OtherMachine,
     /// A peer has seen a record that this node's store has never shown: they read two stores, or copies of one.

@@ -285,6 +285,8 @@ pub enum Mutation {
     NeverLook,
     /// An owner takes no notice of another record of its own epoch (I9).
     IgnoreSameEpoch,
+    /// An operator who gives up an owner that is about to be protected ends the pair (ends).
+    GiveUpPair,
     /// A node that waits ends for a record that any peer says to have seen (who).
     EndOnAnyWord,
     /// A certificate for a node of another machine is good enough (who).
@@ -318,7 +320,7 @@ pub enum Mutation {
 impl Mutation {
     /// All of them, in the order of the invariants that they break.
     #[cfg_attr(not(feature = "mutations"), allow(unreachable_pub, dead_code))]
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::ReuseEpoch,
         Self::ReleaseWithoutAcknowledge,
         Self::AcceptOlderEpochAcknowledge,
@@ -345,6 +347,7 @@ impl Mutation {
         Self::DropLateAnswer,
         Self::NeverLook,
         Self::IgnoreSameEpoch,
+        Self::GiveUpPair,
         Self::EndOnAnyWord,
         Self::AdmitOtherMachine,
         Self::AdmitExpired,

@@ -42,6 +42,8 @@ pub(crate) struct Primary {
     pub(crate) refused: Option<Refused>,
     /// The guest switched itself off.
     pub(crate) powered_off: bool,
+    /// An operator ends this node.
+    pub(crate) gives_up: bool,
     pub(crate) brake: u16,
     pub(crate) look: Look,
     /// How the machine came to this node, if it was another's before.
@@ -90,6 +92,7 @@ impl Primary {
             pacing: Pacing::default(),
             refused: None,
             powered_off: false,
+            gives_up: false,
             brake: 0,
         }
     }
@@ -207,6 +210,8 @@ impl Primary {
                 }
             }
             Local::PoweredOff => self.powered_off = true,
+            Local::GiveUp if shared.mutated(Mutation::GiveUpPair) => self.powered_off = true,
+            Local::GiveUp => self.gives_up = true,
             // Of a hart that replayed a moment ago, or of an operator who mistook the role.
             Local::Start
             | Local::Join
@@ -267,6 +272,10 @@ impl Primary {
 
     /// Lets out what the output rule allows (I2).
     pub(crate) fn release(&mut self, shared: &mut Shared) {
+        if matches!(self.protection, Protection::Stopping { .. }) {
+            // All has left that may. A guest that is given up goes on until the record says DOWN, and says nothing more.
+            return;
+        }
         let acknowledged = self
             .protection
             .stream()

@@ -29,6 +29,8 @@ pub(crate) struct Stream {
     pub(crate) flight: Flight,
     /// The state was restored and its digest agreed.
     pub(crate) ready: bool,
+    /// The newest epoch that the backup has answered in.
+    pub(crate) answered_in: Epoch,
     /// The record said so once: it has caught up before.
     pub(crate) protects: bool,
     /// The epoch under which the stream began: older ones say nothing about it.
@@ -87,6 +89,7 @@ impl Stream {
             window: Window::new(first),
             flight: Flight::new(first, shared.now),
             ready: false,
+            answered_in: Epoch(0),
             protects: false,
             begun_in: epoch,
             begun: shared.now,
@@ -217,6 +220,7 @@ impl Stream {
         }
         self.heard = shared.now;
         self.answered = true;
+        self.answered_in = self.answered_in.max(said.epoch);
         let (held_before, replayed_before) = (self.window.acknowledged(), self.window.replayed());
         if !self.window.acknowledge(said.held, said.replayed) {
             return;

@@ -14,7 +14,7 @@ use std::fmt;
 /// A broken invariant: which, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// `I1` to `I9`; `outside` for what a client saw; `liveness`; `determinism`; `pauses`; `slow`; `credit`, `bandwidth` and
+    /// `I1` to `I9`; `outside` for what a client saw; `liveness`; `determinism`; `pauses`; `slow`; `ends`; `credit`, `bandwidth` and
     /// `memory` for the log's flow; `who` and `switch` for those who should not be heard; `assertion` for a panic.
     pub invariant: &'static str,
     /// What happened.
@@ -67,6 +67,8 @@ struct Witness {
     beyond: BTreeMap<LogIndex, LogIndex>,
     /// Highest entry that it acknowledged in its present life as a backup.
     acknowledged: LogIndex,
+    /// The newest epoch in which it acknowledged anything.
+    acknowledged_in: Epoch,
     /// It asked the arbiter to make it the owner, as of this epoch.
     tried_takeover: Option<Epoch>,
     /// It was answered that another node is the owner.
@@ -333,7 +335,7 @@ impl Checker {
         }
         match action {
             Action::Send {
-                message: Message::Acknowledge { held, .. },
+                message: Message::Acknowledge { held, epoch, .. },
                 ..
             } => {
                 if witness.diverged {
@@ -361,6 +363,7 @@ impl Checker {
                     );
                 }
                 witness.acknowledged = witness.acknowledged.max(*held);
+                witness.acknowledged_in = witness.acknowledged_in.max(*epoch);
             }
             Action::Arbiter {
                 operation:
@@ -409,6 +412,20 @@ impl Checker {
             }
             Action::Halt { reason } => {
                 witness.halted = true;
+                let node = witness.node;
+                let mut pairs = arbiter.all().filter(|record| record.owner == node);
+                let knows = |record: &Record| {
+                    let backup = record.backup().and_then(|backup| self.process_of(backup));
+                    backup.is_some_and(|backup| {
+                        self.witnesses[backup].acknowledged_in >= record.epoch
+                    })
+                };
+                if *reason == HaltReason::Left && !pairs.any(knows) {
+                    return broken(
+                        "ends",
+                        format!("process {process} leaves the machine to nobody"),
+                    );
+                }
                 if let HaltReason::OtherStore { claimed, .. } = reason
                     && !arbiter.all().any(|record| record == claimed)
                 {

@@ -136,6 +136,8 @@ pub(crate) struct Cluster {
     pub(crate) link: Option<Link>,
     /// The log's flow, judged.
     pub(crate) flows: Flows,
+    /// Whether an operator will give up an owner that is not protected.
+    pub(crate) gives_up: bool,
     /// When somebody begins to press the power button.
     pub(crate) power_off_at: Option<u64>,
     transcript: Option<String>,
@@ -184,6 +186,7 @@ impl Cluster {
             bugs,
             link,
             flows: Flows::default(),
+            gives_up: false,
             power_off_at: None,
             transcript: options.transcript.then(String::new),
         };
@@ -323,6 +326,7 @@ impl Cluster {
             }
             Happening::Channels => {
                 self.tick_channels();
+                self.tick_operator();
                 return self.watch_laggards();
             }
             Happening::Clients => return self.tick_clients(),

@@ -4,11 +4,12 @@ use crate::checker::Broken;
 use crate::cluster::{Cluster, Happening};
 use crate::network::ProcessIndex;
 use crate::pauses::Pauses;
-use crate::process::{Arrival, Life};
+use crate::process::{Arrival, Life, Process};
 use crate::random::Random;
 use bytes::Bytes;
 use replication::{
-    Action, Flag, Local, Message, NodeId, Refusal, SlowBackup, Times, TransferId, TransferStatus,
+    Action, Flag, Local, Message, NodeId, Refusal, RoleStatus, SlowBackup, Times, TransferId,
+    TransferStatus,
 };
 use std::collections::BTreeMap;
 
@@ -173,8 +174,18 @@ impl Cluster {
     }
 
     /// Whether the machine is not protected yet because a state is on its long way, or the guest has paused often
-    /// enough for joiners.
+    /// enough for joiners, or the backup that is to take over still replays, slowly.
     pub(crate) fn awaits_backup(&self) -> bool {
+        let drains = |process: &Process| {
+            let status = process.core.status();
+            process.life == Life::Running
+                && (status.role, status.flag) == (RoleStatus::Backup, Flag::Pair)
+                && status.suspects
+                && status.replayed < status.held
+        };
+        if self.processes.iter().any(drains) {
+            return true;
+        }
         let owner = self.arbiter.record().map(|record| record.owner);
         let index = owner.and_then(|node| self.process_called(node));
         index.is_some_and(|index| {

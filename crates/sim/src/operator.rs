@@ -5,7 +5,7 @@ use crate::arbiter::OPERATOR;
 use crate::checker::Broken;
 use crate::cluster::Cluster;
 use crate::process::{Life, Process};
-use replication::{Epoch, Mode, NodeId, Record, RoleStatus};
+use replication::{Epoch, Flag, Local, Mode, NodeId, Record, RoleStatus, TransferStatus};
 
 /// Hosts are left alone for so long after a disaster, in microseconds.
 const OPERATOR_COMES_AFTER: u64 = 600_000;
@@ -85,6 +85,29 @@ impl Cluster {
         Ok(())
     }
 
+    /// In some simulations, an operator gives up an owner that is not protected (`futago stop --give-up`): mostly one that is just
+    /// about to be.
+    pub(crate) fn tick_operator(&mut self) {
+        if !self.gives_up || self.power_off_at.is_some() {
+            return;
+        }
+        let running = |index: &usize| self.processes[*index].life == Life::Running;
+        for index in (0..self.processes.len()).filter(running) {
+            let status = self.processes[index].core.status();
+            if status.role != RoleStatus::Primary || status.flag == Flag::Pair {
+                continue;
+            }
+            let arms = matches!(status.transfer, TransferStatus::Arming(_));
+            if self.random.chance(if arms { 200 } else { 1 }) {
+                self.note(|| format!("an operator gives process {index} up"));
+                self.gives_up = false;
+                self.processes[index].leaving = true;
+                self.schedule_local(index, self.now(), Local::GiveUp);
+                return;
+            }
+        }
+    }
+
     /// `futago arbiter recover`, and the nodes are started again.
     pub(crate) fn recover(&mut self) -> Result<(), Broken> {
         let owner = self.arbiter.record().map(|before| before.owner);
@@ -118,6 +141,19 @@ impl Cluster {
             if process.is_alive() && Some(process.node) != spared {
                 self.crash(index);
             }
+        }
+    }
+
+    /// A protected owner switches the machine off only where its guest did so itself.
+    pub(crate) fn judge_end(&self, before: Option<Record>, new: Record) -> Result<(), Broken> {
+        let protected = before.is_some_and(|before| before.backup().is_some());
+        let by = self.process_called(new.owner).filter(|_| protected);
+        match by {
+            Some(by) if new.mode == Mode::Down && !self.processes[by].guest_is_off => Err(Broken {
+                invariant: "ends",
+                what: format!("process {by} ends a pair, whose guest goes on"),
+            }),
+            _ => Ok(()),
         }
     }
 

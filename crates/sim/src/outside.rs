@@ -169,6 +169,7 @@ impl Cluster {
         let mut before = self.arbiter.record();
         if let Some(record) = self.arbiter.sync() {
             self.note(|| format!("the record is now, since it was synced, {record:?}"));
+            self.judge_end(before, record)?;
             self.checker.record_changed(before, record)?;
             self.starts_again(before, record);
             before = Some(record);
@@ -183,6 +184,7 @@ impl Cluster {
         {
             self.note(|| format!("the record is now {record:?}"));
             // Whichever store it was in: there is only one machine.
+            self.judge_end(before, record)?;
             self.checker.record_changed(before, record)?;
             self.starts_again(before, record);
         }

@@ -102,6 +102,8 @@ pub(crate) struct Process {
     pub(crate) computer: Computer,
     /// Its state was damaged on purpose.
     pub(crate) corrupted: bool,
+    /// The guest has switched itself off.
+    pub(crate) guest_is_off: bool,
     /// It was told to be a backup no more.
     pub(crate) leaving: bool,
     /// When its hart gets the next slice.
@@ -162,6 +164,7 @@ impl Process {
             core,
             computer,
             corrupted: false,
+            guest_is_off: false,
             leaving: false,
             hart_at: None,
             bridge: Bridge::new(build.gate_bytes_max),
@@ -335,6 +338,7 @@ impl Process {
                 let fingerprint = fingerprint.map(|state| Fingerprint { last, ..state });
                 effects.extend(fingerprint.map(|fingerprint| Effect::Replayed { fingerprint }));
             }
+            HartReport::PoweredOff | HartReport::ResetAsked => self.guest_is_off = true,
             HartReport::Verified => effects.push(Effect::Verified),
             HartReport::Diverged(_) => effects.push(Effect::Diverges),
             HartReport::SnapshotTaken { transfer, .. } => {
@@ -378,6 +382,7 @@ impl Process {
             }
             Action::ReceiveState { next, .. } => {
                 self.produced.clear();
+                self.guest_is_off = false;
                 self.last = LogIndex(next.0 - 1);
             }
             _ => {}

@@ -40,6 +40,7 @@ impl Cluster {
         if random.chance(150) {
             self.power_off_at = Some(random.between(1_000_000, 8_000_000));
         }
+        self.gives_up = random.chance(60);
         if random.chance(150) && self.joiners.keep_up() {
             self.busy = BUSY;
         }

@@ -45,6 +45,7 @@ fn expected(mutation: Mutation) -> &'static [&'static str] {
         // Nor does a node that waits for a machine learn that it has ended.
         Mutation::NeverLook => &["I9", "liveness"],
         Mutation::IgnoreSameEpoch => &["I9"],
+        Mutation::GiveUpPair => &["ends"],
         Mutation::EndOnAnyWord
         | Mutation::AdmitOtherMachine
         | Mutation::AdmitExpired

@@ -40,13 +40,13 @@ impl EngineRoom {
         }
     }
 
-    /// Ends. A machine that is given up is off then, and may be started anew.
+    /// Ends. A machine that is given up is off then, and may be started anew, unless it turns out to be protected.
     fn stop(&mut self, gives_up: bool) {
         match self.may_stop() {
             Ok(()) => self.leave(),
             Err(_) if gives_up => {
                 warn!("the machine is given up, as it was asked for");
-                self.tell(Local::PoweredOff);
+                self.tell(Local::GiveUp);
             }
             Err(why) => warn!("not stopped after all: {why}"),
         }

@@ -125,6 +125,10 @@ impl Primary {
     pub(crate) fn advance(&mut self, shared: &mut Shared) -> Next {
         loop {
             self.release(shared);
+            if self.leaves(shared) {
+                shared.decide("the machine is protected: it is left to the backup, and not ended");
+                return Next::Halt(HaltReason::Left);
+            }
             if !self.step(shared) {
                 self.apply_brake(shared);
                 return Next::Stay;
@@ -132,22 +136,33 @@ impl Primary {
         }
     }
 
+    /// Whether an operator ends this node, and its backup goes on with the machine: it has spoken since it protects it.
+    fn leaves(&self, shared: &Shared) -> bool {
+        let protects = match &self.protection {
+            Protection::Paired { stream, suspicion } => {
+                let knows = stream.answered_in >= self.record.epoch;
+                suspicion.is_none() && stream.cause(shared).is_none() && knows
+            }
+            _ => false,
+        };
+        self.gives_up && protects
+    }
+
     /// Goes one step on the way, if it can.
     fn step(&mut self, shared: &mut Shared) -> bool {
+        let ends = self.powered_off || self.gives_up;
         match self.protection.take() {
-            Protection::Alone if self.powered_off => self.stop(shared, None),
+            Protection::Alone if ends => self.stop(shared, None),
             Protection::Alone => match self.candidates.pop_front() {
                 Some((peer, attempt)) => self.take_snapshot(shared, peer, attempt),
                 None => return false,
             },
-            Protection::Snapshotting(snapshotting) if self.powered_off => {
+            Protection::Snapshotting(snapshotting) if ends => {
                 let transfer = snapshotting.transfer;
                 shared.act(Action::AbandonTransfer { transfer });
                 self.stop(shared, None);
             }
-            Protection::Copying(stream) | Protection::Closing { stream, .. }
-                if self.powered_off =>
-            {
+            Protection::Copying(stream) | Protection::Closing { stream, .. } if ends => {
                 self.outputs.set_rule(Rule::Free);
                 self.release(shared);
                 self.stop(shared, Some(stream));

@@ -8,7 +8,7 @@ const SEEDS_MAX: u64 = 2_000;
 
 /// What only a simulation that lasts longer, with harts of different speeds, over links, or with a switch and people who should
 /// not be there, can show: `sim` does.
-const JUDGED_BY_SIM: [Mutation; 21] = [
+const JUDGED_BY_SIM: [Mutation; 22] = [
     Mutation::PileUpCandidates,
     Mutation::StopForJoiner,
     Mutation::KeepSlowBackup,
@@ -16,6 +16,7 @@ const JUDGED_BY_SIM: [Mutation; 21] = [
     Mutation::ResendWholeWindow,
     Mutation::IgnoreCredit,
     Mutation::IgnoreSameEpoch,
+    Mutation::GiveUpPair,
     Mutation::EndOnAnyWord,
     Mutation::AdmitOtherMachine,
     Mutation::AdmitExpired,

@@ -9,7 +9,7 @@
 //! run 10ms          time passes             status A, record
 //! pair A B          all that leads to a pair, untold
 //! kill A, pause A, resume(-late) A          cut A B, heal A B, narrow A B (one way)
-//! stick B, unstick B (the hart)             diverge B, power-off A
+//! stick B, unstick B (the hart)             diverge B, power-off A, give-up A
 //! arbiter down|up|lose-reply|late|effect    state hold|go|damage|repair
 //! arbiter takes 3s, looks 1s (of nodes that come)                   recover
 //! ```
@@ -140,6 +140,7 @@ fn obey(world: &mut World, command: &str) {
         }
         ["unstick", a] => world.unstick(id(a)),
         ["diverge", a] => world.local(id(a), Local::Diverged),
+        ["give-up", a] => world.local(id(a), Local::GiveUp),
         ["power-off", a] => world.local(id(a), Local::PoweredOff),
         ["arbiter", "takes", time] => world.arbiter_us = microseconds(time),
         ["looks", time] => world.look_us = microseconds(time),
