@@ -143,7 +143,7 @@ impl EngineRoom {
         protocol.times.suspect_backup_us = suspicion_us * 4 / 5;
         protocol.slow_backup = config.node.slow_backup.into();
         protocol.times.arbiter_us = u64::from(config.timeouts.arbiter_ms) * 1000;
-        let network = Network::new(&config, doors.switch_key, doors.switch_events);
+        let network = Network::new(&config, node, doors.switch_key, doors.switch_events);
         let now = std::time::Instant::now();
         let sources = Sources {
             hart: doors.from_hart,

@@ -313,6 +313,8 @@ pub enum Mutation {
     TakeAnyAddress,
     /// A port may say frames from whatever address (switch).
     SpeakFromAnyAddress,
+    /// Two nodes may speak for a machine in one epoch at a switch (switch).
+    ShareEpoch,
     /// I5: a switch takes older epochs, too.
     Unfenced,
 }
@@ -320,7 +322,7 @@ pub enum Mutation {
 impl Mutation {
     /// All of them, in the order of the invariants that they break.
     #[cfg_attr(not(feature = "mutations"), allow(unreachable_pub, dead_code))]
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::ReuseEpoch,
         Self::ReleaseWithoutAcknowledge,
         Self::AcceptOlderEpochAcknowledge,
@@ -361,6 +363,7 @@ impl Mutation {
         Self::ClaimOverAnyNonce,
         Self::TakeAnyAddress,
         Self::SpeakFromAnyAddress,
+        Self::ShareEpoch,
         Self::Unfenced,
     ];
 }

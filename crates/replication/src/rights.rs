@@ -8,7 +8,7 @@ pub use key::{MachineKey, PortNonce, Proof};
 pub use machines::{ADDRESS_AGE_US_MAX, MACHINE_AGE_US_MAX, MACHINES_MAX, SpokenFor};
 
 use crate::config::Mutation;
-use crate::types::{Epoch, Instant, MachineId};
+use crate::types::{Epoch, Instant, MachineId, NodeId};
 use machines::Machines;
 use std::collections::BTreeMap;
 
@@ -28,6 +28,8 @@ pub struct Claim {
     pub epoch: Epoch,
     /// The guest's address.
     pub address: Address,
+    /// The node itself: no other process ever has its name.
+    pub node: NodeId,
 }
 
 /// What came of a claim.
@@ -39,6 +41,8 @@ pub enum Verdict {
     WrongKey,
     /// A newer epoch of the machine has spoken already.
     OlderEpoch,
+    /// Another node speaks for the machine in this epoch, on a port that is open: one of the two is not the machine.
+    EpochTaken,
     /// The address is another machine's.
     AddressTaken,
     /// The switch knows as many machines as it can.
@@ -194,6 +198,9 @@ impl<T: Default> Rights<T> {
         if !takes && self.machines.is_taken(now, claim) {
             return nothing(Verdict::AddressTaken);
         }
+        if self.is_held(id, claim) && !self.mutated(Mutation::ShareEpoch) {
+            return nothing(Verdict::EpochTaken);
+        }
         let unfenced = self.mutated(Mutation::Unfenced);
         let (verdict, moved) = self.machines.admit(now, claim, id, unfenced);
         // A zombie's port is its machine's, too: fenced from the start.
@@ -213,6 +220,18 @@ impl<T: Default> Rights<T> {
             is_first,
             moved,
         }
+    }
+
+    /// Whether another node speaks for the machine in the epoch that is claimed. The same node may come back on another port
+    /// before its first is missed.
+    fn is_held(&self, id: PortId, claim: &Claim) -> bool {
+        let known = self.machines.get(claim.machine);
+        known.is_some_and(|known| {
+            known.newest_epoch() == claim.epoch
+                && known.node != claim.node
+                && known.spoken_by != id
+                && self.is_open(known.spoken_by)
+        })
     }
 
     fn is_proven(&self, nonce: Option<PortNonce>, claim: &Claim, proof: &Proof) -> bool {

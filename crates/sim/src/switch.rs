@@ -7,8 +7,8 @@ use crate::network::ProcessIndex;
 use crate::random::Random;
 use crate::toy::MACHINE_ADDRESS;
 use replication::{
-    Address, Claim, Config, Epoch, Instant, MachineId, MachineKey, Outcome, PortId, PortNonce,
-    Proof, Rights, Verdict, Voice,
+    Address, Claim, Config, Epoch, Instant, MachineId, MachineKey, NodeId, Outcome, PortId,
+    PortNonce, Proof, Rights, Verdict, Voice,
 };
 use std::collections::BTreeMap;
 
@@ -100,7 +100,10 @@ impl Switch {
 
     /// A claim by who has the key.
     fn claim(&mut self, now: u64, port: PortId, station: Station, epoch: Epoch) -> Outcome {
-        let claim = claim(station, epoch);
+        let claim = Claim {
+            node: node_at(port),
+            ..claim(station, epoch)
+        };
         let key = MachineKey::of_machine(&self.secret, station.machine);
         let proof = key.prove(&self.nonces[&port], &claim);
         if self.overheard.len() >= OVERHEARD_MAX {
@@ -167,7 +170,7 @@ impl Switch {
 
     /// Something that the other machine does, or that is said to it. It must be as if it were alone.
     fn other_acts(&mut self, now: u64) -> Result<(), Broken> {
-        let act = self.random.between(0, 4);
+        let act = self.random.between(0, 5);
         if act == 0 || self.other_epoch == Epoch(0) {
             self.other_epoch = self.other_epoch.next();
             let port = self.other_ports().0;
@@ -177,6 +180,14 @@ impl Switch {
             }
         }
         let (speaks, zombie) = self.other_ports();
+        if act == 2 {
+            let verdict = self.claim(now, zombie, OTHER, self.other_epoch).verdict;
+            if verdict != Verdict::EpochTaken {
+                return broken(format!(
+                    "the other machine has two nodes in one epoch: {verdict:?}"
+                ));
+            }
+        }
         if act == 1 && self.other_epoch > Epoch(1) {
             let older = Epoch(self.other_epoch.0 - 1);
             self.claim(now, zombie, OTHER, older);
@@ -259,7 +270,13 @@ fn claim(station: Station, epoch: Epoch) -> Claim {
         machine: station.machine,
         epoch,
         address: station.address,
+        node: NodeId(0),
     }
+}
+
+/// Each port is another node's.
+fn node_at(port: PortId) -> NodeId {
+    NodeId(u128::from(port.0) + 1)
 }
 
 impl Cluster {

@@ -58,7 +58,8 @@ fn expected(mutation: Mutation) -> &'static [&'static str] {
         Mutation::ClaimWithoutProof
         | Mutation::ClaimOverAnyNonce
         | Mutation::TakeAnyAddress
-        | Mutation::SpeakFromAnyAddress => &["switch"],
+        | Mutation::SpeakFromAnyAddress
+        | Mutation::ShareEpoch => &["switch"],
         Mutation::Unfenced => &["I5"],
     }
 }

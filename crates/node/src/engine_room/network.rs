@@ -3,7 +3,7 @@
 use crate::config::{Config, MacAddress};
 use crate::status::Dropped;
 use crate::switch::{PortCounters, Speaker, SwitchClient, SwitchEvent, announcement};
-use replication::{Epoch, Fence, MachineId, MachineKey};
+use replication::{Epoch, Fence, MachineId, MachineKey, NodeId};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,6 +19,7 @@ pub(super) struct Network {
     /// Proves to the switch whose port it is. None where the network is no switch of ours.
     key: Option<MachineKey>,
     machine: MachineId,
+    node: NodeId,
     mac: MacAddress,
     events: mpsc::Sender<SwitchEvent>,
     counters: Arc<PortCounters>,
@@ -38,6 +39,7 @@ pub(super) struct Network {
 impl Network {
     pub(super) fn new(
         config: &Config,
+        node: NodeId,
         key: Option<MachineKey>,
         events: mpsc::Sender<SwitchEvent>,
     ) -> Self {
@@ -45,6 +47,7 @@ impl Network {
             socket: config.machine.network.clone(),
             key,
             machine: config.machine_id(),
+            node,
             mac: config.machine.mac,
             events,
             counters: Arc::default(),
@@ -97,6 +100,7 @@ impl Network {
         }
         let speaker = self.key.clone().map(|key| Speaker {
             machine: self.machine,
+            node: self.node,
             key,
             mac: self.mac,
             epoch,

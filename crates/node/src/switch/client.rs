@@ -6,7 +6,7 @@ use super::word::{Nonce, Word, is_reserved, sentence};
 use crate::config::MacAddress;
 use anyhow::Context;
 use bytes::{Bytes, BytesMut};
-use replication::{Claim, Epoch, MachineId, MachineKey, Verdict};
+use replication::{Claim, Epoch, MachineId, MachineKey, NodeId, Verdict};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,6 +32,8 @@ pub struct Speaker {
     pub machine: MachineId,
     /// Its key at this switch.
     pub key: MachineKey,
+    /// The node itself.
+    pub node: NodeId,
     /// The guest's MAC address.
     pub mac: MacAddress,
     /// The epoch in which it speaks.
@@ -75,6 +77,7 @@ impl Sending {
         let (speaker, nonce) = (self.speaker.as_ref()?, self.nonce.as_ref()?);
         let Speaker {
             machine,
+            node,
             epoch,
             mac,
             ..
@@ -83,6 +86,7 @@ impl Sending {
             machine,
             epoch,
             address: mac.0,
+            node,
         };
         Some(Word::Claim {
             claim,

@@ -5,8 +5,10 @@ use super::secret::SwitchSecret;
 use super::table::{ADDRESSES_PER_PORT_MAX, Kind, SwitchCounters, Table};
 use super::word::{Nonce, Word, is_reserved};
 use bytes::Bytes;
-use replication::{Address, Claim, Epoch, MACHINES_MAX, MachineId, PortId, Verdict, is_group};
-use std::collections::BTreeMap;
+use replication::{
+    Address, Claim, Epoch, MACHINES_MAX, MachineId, NodeId, PortId, Verdict, is_group,
+};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// Ports that are open at a time, at most.
@@ -30,6 +32,8 @@ struct Siege {
     ports: BTreeMap<PortId, Port>,
     opened: u64,
     newest: BTreeMap<MachineId, Epoch>,
+    /// The claims that were admitted last, and where.
+    speakers: BTreeMap<MachineId, (PortId, Claim)>,
     /// Whose machine's an address is.
     owners: BTreeMap<Address, MachineId>,
 }
@@ -50,6 +54,7 @@ pub fn run(data: &[u8], watch: &mut dyn FnMut(bool)) -> SwitchCounters {
         ports: BTreeMap::new(),
         opened: 0,
         newest: BTreeMap::new(),
+        speakers: BTreeMap::new(),
         owners: BTreeMap::new(),
     };
     let mut data = data;
@@ -103,6 +108,7 @@ impl Siege {
                         _ => u64::from(c % 16),
                     }),
                     address: station(d),
+                    node: NodeId(u128::from(f % 3)),
                 };
                 let nonce = self.ports.get(&port?)?.nonce.unwrap_or_default();
                 let key = match e % 8 {
@@ -211,6 +217,7 @@ impl Siege {
         };
         assert_eq!(epoch, claim.epoch);
         assert!(again.iter().all(|(_, frame)| !is_reserved(frame)));
+        let open: BTreeSet<_> = self.ports.keys().copied().collect();
         let port = self
             .ports
             .get_mut(&from)
@@ -227,6 +234,12 @@ impl Siege {
         );
         match verdict {
             Verdict::Admitted => {
+                let before = self.speakers.insert(claim.machine, (from, claim));
+                let other = before.filter(|(at, _)| *at != from && open.contains(at));
+                assert!(
+                    other.is_none_or(|(_, it)| it.epoch != claim.epoch || it.node == claim.node),
+                    "two nodes are admitted in one epoch"
+                );
                 let newest = self.newest.insert(claim.machine, claim.epoch);
                 assert!(
                     newest <= Some(claim.epoch),
@@ -237,6 +250,13 @@ impl Siege {
             }
             Verdict::OlderEpoch => {
                 assert!(self.newest.get(&claim.machine) > Some(&claim.epoch));
+            }
+            Verdict::EpochTaken => {
+                let held = self.speakers.get(&claim.machine);
+                let held = held.filter(|(at, _)| *at != from && open.contains(at));
+                let held =
+                    held.is_some_and(|(_, it)| it.epoch == claim.epoch && it.node != claim.node);
+                return assert!(held && again.is_empty(), "nobody has that epoch");
             }
             Verdict::WrongKey | Verdict::AddressTaken | Verdict::NoRoom => {
                 return assert!(again.is_empty(), "{verdict:?}, and told all the same");

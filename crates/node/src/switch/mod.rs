@@ -8,8 +8,9 @@
 //! switch                                  node
 //!    │ challenge: nonce                     │   of each connection, a random one
 //!    │─────────────────────────────────────▶│
-//!    │ claim: machine, epoch, MAC, proof    │   proof: BLAKE3 of nonce, machine, epoch and MAC,
-//!    │◀─────────────────────────────────────│   keyed with the machine's key
+//!    │ claim: machine, epoch, MAC, node,    │   proof: BLAKE3 of nonce, machine, epoch, MAC and node,
+//!    │        proof                         │   keyed with the machine's key
+//!    │◀─────────────────────────────────────│
 //!    │ answer: epoch, verdict               │
 //!    │─────────────────────────────────────▶│   from here on, the guest's frames
 //! ```
@@ -19,7 +20,7 @@
 //! on the same connection is made in the same way, over the same nonce.
 //!
 //! From then on, the port speaks for that machine in that epoch, from that MAC address alone, and hears what is sent
-//! to it or to all. Once a newer epoch of a machine was admitted on any port, ports of older ones are fenced: nothing from
+//! to it or to all. Another node that claims the same epoch is refused as long as that port is open. Once a newer epoch of a machine was admitted on any port, ports of older ones are fenced: nothing from
 //! them is forwarded and nothing goes to them (I5). The new port is told again the last frames for the guest, unless it has
 //! acknowledged them. The fence lives as long as the switch: a switch that restarts learns it anew from those who
 //! reconnect. A plain port has the addresses that it was heard with, as long as no machine and no other port has them.

@@ -29,7 +29,7 @@ pub struct SwitchCounters {
     pub foreign: u64,
     /// Frames of the type of claims that were none, or whose proof was wrong.
     pub forged: u64,
-    /// Proven claims that were refused: of an older epoch, to another machine's address, or beyond the bound.
+    /// Proven claims that were refused: of an older epoch or of one that another node has, to another machine's address, or beyond the bound.
     pub claims_refused: u64,
     /// Frames for a machine that nobody spoke for just then; its next owner may be told the last of them.
     pub unheard: u64,
@@ -209,7 +209,7 @@ impl Table {
         match verdict {
             Verdict::Admitted => self.addresses.forget(MacAddress(claim.address)),
             Verdict::WrongKey => self.counters.forged += 1,
-            Verdict::OlderEpoch | Verdict::AddressTaken | Verdict::NoRoom => {
+            Verdict::OlderEpoch | Verdict::EpochTaken | Verdict::AddressTaken | Verdict::NoRoom => {
                 self.counters.claims_refused += 1;
             }
         }

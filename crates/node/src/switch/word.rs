@@ -1,6 +1,6 @@
 //! The frames by which a switch and a node speak of whose port it is. Their order is in the module's documentation.
 
-use replication::{Claim, Epoch, MachineId, Proof, Verdict};
+use replication::{Claim, Epoch, MachineId, NodeId, Proof, Verdict};
 use thiserror::Error;
 
 /// A group address that IEEE 802.1D bridges never forward.
@@ -10,7 +10,7 @@ const SWITCH_ADDRESS: [u8; 6] = [0x02, 0, 0, 0, 0, 0x0f];
 /// Local experimental EtherType 1 (IEEE 802).
 const ETHERTYPE: [u8; 2] = [0x88, 0xb5];
 const MAGIC: &[u8; 7] = b"futago\0";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 const HEADER_BYTES: usize = 14;
 /// Ethernet frames are padded to this.
 const FRAME_BYTES_PADDED: usize = 60;
@@ -41,6 +41,9 @@ pub(super) fn sentence(verdict: Verdict) -> &'static str {
             "the switch has another key for this machine: let this node read the key file beside the switch's socket, and start it again"
         }
         Verdict::OlderEpoch => "a newer epoch of this machine has spoken at the switch already",
+        Verdict::EpochTaken => {
+            "another node speaks for this machine in the same epoch at the switch; it ends as soon as it reads the record: if it hangs, end it"
+        }
         Verdict::AddressTaken => {
             "another machine at the switch has this MAC address: change `machine.mac`"
         }
@@ -86,6 +89,7 @@ impl Word {
                 frame.extend_from_slice(&claim.machine.0.to_le_bytes());
                 frame.extend_from_slice(&claim.epoch.0.to_le_bytes());
                 frame.extend_from_slice(&claim.address);
+                frame.extend_from_slice(&claim.node.0.to_le_bytes());
                 frame.extend_from_slice(&proof);
             }
             Self::Answer { epoch, verdict } => {
@@ -97,6 +101,7 @@ impl Word {
                     Verdict::OlderEpoch => 2,
                     Verdict::AddressTaken => 3,
                     Verdict::NoRoom => 4,
+                    Verdict::EpochTaken => 5,
                 });
             }
         }
@@ -125,6 +130,7 @@ impl Word {
                     machine: MachineId(u128::from_le_bytes(rest.take()?)),
                     epoch: Epoch(u64::from_le_bytes(rest.take()?)),
                     address: rest.take()?,
+                    node: NodeId(u128::from_le_bytes(rest.take()?)),
                 },
                 proof: rest.take()?,
             }),
@@ -136,6 +142,7 @@ impl Word {
                     [2] => Verdict::OlderEpoch,
                     [3] => Verdict::AddressTaken,
                     [4] => Verdict::NoRoom,
+                    [5] => Verdict::EpochTaken,
                     _ => return Err(WordError::Malformed),
                 },
             }),
@@ -172,6 +179,7 @@ mod tests {
                     machine: MachineId(0x1234_5678_9abc),
                     epoch,
                     address: [0x52; 6],
+                    node: NodeId(0x9abc),
                 },
                 proof: [9; 32],
             },
@@ -183,6 +191,7 @@ mod tests {
                 Verdict::OlderEpoch,
                 Verdict::AddressTaken,
                 Verdict::NoRoom,
+                Verdict::EpochTaken,
             ]
             .map(|verdict| Word::Answer { epoch, verdict }),
         );
@@ -209,7 +218,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_a_word_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..120), which in 0..7usize) {
+        fn any_bytes_are_a_word_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..140), which in 0..8usize) {
             let _ = Word::from_frame(&bytes);
             let mut frame = words()[which].to_frame();
             let length = frame.len();

@@ -7,7 +7,7 @@ use node::switch::{
     PortCounters, Speaker, SwitchClient, SwitchConfig, SwitchEvent, SwitchSecret, Uplink,
     key_of_node, run_switch, run_switch_process,
 };
-use replication::Epoch;
+use replication::{Epoch, NodeId};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -78,11 +78,13 @@ fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Of one and the same node in each epoch.
 fn speaker(socket: &Path, epoch: u64) -> Speaker {
     let machine = machine_id("twins");
     Speaker {
         machine,
         key: key_of_node(None, socket, machine).unwrap().unwrap(),
+        node: NodeId(u128::from(epoch)),
         epoch: Epoch(epoch),
         mac: MacAddress(MAC),
     }

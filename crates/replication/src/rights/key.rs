@@ -53,12 +53,14 @@ impl MachineKey {
             machine,
             epoch,
             address,
+            node,
         } = claim;
         let mut hasher = blake3::Hasher::new_keyed(&self.0);
         hasher.update(nonce);
         hasher.update(&machine.0.to_le_bytes());
         hasher.update(&epoch.0.to_le_bytes());
         hasher.update(address);
+        hasher.update(&node.0.to_le_bytes());
         hasher.finalize()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Address, Claim, PortId, Verdict};
 use crate::fence::Fence;
-use crate::types::{Epoch, Instant, MachineId};
+use crate::types::{Epoch, Instant, MachineId, NodeId};
 use std::collections::BTreeMap;
 
 /// Machines known at once. Known ones are kept, further ones refused: to forget a machine is to forget its fence.
@@ -20,6 +20,8 @@ pub struct SpokenFor<T> {
     pub address: Address,
     /// The port that was admitted last. It may be closed since.
     pub spoken_by: PortId,
+    /// The node that was admitted there.
+    pub node: NodeId,
     /// Ports that are its own, fenced ones among them.
     ports: usize,
     heard: Instant,
@@ -100,6 +102,7 @@ impl<T: Default> Machines<T> {
             machine,
             epoch,
             address,
+            node,
         } = claim;
         let Some(known) = self.known.get_mut(&machine) else {
             if self.known.len() >= MACHINES_MAX && !self.make_room(now) {
@@ -111,6 +114,7 @@ impl<T: Default> Machines<T> {
                 fence,
                 address,
                 spoken_by: port,
+                node,
                 ports: 0,
                 heard: now,
                 with: T::default(),
@@ -125,7 +129,7 @@ impl<T: Default> Machines<T> {
             return (Verdict::OlderEpoch, false);
         }
         let moved = known.spoken_by != port;
-        known.spoken_by = port;
+        (known.spoken_by, known.node) = (port, node);
         let old = std::mem::replace(&mut known.address, address);
         self.forget_address(old, machine);
         self.by_address.insert(address, machine);

@@ -8,7 +8,7 @@ const SEEDS_MAX: u64 = 2_000;
 
 /// What only a simulation that lasts longer, with harts of different speeds, over links, or with a switch and people who should
 /// not be there, can show: `sim` does.
-const JUDGED_BY_SIM: [Mutation; 22] = [
+const JUDGED_BY_SIM: [Mutation; 23] = [
     Mutation::PileUpCandidates,
     Mutation::StopForJoiner,
     Mutation::KeepSlowBackup,
@@ -30,6 +30,7 @@ const JUDGED_BY_SIM: [Mutation; 22] = [
     Mutation::ClaimOverAnyNonce,
     Mutation::TakeAnyAddress,
     Mutation::SpeakFromAnyAddress,
+    Mutation::ShareEpoch,
     Mutation::Unfenced,
 ];
 

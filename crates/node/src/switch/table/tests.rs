@@ -2,7 +2,7 @@
 
 use super::addresses::ADDRESS_AGE_MAX;
 use super::*;
-use replication::{Claim, Epoch, MACHINE_AGE_US_MAX, MACHINES_MAX, MachineId, MachineKey};
+use replication::{Claim, Epoch, MACHINE_AGE_US_MAX, MACHINES_MAX, MachineId, MachineKey, NodeId};
 use std::time::Duration;
 
 const MACHINE_AGE_MAX: Duration = Duration::from_micros(MACHINE_AGE_US_MAX);
@@ -61,6 +61,18 @@ impl Bench {
     fn claim_with(
         &mut self,
         port: u64,
+        claimed: (MachineId, u64, u8),
+        key: &MachineKey,
+        nonce: &Nonce,
+    ) -> (Verdict, Vec<u8>) {
+        self.claim_as(port, port, claimed, key, nonce)
+    }
+
+    /// As some node, which is usually another one on each port.
+    fn claim_as(
+        &mut self,
+        node: u64,
+        port: u64,
         (machine, epoch, mac): (MachineId, u64, u8),
         key: &MachineKey,
         nonce: &Nonce,
@@ -69,6 +81,7 @@ impl Bench {
             machine,
             epoch: Epoch(epoch),
             address: [mac; 6],
+            node: NodeId(node.into()),
         };
         let proof = key.prove(nonce, &claim);
         let mut heard = Vec::new();
@@ -145,6 +158,27 @@ fn a_newer_epoch_fences_the_older_port_at_once() {
     assert_eq!(bench.send(1, GUEST, CLIENT), [3], "a new epoch does");
     let counters = bench.table.counters;
     assert_eq!((counters.fenced, counters.claims_refused), (4, 2));
+}
+
+#[test]
+fn two_nodes_never_speak_in_one_epoch() {
+    let mut bench = Bench::new(4);
+    bench.admitted(1, 4);
+    let claimed = (MACHINE, 4, GUEST);
+    assert_eq!(bench.claim(2, claimed).0, Verdict::EpochTaken);
+    assert_eq!(bench.send(4, CLIENT, GUEST), [1], "nothing has moved");
+    assert_eq!(bench.send(2, GUEST, CLIENT), NOBODY);
+    // The first comes back at once, although nobody has missed its port yet, and is not refused for it.
+    let key = bench.key(MACHINE);
+    let back = bench.claim_as(1, 3, claimed, &key, &nonce(3));
+    assert_eq!(back.0, Verdict::Admitted);
+    assert_eq!(bench.send(4, CLIENT, GUEST), [3]);
+    bench.close(1);
+    assert_eq!(bench.claim(2, claimed).0, Verdict::EpochTaken);
+    bench.close(3);
+    bench.admitted(2, 4);
+    assert_eq!(bench.send(4, CLIENT, GUEST), [2]);
+    assert_eq!(bench.table.counters.claims_refused, 2);
 }
 
 /// A claim is a frame like others: whoever has seen one can say it again.
