@@ -17,6 +17,7 @@ use crate::names::short;
 use crate::node::ExitReason;
 use crate::room::Room;
 use crate::sandbox::Confinement;
+use crate::signals::EndSignals;
 use crate::switch::SwitchEvent;
 use crate::transport::{TransferProgress, Transport, TransportEvent};
 use bytes::Bytes;
@@ -30,9 +31,9 @@ use replication::{
 };
 use report::Gauges;
 use standing::Standing;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use steering::Farewell;
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
@@ -119,6 +120,7 @@ pub(crate) struct EngineRoom {
     /// What the core explained last.
     explained: &'static str,
     refusals: Refusals,
+    farewell: Farewell,
     /// In what a peer that this node met is configured otherwise.
     difference: Option<String>,
     /// Set when the node must end.
@@ -174,6 +176,7 @@ impl EngineRoom {
             standing: Standing::new(doors.seen_before),
             explained: "",
             refusals: Refusals::default(),
+            farewell: Farewell::default(),
             difference: None,
             end: None,
         };
@@ -184,9 +187,8 @@ impl EngineRoom {
     pub(crate) async fn run(
         mut self,
         mut sources: Sources,
-        stop: impl Future<Output = ()>,
+        mut stops: EndSignals,
     ) -> anyhow::Result<ExitReason> {
-        let mut stop = pin!(stop);
         self.tell_room();
         self.begin();
         loop {
@@ -204,7 +206,7 @@ impl EngineRoom {
                 Some(event) = sources.switch.recv() => Event::Switch(event),
                 Some(event) = sources.control.recv() => Event::Control(event),
                 () = tokio::time::sleep_until(deadline) => Event::Time,
-                () = &mut stop => Event::Signal,
+                () = stops.next() => Event::Signal,
             };
             self.handle(event)?;
         }
@@ -251,7 +253,7 @@ impl EngineRoom {
             Event::Switch(SwitchEvent::Admitted) => self.network.admitted(),
             Event::Switch(SwitchEvent::Closed(cause)) => self.network.closed(&cause),
             Event::Control(event) => self.on_control(event),
-            Event::Signal => self.leave(),
+            Event::Signal => self.on_signal(),
             Event::Time => {
                 self.hart.flush();
                 let now = self.now();
@@ -453,6 +455,7 @@ impl EngineRoom {
                         "this node is the machine now: it goes live"
                     );
                     self.gauges.goes_live();
+                    self.stay_after_all();
                     self.network.speak_as(*epoch);
                     self.tell_room();
                 }

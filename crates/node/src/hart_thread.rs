@@ -7,6 +7,7 @@ use crate::panics;
 use crate::sandbox::confine_hart_thread;
 use anyhow::Context;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError, bounded};
+use machine::Input;
 use replica::{Advice, Hart, HartCommand, HartReport, HartStatus};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -105,8 +106,10 @@ impl HartThread {
     /// Gives a command. Never waits; commands are never lost, but inputs for which there is no room are, as on a device.
     pub(crate) fn send(&mut self, command: HartCommand) {
         self.flush();
-        let is_input = matches!(command, HartCommand::Input(_));
-        if is_input && (self.commands.len() >= INPUTS_WAITING_MAX || !self.waiting.is_empty()) {
+        // The wish of an operator is none of the inputs that a network may lose.
+        let may_be_lost =
+            matches!(&command, HartCommand::Input(input) if !matches!(input, Input::PowerOff));
+        if may_be_lost && (self.commands.len() >= INPUTS_WAITING_MAX || !self.waiting.is_empty()) {
             self.inputs_dropped += 1;
             return;
         }
@@ -167,6 +170,8 @@ impl Waiting {
             (Some(HartCommand::Throttle { brake }), HartCommand::Throttle { brake: newer }) => {
                 *brake = newer;
             }
+            // Once is enough.
+            (Some(HartCommand::Input(Input::PowerOff)), HartCommand::Input(Input::PowerOff)) => {}
             // The core has given up the transfer that the older one was for.
             (
                 Some(last @ HartCommand::TakeSnapshot { .. }),

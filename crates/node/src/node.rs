@@ -12,6 +12,7 @@ use crate::hart_thread::HartThread;
 use crate::names::{fill_random, fresh_node_id, hex, random_u128, short};
 use crate::open_files;
 use crate::sandbox::{Kind, Place, Sandbox};
+use crate::signals::EndSignals;
 use crate::status::{CERTIFICATE_DAYS_WARN, days_left};
 use crate::switch::key_of_node;
 use crate::tls::{TlsIdentity, load_identity};
@@ -180,9 +181,8 @@ async fn run(config: Config, confined: bool) -> anyhow::Result<ExitReason> {
     let at = (root.as_path(), store.id());
     let seen = SeenFile::new(&config.seen_file());
     let (store, seen_before) = GuardedStore::new(store, at, (machine_id, node), seen)?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
+    let stops = EndSignals::new()?;
     let hangup = signal(SignalKind::hangup()).context("cannot wait for signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
 
     let (control_events, control) = mpsc::channel(EVENTS_MAX);
     let control_counters = Arc::<ControlCounters>::default();
@@ -244,13 +244,7 @@ async fn run(config: Config, confined: bool) -> anyhow::Result<ExitReason> {
         sandbox,
     };
     let (room, sources) = EngineRoom::new(config, node, Fate { seed, secret }, doors);
-    room.run(sources, async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
-    .await
+    room.run(sources, stops).await
 }
 
 /// This node's certificates, which must be this node's.

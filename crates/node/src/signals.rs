@@ -1,20 +1,43 @@
 //! The wish that this process may end: SIGINT and SIGTERM.
 
 use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Waits for the first of the signals; from the first poll on, they do not end the process by themselves.
+/// The signals, one after the other. As long as the process lives, they do not end it by themselves.
+#[derive(Debug)]
+pub struct EndSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl EndSignals {
+    /// Takes the signals.
+    ///
+    /// # Errors
+    /// They cannot be waited for.
+    pub fn new() -> anyhow::Result<Self> {
+        let context = "cannot wait for signals";
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context(context)?,
+            interrupt: signal(SignalKind::interrupt()).context(context)?,
+        })
+    }
+
+    /// Waits for the next.
+    pub async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Waits for the first of the signals.
 ///
 /// # Errors
 /// The signals cannot be waited for.
 pub async fn told_to_end() -> anyhow::Result<()> {
-    let context = "cannot wait for signals";
-    let mut terminate = signal(SignalKind::terminate()).context(context)?;
-    let mut interrupt = signal(SignalKind::interrupt()).context(context)?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    EndSignals::new()?.next().await;
     Ok(())
 }
 

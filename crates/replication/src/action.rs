@@ -58,7 +58,8 @@ pub enum Local {
         /// In bytes.
         bytes: u64,
     },
-    /// The operator takes this backup, or this joining node, out. A primary ignores it.
+    /// The operator takes this node out. It halts when the machine goes on without it: a backup once its primary has said so,
+    /// a primary if the record names a backup that nobody doubts. The last one with the machine's state stays.
     Leave,
     /// The operator ends this owner as it is. If nobody protects the machine, or as soon as that is certain, the machine is off;
     /// an owner that turns out to be protected leaves it to its backup. Others ignore it.
@@ -139,9 +140,9 @@ pub enum HaltReason {
     PoweredOff,
     /// This backup's state differs from its primary's.
     Diverged,
-    /// This backup was told to leave, or the record names another.
+    /// This backup is needed no more: the record names another, or none.
     Dismissed,
-    /// This owner was told to give the machine up, and leaves it to its backup.
+    /// The node was told to leave, or to give the machine up, and the machine goes on without it.
     Left,
     /// The node that it asked to join is a replica of another machine.
     OtherMachine,

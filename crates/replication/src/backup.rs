@@ -38,6 +38,8 @@ pub(crate) struct Backup {
     unreplayed: VecDeque<u32>,
     unreplayed_bytes: u64,
     powered_off: bool,
+    /// It was told to leave, and goes when its primary says that the machine needs it no more.
+    leaving: bool,
     heard: Instant,
     sent: Instant,
     disconnected: Option<Instant>,
@@ -98,6 +100,7 @@ impl Backup {
             unreplayed: VecDeque::new(),
             unreplayed_bytes: 0,
             powered_off: false,
+            leaving: false,
             heard: shared.now,
             sent: shared.now,
             disconnected: None,
@@ -197,7 +200,7 @@ impl Backup {
                 return match reason {
                     LeaveReason::PoweredOff => Next::Halt(HaltReason::PoweredOff),
                     _ if !self.is_ready() => self.start_over(shared),
-                    _ => Next::Halt(HaltReason::Dismissed),
+                    _ => Next::Halt(self.dismissed()),
                 };
             }
             _ => {}
@@ -227,6 +230,9 @@ impl Backup {
             Local::Connected { peer, .. } if peer == self.primary => {
                 self.disconnected = None;
                 self.acknowledge(shared);
+                if self.leaving {
+                    self.leave(shared, LeaveReason::Stopping);
+                }
             }
             Local::Disconnected { peer } if peer == self.primary => {
                 if !self.is_ready() {
@@ -237,7 +243,11 @@ impl Backup {
             }
             Local::Leave => {
                 self.leave(shared, LeaveReason::Stopping);
-                return Next::Halt(HaltReason::Dismissed);
+                // The record may name this one. Its primary may be leaving, too: the last one stays.
+                self.leaving = self.is_ready() && !shared.mutated(Mutation::LeaveUnasked);
+                if !self.leaving {
+                    return Next::Halt(HaltReason::Left);
+                }
             }
             Local::PoweredOff => self.powered_off = true,
             Local::Arbiter { request, reply } => return self.arbiter(shared, request, reply),
@@ -430,6 +440,14 @@ impl Backup {
             self.acknowledge(shared);
         } else {
             self.acknowledge_by(due);
+        }
+    }
+
+    /// Why it ends when it is needed no more.
+    fn dismissed(&self) -> HaltReason {
+        match self.leaving {
+            true => HaltReason::Left,
+            false => HaltReason::Dismissed,
         }
     }
 

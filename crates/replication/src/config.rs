@@ -287,6 +287,10 @@ pub enum Mutation {
     IgnoreSameEpoch,
     /// An operator who gives up an owner that is about to be protected ends the pair (ends).
     GiveUpPair,
+    /// A backup that is told to leave does not ask whether the machine can do without it (leave).
+    LeaveUnasked,
+    /// A primary may end although its backup may be on its way out (leave).
+    EndInDoubt,
     /// A node that waits ends for a record that any peer says to have seen (who).
     EndOnAnyWord,
     /// A certificate for a node of another machine is good enough (who).
@@ -322,7 +326,7 @@ pub enum Mutation {
 impl Mutation {
     /// All of them, in the order of the invariants that they break.
     #[cfg_attr(not(feature = "mutations"), allow(unreachable_pub, dead_code))]
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 44] = [
         Self::ReuseEpoch,
         Self::ReleaseWithoutAcknowledge,
         Self::AcceptOlderEpochAcknowledge,
@@ -350,6 +354,8 @@ impl Mutation {
         Self::NeverLook,
         Self::IgnoreSameEpoch,
         Self::GiveUpPair,
+        Self::LeaveUnasked,
+        Self::EndInDoubt,
         Self::EndOnAnyWord,
         Self::AdmitOtherMachine,
         Self::AdmitExpired,

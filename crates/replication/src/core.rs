@@ -142,6 +142,16 @@ impl Core {
         self.weigh();
     }
 
+    /// Whether the machine goes on should this node end: it is not the primary, or the record names a backup that nobody
+    /// doubts. [`Local::Leave`] ends it only then, and a backup only once it is agreed upon.
+    pub fn may_leave(&self) -> bool {
+        match &self.role {
+            Role::Primary(primary) => primary.may_leave(&self.shared),
+            Role::TakingOver(_) => false,
+            _ => true,
+        }
+    }
+
     /// The next thing to do, in order. To be drained after each `handle_…`.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.shared.next_action()

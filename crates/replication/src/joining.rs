@@ -271,7 +271,7 @@ impl Joining {
     pub(crate) fn on_local(&mut self, shared: &mut Shared, local: &Local) -> Next {
         match *local {
             Local::Connected { peer, .. } => self.ask_one(shared, peer),
-            Local::Leave => return Next::Halt(HaltReason::Dismissed),
+            Local::Leave => return Next::Halt(HaltReason::Left),
             Local::Arbiter { request, reply } => {
                 if let Some(Answer::Record(Some(record))) = self.look.reply(shared, request, reply)
                 {

@@ -105,6 +105,18 @@ impl Primary {
         }
     }
 
+    /// Whether its backup takes over should it end now: one that has spoken since it protects the machine, and that nobody doubts.
+    pub(crate) fn may_leave(&self, shared: &Shared) -> bool {
+        match &self.protection {
+            Protection::Paired { stream, suspicion } => {
+                let knows = stream.answered_in >= self.record.epoch;
+                suspicion.is_none() && stream.cause(shared).is_none() && knows
+            }
+            Protection::Disarming { .. } => shared.mutated(Mutation::EndInDoubt),
+            _ => false,
+        }
+    }
+
     pub(crate) fn on_message(
         &mut self,
         shared: &mut Shared,
@@ -212,7 +224,8 @@ impl Primary {
             Local::PoweredOff => self.powered_off = true,
             Local::GiveUp if shared.mutated(Mutation::GiveUpPair) => self.powered_off = true,
             Local::GiveUp => self.gives_up = true,
-            // Of a hart that replayed a moment ago, or of an operator who mistook the role.
+            Local::Leave if self.may_leave(shared) => return Next::Halt(HaltReason::Left),
+            // Of a hart that replayed a moment ago, of an operator who mistook the role, or would end the only state.
             Local::Start
             | Local::Join
             | Local::Leave

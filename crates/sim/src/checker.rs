@@ -412,18 +412,22 @@ impl Checker {
             }
             Action::Halt { reason } => {
                 witness.halted = true;
-                let node = witness.node;
-                let mut pairs = arbiter.all().filter(|record| record.owner == node);
-                let knows = |record: &Record| {
-                    let backup = record.backup().and_then(|backup| self.process_of(backup));
-                    backup.is_some_and(|backup| {
-                        self.witnesses[backup].acknowledged_in >= record.epoch
-                    })
-                };
-                if *reason == HaltReason::Left && !pairs.any(knows) {
+                if *reason == HaltReason::Left
+                    && let Some(record) = arbiter.record()
+                    && match record.mode {
+                        Mode::Pair { backup } if record.owner == witness.node => {
+                            let backup =
+                                self.process_of(backup).map(|index| &self.witnesses[index]);
+                            backup.is_none_or(|backup| backup.acknowledged_in < record.epoch)
+                        }
+                        Mode::Pair { backup } => backup == witness.node,
+                        Mode::Solo => record.owner == witness.node,
+                        Mode::Down => false,
+                    }
+                {
                     return broken(
-                        "ends",
-                        format!("process {process} leaves the machine to nobody"),
+                        "leave",
+                        format!("process {process} leaves, but the machine needs it: {record:?}"),
                     );
                 }
                 if let HaltReason::OtherStore { claimed, .. } = reason

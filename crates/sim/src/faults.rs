@@ -23,9 +23,11 @@ enum Fault {
     CorruptBackup,
     TearChannel,
     Dismiss,
+    /// Of both hosts, at about the same time: all are told to leave.
+    Shutdown,
 }
 
-const FAULTS: [Fault; 17] = [
+const FAULTS: [Fault; 18] = [
     Fault::Kill,
     Fault::Kill,
     Fault::Kill,
@@ -43,7 +45,11 @@ const FAULTS: [Fault; 17] = [
     Fault::CorruptBackup,
     Fault::TearChannel,
     Fault::Dismiss,
+    Fault::Shutdown,
 ];
+
+/// Those who are told to leave at the same time hear it within so many microseconds: before the next fault.
+const TOLD_WITHIN: u64 = 4_000;
 
 #[derive(Clone, Copy, Debug)]
 enum Relief {
@@ -196,9 +202,19 @@ impl Faults {
                     cluster.corrupt(index);
                 }
             }
-            Fault::Dismiss => {
-                if record.owner != cluster.processes[one].node && may_kill(cluster, one) {
-                    cluster.dismiss(one);
+            // No owner is told while its backup is dead or damaged and it does not know: the protocol cannot help then.
+            Fault::Dismiss | Fault::Shutdown => {
+                let goes_on = |index: &&ProcessIndex| cluster.could_go_on(**index, record);
+                let backed = record.backup().is_none() || alive.iter().filter(goes_on).count() > 1;
+                let told = match fault {
+                    Fault::Shutdown => alive,
+                    _ => vec![one],
+                };
+                for index in told {
+                    let process = &cluster.processes[index];
+                    if process.life == Life::Running && (backed || process.node != record.owner) {
+                        cluster.dismiss(index, random.between(0, TOLD_WITHIN));
+                    }
                 }
             }
             Fault::TearChannel => {

@@ -6,7 +6,7 @@ use crate::computer::{Computer, Speed};
 use crate::joiners::Unfit;
 use crate::network::ProcessIndex;
 use crate::process::{Build, Life, Process};
-use replication::{Core, Instant, Local, Mode, Record};
+use replication::{Core, HaltReason, Instant, Local, Mode, Record};
 
 /// How long a host takes to notice that its process is gone and to start another, in microseconds.
 const RESTART_AFTER: u64 = 150_000;
@@ -85,12 +85,11 @@ impl Cluster {
         self.end(index);
     }
 
-    /// Tells a process to be a backup no more.
-    pub(crate) fn dismiss(&mut self, index: ProcessIndex) {
-        self.note(|| format!("process {index} is told to leave"));
+    /// Tells a process to leave, after so many microseconds.
+    pub(crate) fn dismiss(&mut self, index: ProcessIndex, after: u64) {
+        self.note(|| format!("process {index} is told to leave, in {after} us"));
         self.counts.dismissals += 1;
-        self.processes[index].leaving = true;
-        self.schedule_local(index, self.queue.now(), Local::Leave);
+        self.schedule_local(index, self.queue.now() + after, Local::Leave);
     }
 
     /// Flips a bit in a backup's machine: what failing hardware would do.
@@ -179,13 +178,14 @@ impl Cluster {
         })
     }
 
-    /// Whether this process, which the record names, could carry the machine on: it was not killed or told to leave, and its
-    /// state was not damaged. One that ended itself counts: it had no reason to.
+    /// Whether this process, which the record names, could carry the machine on: it was not killed, has not left, and its
+    /// state was not damaged. One that ended itself otherwise counts: it had no reason to.
     pub(crate) fn could_go_on(&self, index: ProcessIndex, record: Record) -> bool {
         let process = &self.processes[index];
         let owns = record.owner == process.node;
-        let sound = !(process.corrupted || process.leaving) || owns && process.is_alive();
-        self.is_member(index, record) && process.life != Life::Crashed && sound
+        let sound = !process.corrupted || owns && process.is_alive();
+        let gone = process.life == Life::Crashed || process.halted == Some(HaltReason::Left);
+        self.is_member(index, record) && !gone && sound
     }
 
     /// Whether the record names some process that could carry the machine on. When none is left (a second fault came

@@ -101,7 +101,6 @@ impl Cluster {
             if self.random.chance(if arms { 200 } else { 1 }) {
                 self.note(|| format!("an operator gives process {index} up"));
                 self.gives_up = false;
-                self.processes[index].leaving = true;
                 self.schedule_local(index, self.now(), Local::GiveUp);
                 return;
             }

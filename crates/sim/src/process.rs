@@ -104,8 +104,6 @@ pub(crate) struct Process {
     pub(crate) corrupted: bool,
     /// The guest has switched itself off.
     pub(crate) guest_is_off: bool,
-    /// It was told to be a backup no more.
-    pub(crate) leaving: bool,
     /// When its hart gets the next slice.
     pub(crate) hart_at: Option<u64>,
     bridge: Bridge,
@@ -165,7 +163,6 @@ impl Process {
             computer,
             corrupted: false,
             guest_is_off: false,
-            leaving: false,
             hart_at: None,
             bridge: Bridge::new(build.gate_bytes_max),
             lagging: build.lagging,

@@ -46,6 +46,7 @@ fn expected(mutation: Mutation) -> &'static [&'static str] {
         Mutation::NeverLook => &["I9", "liveness"],
         Mutation::IgnoreSameEpoch => &["I9"],
         Mutation::GiveUpPair => &["ends"],
+        Mutation::LeaveUnasked | Mutation::EndInDoubt => &["leave"],
         Mutation::EndOnAnyWord
         | Mutation::AdmitOtherMachine
         | Mutation::AdmitExpired

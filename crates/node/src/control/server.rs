@@ -83,7 +83,8 @@ pub(crate) enum ControlEvent {
     Stop {
         gives_up: bool,
     },
-    PowerOff,
+    /// The guest is switched off, if this node is the machine.
+    PowerOff(oneshot::Sender<Result<(), String>>),
 }
 
 /// Clients that did not get what they wanted, since the node started.
@@ -228,14 +229,7 @@ impl Client {
         };
         let request = match request {
             Ok(request) => request,
-            Err(why) => {
-                count(&self.counters.refused, 1);
-                let answered = Answer {
-                    error: Some(why),
-                    ..Answer::default()
-                };
-                return answer(&mut send, &answered).await;
-            }
+            Err(why) => return self.refuse(&mut send, why).await,
         };
         let ok = Answer {
             ok: true,
@@ -254,19 +248,18 @@ impl Client {
                 self.tell(ControlEvent::MayStop(reply)).await?;
                 let verdict = verdict.await.map_err(|_| ending())?;
                 if let Some(why) = verdict.err().filter(|_| !gives_up) {
-                    count(&self.counters.refused, 1);
-                    let refused = Answer {
-                        error: Some(why),
-                        ..Answer::default()
-                    };
-                    return answer(&mut send, &refused).await;
+                    return self.refuse(&mut send, why).await;
                 }
                 answer(&mut send, &ok).await?;
                 self.tell(ControlEvent::Stop { gives_up }).await
             }
             Request::PowerOff => {
-                answer(&mut send, &ok).await?;
-                self.tell(ControlEvent::PowerOff).await
+                let (reply, verdict) = oneshot::channel();
+                self.tell(ControlEvent::PowerOff(reply)).await?;
+                match verdict.await.map_err(|_| ending())? {
+                    Ok(()) => answer(&mut send, &ok).await,
+                    Err(why) => self.refuse(&mut send, why).await,
+                }
             }
             Request::Console => {
                 let (reply, attached) = oneshot::channel();
@@ -279,6 +272,15 @@ impl Client {
                 }
             }
         }
+    }
+
+    async fn refuse(&self, send: &mut OwnedWriteHalf, why: String) -> anyhow::Result<()> {
+        count(&self.counters.refused, 1);
+        let refused = Answer {
+            error: Some(why),
+            ..Answer::default()
+        };
+        answer(send, &refused).await
     }
 
     async fn tell(&self, event: ControlEvent) -> anyhow::Result<()> {
@@ -394,7 +396,10 @@ mod tests {
                         }
                         ControlEvent::Stop { gives_up: true } => "give up",
                         ControlEvent::Stop { gives_up: false } => "stop",
-                        ControlEvent::PowerOff => "power-off",
+                        ControlEvent::PowerOff(reply) => {
+                            reply.send(Ok(())).unwrap();
+                            "power-off"
+                        }
                     };
                     tell.send(what).await.unwrap();
                 }

@@ -6,8 +6,24 @@ use crate::node::ExitReason;
 use eventlog::CONSOLE_BYTES_MAX;
 use machine::Input;
 use replica::HartCommand;
-use replication::{Action, Flag, Local, RoleStatus};
+use replication::{Local, RoleStatus};
+use std::time::{Duration, Instant};
 use tracing::{info, warn};
+
+/// Signals that come within so long mean more each time.
+const SIGNALS_WITHIN: Duration = Duration::from_secs(30);
+/// Why a node does not end.
+const ONLY_STATE: &str = "this node is the machine, and no backup protects it: its state would end with the node. Start another node, and stop this one once `futago status` says that it is protected; or `futago stop --power-off` switches the guest off in good order; or `--give-up` ends it as it is";
+
+/// How far the node has been told to end.
+#[derive(Debug, Default)]
+pub(super) struct Farewell {
+    /// This backup waits for its primary's leave.
+    is_awaited: bool,
+    /// The first of the signals that count together, and how many there were.
+    signalled: Option<Instant>,
+    signals: u32,
+}
 
 impl EngineRoom {
     pub(super) fn on_control(&mut self, event: ControlEvent) {
@@ -24,54 +40,93 @@ impl EngineRoom {
             // A client that left does not mind either.
             ControlEvent::MayStop(reply) => drop(reply.send(self.may_stop())),
             ControlEvent::Stop { gives_up } => self.stop(gives_up),
-            ControlEvent::PowerOff => self.hart.send(HartCommand::Input(Input::PowerOff)),
+            ControlEvent::PowerOff(reply) => drop(reply.send(self.power_off())),
         }
+    }
+
+    /// Switches the guest off, which only the primary can.
+    fn power_off(&mut self) -> Result<(), String> {
+        let status = self.core.status();
+        if status.role == RoleStatus::Primary {
+            self.hart.send(HartCommand::Input(Input::PowerOff));
+            return Ok(());
+        }
+        let owner = match status.role {
+            RoleStatus::Backup => status.peer.map(|peer| self.gauges.name(peer)),
+            _ => None,
+        };
+        Err(match owner {
+            Some(owner) => format!(
+                "this node is the machine's backup: its primary, node `{owner}`, can switch the guest off"
+            ),
+            None => "this node is not the machine: only the primary can switch the guest off; `futago status` says which node that is"
+                .to_owned(),
+        })
     }
 
     /// Whether this node may end without the machine's only state.
     fn may_stop(&self) -> Result<(), String> {
-        let status = self.core.status();
-        match status.role == RoleStatus::Primary && status.flag != Flag::Pair {
-            false => Ok(()),
-            true => Err(
-                "this node is the machine, and no backup protects it: its state would end with the node. Start another node, and stop this one once `futago status` says that it is protected; or `--power-off` switches the guest off in good order; or `--give-up` ends it as it is"
-                    .to_owned(),
-            ),
+        match self.core.may_leave() {
+            true => Ok(()),
+            false => Err(ONLY_STATE.to_owned()),
         }
     }
 
-    /// Ends. A machine that is given up is off then, and may be started anew, unless it turns out to be protected.
+    /// Ends, if the machine goes on without this node. A machine that is given up is off then, and may be started anew, unless it turns
+    /// out to be protected.
     fn stop(&mut self, gives_up: bool) {
-        match self.may_stop() {
-            Ok(()) => self.leave(),
-            Err(_) if gives_up => {
-                warn!("the machine is given up, as it was asked for");
-                self.tell(Local::GiveUp);
-            }
-            Err(why) => warn!("not stopped after all: {why}"),
+        if gives_up && self.may_stop().is_err() {
+            self.give_up();
+        } else {
+            self.leave();
         }
     }
 
-    /// A backup tells its primary; a primary just ends, and its backup, if there is one, takes over.
-    pub(super) fn leave(&mut self) {
-        info!("the node was told to stop");
-        if self.may_stop().is_err() {
-            warn!("no backup protects the machine: its only state ends with this node");
-        }
-        if self.core.status().role != RoleStatus::Primary {
-            self.tell(Local::Leave);
-            self.drain_farewell();
-        }
-        self.network.silence();
-        self.end = Some(ExitReason::Stopped);
+    fn give_up(&mut self) {
+        warn!("the machine is given up, as it was asked for");
+        self.tell(Local::GiveUp);
     }
 
-    /// Sends what a leaving node has to say; nothing else that it was still asked to do matters.
-    fn drain_farewell(&mut self) {
-        while let Some(action) = self.core.poll_action() {
-            if let Action::Send { to, message } = action {
-                self.transport.send(to, message);
+    /// The process was told to end. It does so at once where nothing is lost by it, at the second signal whatever is lost, and at
+    /// the third though the store does not answer.
+    pub(super) fn on_signal(&mut self) {
+        let now = Instant::now();
+        let is_new = |at: Instant| now.duration_since(at) > SIGNALS_WITHIN;
+        if self.farewell.signalled.is_none_or(is_new) {
+            (self.farewell.signalled, self.farewell.signals) = (Some(now), 0);
+        }
+        self.farewell.signals += 1;
+        match (self.farewell.signals, self.may_stop()) {
+            (1, _) => self.leave(),
+            (2, Err(_)) => self.give_up(),
+            _ => self.end = Some(ExitReason::Stopped),
+        }
+    }
+
+    /// A node without the machine ends. A backup goes when its primary has gone on alone; a primary when its backup will take
+    /// over, which it does on its own. Whoever has the only state stays.
+    fn leave(&mut self) {
+        self.tell(Local::Leave);
+        match self.core.status().role {
+            RoleStatus::Out | RoleStatus::Starting => self.end = Some(ExitReason::Stopped),
+            RoleStatus::Backup => {
+                info!("told to stop: this backup goes once its primary has gone on alone");
+                self.farewell.is_awaited = true;
             }
+            RoleStatus::Primary | RoleStatus::TakingOver => {
+                warn!(
+                    "not stopped: {ONLY_STATE}; a second signal within {} s gives it up",
+                    SIGNALS_WITHIN.as_secs()
+                );
+            }
+            RoleStatus::Joining | RoleStatus::Halted(_) => {}
+        }
+    }
+
+    /// This node has become the machine.
+    pub(super) fn stay_after_all(&mut self) {
+        if std::mem::take(&mut self.farewell).is_awaited {
+            warn!("told to stop, but its primary is gone: {ONLY_STATE}");
         }
     }
 }

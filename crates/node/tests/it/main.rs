@@ -10,6 +10,7 @@ mod flood;
 mod guest_station;
 mod identity;
 mod joiner;
+mod leaving;
 mod pair;
 mod recovery;
 mod sandbox;

@@ -122,7 +122,7 @@ impl Backup {
                 Next::Halt(HaltReason::of_down(record, self.primary))
             }
             (Verdict::Leave | Verdict::Lose, _) if !self.is_ready() => self.start_over(shared),
-            (Verdict::Leave | Verdict::Lose, _) => Next::Halt(HaltReason::Dismissed),
+            (Verdict::Leave | Verdict::Lose, _) => Next::Halt(self.dismissed()),
             (Verdict::Wait | Verdict::Change | Verdict::Off, _) => {
                 if let Some(inquiry) = &mut self.inquiry {
                     inquiry.ask_later(shared);

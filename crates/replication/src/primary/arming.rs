@@ -125,7 +125,7 @@ impl Primary {
     pub(crate) fn advance(&mut self, shared: &mut Shared) -> Next {
         loop {
             self.release(shared);
-            if self.leaves(shared) {
+            if self.gives_up && self.may_leave(shared) {
                 shared.decide("the machine is protected: it is left to the backup, and not ended");
                 return Next::Halt(HaltReason::Left);
             }
@@ -134,18 +134,6 @@ impl Primary {
                 return Next::Stay;
             }
         }
-    }
-
-    /// Whether an operator ends this node, and its backup goes on with the machine: it has spoken since it protects it.
-    fn leaves(&self, shared: &Shared) -> bool {
-        let protects = match &self.protection {
-            Protection::Paired { stream, suspicion } => {
-                let knows = stream.answered_in >= self.record.epoch;
-                suspicion.is_none() && stream.cause(shared).is_none() && knows
-            }
-            _ => false,
-        };
-        self.gives_up && protects
     }
 
     /// Goes one step on the way, if it can.
