@@ -126,8 +126,9 @@ impl Core {
     }
 
     /// Looks at interrupt lines and timers. Returns the position up to which they cannot change by themselves: after the
-    /// present one. If it panics, they are as they were, and are looked at again after the next attempt: on every replica,
-    /// since nobody runs beyond a position at which they may change.
+    /// present one. If it panics, none is up, and they are looked at again after the next attempt: on every replica, since nobody
+    /// runs beyond a position at which they may change. What was seen before would not do: it is in no snapshot, and others may have
+    /// looked in between.
     pub(crate) fn refresh(&mut self) -> Option<Position> {
         let change = self.twice(|core| {
             if core.rig.looks {
@@ -135,7 +136,10 @@ impl Core {
             }
             core.look_at_lines()
         });
-        change.unwrap_or(Some(Position(self.hart.position.0 + 1)))
+        change.unwrap_or_else(|| {
+            (self.hart.lines, self.hart.timer_due) = (0, false);
+            Some(Position(self.hart.position.0 + 1))
+        })
     }
 
     /// The tick at which a timer next changes an interrupt line, of which a hart that waits would have to be told.

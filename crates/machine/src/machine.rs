@@ -220,6 +220,12 @@ impl Machine {
         self.core.spent + self.core.effort
     }
 
+    /// For tests: what panics from here on.
+    #[doc(hidden)]
+    pub fn rig(&mut self, rig: crate::Rig) {
+        self.core.rig = rig;
+    }
+
     /// The panics that were contained since the machine was made here.
     pub fn faults(&self) -> &Faults {
         &self.core.faults

@@ -3,7 +3,7 @@
 use isa::Op;
 use machine::board::MEMORY_BYTES_MIN;
 use machine::hostile::lockstep::{interpreter, reference};
-use machine::{Board, Boot, Core, Digest, Engine, Firmware, Machine, Position, Rig};
+use machine::{Board, Boot, Core, Digest, Engine, Firmware, Input, Machine, Position, Rig};
 
 use crate::engines::{bounded, small, usual};
 use crate::image::{Image, START, address};
@@ -230,8 +230,8 @@ fn an_instruction_is_tried_twice_also_where_the_engine_panics_before_it() {
     }
 }
 
-/// Counts, with the mark that the rig asks for in x31 for some hundred positions at a time, while a timer interrupts.
-fn image_of_timers() -> Vec<u8> {
+/// Counts, with the mark that the rig asks for in x31 for some hundred positions at a time, while a timer interrupts, if it may.
+fn image_of_timers(interrupts: bool) -> Vec<u8> {
     let mut image = Image(vec![0; 0x2000]);
     let mut at = image.code(0, &address(5, 0));
     at = image.code(
@@ -249,7 +249,7 @@ fn image_of_timers() -> Vec<u8> {
             (Op::Sd, 0, 29, 0, 0),
             (Op::Addi, 6, 0, 0, 0x80),
             (Op::Csrrs, 0, 6, 0, 0x304),
-            (Op::Csrrsi, 0, 8, 0, 0x300),
+            (Op::Csrrsi, 0, if interrupts { 8 } else { 0 }, 0, 0x300),
         ],
     );
     let start = at;
@@ -293,7 +293,7 @@ fn a_panic_on_the_way_to_an_interrupt_is_the_same_everywhere() {
             rig: Some(rig),
             pc: None,
         });
-        run_image(image_of_timers(), engine, (POSITIONS / 3, stride))
+        run_image(image_of_timers(true), engine, (POSITIONS / 3, stride))
     };
     let (plain, none) = run(reference(), NONE, 997);
     assert_eq!(none, 0);
@@ -326,5 +326,40 @@ fn a_panic_on_the_way_to_an_interrupt_is_the_same_everywhere() {
                 assert!(count > 200, "{count}");
             }
         }
+    }
+}
+
+/// Whoever goes on from a state has not seen what was seen before it: what a look that panics leaves must follow from the state.
+#[test]
+fn a_state_that_is_taken_where_looks_panic_goes_on_alike_elsewhere() {
+    let board = Board {
+        memory_bytes: MEMORY_BYTES_MIN,
+        ..Board::default()
+    };
+    let boot = Boot {
+        firmware: Firmware::Image(image_of_timers(false)),
+        ..Boot::default()
+    };
+    let looks = Rig {
+        looks: true,
+        times: u32::MAX,
+        ..NONE
+    };
+    for make in [reference, interpreter, usual] {
+        let mut machine = Machine::boot(&board, &boot, make()).expect("the guest fits its board");
+        machine.rig(looks);
+        let mut taken_in_vain = 0;
+        for position in (100..POSITIONS / 10).step_by(97) {
+            machine.run(Position(position));
+            machine.apply(Input::Synchronize).expect("always possible");
+            taken_in_vain += u32::from(machine.hart().x[31] == Rig::MARK);
+            let state = machine.snapshot();
+            let mut other = Machine::restore(&state, make()).expect("it was just taken");
+            other.rig(looks);
+            machine.run(Position(position + 50));
+            other.run(Position(position + 50));
+            assert_eq!(machine.digest(), other.digest(), "from {position}");
+        }
+        assert!(taken_in_vain > 2, "{taken_in_vain}");
     }
 }
