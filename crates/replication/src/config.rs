@@ -267,6 +267,8 @@ pub enum Mutation {
     JoinWithoutPacing,
     /// A joiner may stop the guest of an owner that is alone (pauses).
     StopForJoiner,
+    /// A guest is slowed for a state that does not move, for as long as it is tried (pauses).
+    BrakeInVain,
     /// A backup that cannot keep up is kept, whatever the policy (slow).
     KeepSlowBackup,
     /// Nodes that wait for their turn to join are neither few nor different (memory).
@@ -326,7 +328,7 @@ pub enum Mutation {
 impl Mutation {
     /// All of them, in the order of the invariants that they break.
     #[cfg_attr(not(feature = "mutations"), allow(unreachable_pub, dead_code))]
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 45] = [
         Self::ReuseEpoch,
         Self::ReleaseWithoutAcknowledge,
         Self::AcceptOlderEpochAcknowledge,
@@ -344,6 +346,7 @@ impl Mutation {
         Self::ReleaseOnLoss,
         Self::JoinWithoutPacing,
         Self::StopForJoiner,
+        Self::BrakeInVain,
         Self::KeepSlowBackup,
         Self::PileUpCandidates,
         Self::TransferByAge,

@@ -70,6 +70,7 @@ pub use rights::{
     ADDRESS_AGE_US_MAX, Address, Claim, MACHINE_AGE_US_MAX, MACHINES_MAX, MachineKey, Outcome,
     PortId, PortNonce, Proof, Rights, SpokenFor, Verdict, Voice, is_group,
 };
+pub use sharing::BRAKED_IN_VAIN_US_MAX;
 pub use status::{Flag, FlowStatus, Refused, RoleStatus, Status, TakeoverTimes, TransferStatus};
 pub use types::{
     Epoch, HostId, Instant, LogIndex, MachineId, Mode, NodeId, Nonce, Record, TransferId,

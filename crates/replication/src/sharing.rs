@@ -9,6 +9,9 @@ const LOG_ONE_IN: u64 = 8;
 /// What is on its way is compared so often; when the state does not move at all, after so many times that.
 const LOOK_US: u64 = 400_000;
 const LOOKS_IN_VAIN: u64 = 3;
+/// A guest is slowed for so long at most for a state that does not move, in microseconds: it takes four looks until the brake is at its
+/// hardest, and one more, and its node says now and then only how far the state is.
+pub const BRAKED_IN_VAIN_US_MAX: u64 = 6 * LOOKS_IN_VAIN * LOOK_US;
 /// What a message adds to its entries on the wire: its own fields, and those of QUIC, UDP and IP.
 const MESSAGE_EXTRA_BYTES: u64 = 80;
 
@@ -67,6 +70,11 @@ impl Sharing {
         // The guest's log follows its speed only roughly: half the way at a time.
         let speed = (speed + fitting.min(1000)) / 2;
         self.brake = ((1000 - speed) as u16).min(BRAKE_FOR_JOINER_MAX);
+    }
+
+    /// Whether the state does not move, whatever the brake.
+    pub(crate) fn is_in_vain(&self) -> bool {
+        self.in_vain
     }
 
     /// How hard to brake, in thousandths.
@@ -136,13 +144,15 @@ mod tests {
     #[test]
     fn a_joiner_that_takes_nothing_slows_the_guest_for_a_moment_only() {
         let mut sharing = Sharing::new(Instant(0));
-        let mut hardest = 0;
+        let (mut hardest, mut brakes) = (0, 0);
         for look in 1..100 {
             sharing.log_sent(100_000);
             sharing.state_sent(Instant(look * LOOK_US), 1_000, TOTAL);
             hardest = hardest.max(sharing.brake());
+            brakes += u64::from(sharing.brake() > 0);
         }
         assert_eq!(hardest, BRAKE_FOR_JOINER_MAX);
+        assert!(brakes * LOOK_US <= BRAKED_IN_VAIN_US_MAX, "{brakes}");
         assert_eq!(sharing.brake(), 0);
         sharing.state_sent(Instant(100 * LOOK_US), 2_000, TOTAL);
         assert!(sharing.brake() > 0, "it moves again");

@@ -7,7 +7,7 @@ use crate::pacing::Refusal;
 use crate::pairing::{Progress, Stage};
 use crate::shared::Shared;
 use crate::sharing::Sharing;
-use crate::slow::Pace;
+use crate::slow::{BRAKE_FOR_JOINER_MAX, Pace};
 use crate::types::{Epoch, HostId, Instant, LogIndex, NodeId, TransferId};
 use crate::window::Window;
 use bytes::Bytes;
@@ -389,6 +389,9 @@ impl Stream {
         let (trip_us, share) = match restoring && self.is_quiet(shared) {
             // Perhaps it is gone: the guest is not slowed down for it.
             true => (u64::MAX, 0),
+            false if self.sharing.is_in_vain() && shared.mutated(Mutation::BrakeInVain) => {
+                (0, BRAKE_FOR_JOINER_MAX)
+            }
             false => (self.flight.path().trip_us_usual(), self.sharing.brake()),
         };
         let brake = (self.window).brake(shared.now, &shared.config, restoring, trip_us);

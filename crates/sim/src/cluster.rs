@@ -327,6 +327,7 @@ impl Cluster {
             Happening::Channels => {
                 self.tick_channels();
                 self.tick_operator();
+                self.watch_braked()?;
                 return self.watch_laggards();
             }
             Happening::Clients => return self.tick_clients(),

@@ -8,8 +8,8 @@ use crate::process::{Arrival, Life, Process};
 use crate::random::Random;
 use bytes::Bytes;
 use replication::{
-    Action, Flag, Local, Message, NodeId, Refusal, RoleStatus, SlowBackup, Times, TransferId,
-    TransferStatus,
+    Action, BRAKED_IN_VAIN_US_MAX, Flag, Local, Message, NodeId, Refusal, RoleStatus, SlowBackup,
+    Times, TransferId, TransferStatus,
 };
 use std::collections::BTreeMap;
 
@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 const PROGRESS_EVERY: u64 = 250_000;
 /// How much of a state is sent in that time, when it takes long, in bytes.
 const PROGRESS_BYTES: u64 = 1 << 20;
+/// A state that stalls does so after so many reports.
+const STALLS_AFTER: u64 = 4;
 /// How much longer than it should a pair may stay as it is, in microseconds: the record must be read and changed.
 const DISARMS_WITHIN: u64 = 2_000_000;
 
@@ -45,6 +47,8 @@ pub(crate) struct Joiners {
     /// Whether every state takes longer than a transfer may stand still.
     slow_states: bool,
     pub(crate) pauses: Pauses,
+    /// Since when an owner that is alone brakes its guest for a state that stalls.
+    braked: BTreeMap<ProcessIndex, u64>,
     /// Since when an owner's backup has been too slow, and nothing kept it from saying so.
     laggards: BTreeMap<ProcessIndex, u64>,
 }
@@ -80,6 +84,10 @@ impl Joiners {
         if self.slow_states || self.unfit.is_some() {
             times.transfer_stall_us = 1_000_000;
         }
+        if !tight && self.unfit == Some(Unfit::Stalls) && random.chance(700) {
+            // So patient that the guest would suffer, if it were slowed for all that time.
+            times.transfer_stall_us = 20_000_000;
+        }
     }
 }
 
@@ -99,24 +107,20 @@ impl Cluster {
         }
         let sender = self.processes[from].node;
         let to = self.process_called(to);
-        let Some(to) = to.filter(|to| self.processes[*to].unfit != Some(Unfit::Stalls)) else {
+        let Some(to) = to else {
             return;
         };
+        if self.processes[to].unfit == Some(Unfit::Stalls) {
+            let reports = self.config.times.transfer_stall_us / PROGRESS_EVERY + 2 * STALLS_AFTER;
+            self.report_progress(from, transfer, reports, STALLS_AFTER);
+            return;
+        }
         let generation = self.channel(from, to).generation;
         let mut delay = self.random.between(5_000, 200_000);
         if self.joiners.slow_states {
             delay = self.random.between(1_500_000, 3_000_000);
             let parts = delay / PROGRESS_EVERY;
-            let total = parts * PROGRESS_BYTES;
-            for part in 1..parts {
-                let bytes = part * PROGRESS_BYTES;
-                let local = Local::TransferProgress {
-                    transfer,
-                    bytes,
-                    total,
-                };
-                self.schedule_local(from, self.now() + part * PROGRESS_EVERY, local);
-            }
+            self.report_progress(from, transfer, parts, parts);
         }
         if let Some(link) = self.link {
             delay += link.state_us();
@@ -136,6 +140,62 @@ impl Cluster {
                 arrival,
             },
         );
+    }
+
+    /// A node reports how far a transfer is: of `parts` in all, no more than `sent_max` are ever sent.
+    fn report_progress(
+        &mut self,
+        from: ProcessIndex,
+        transfer: TransferId,
+        parts: u64,
+        sent_max: u64,
+    ) {
+        for part in 1..parts {
+            let local = Local::TransferProgress {
+                transfer,
+                bytes: part.min(sent_max) * PROGRESS_BYTES,
+                total: parts * PROGRESS_BYTES,
+            };
+            self.schedule_local(from, self.now() + part * PROGRESS_EVERY, local);
+        }
+    }
+
+    /// Judges owners that are alone and slow their guest for a state that stalls: not for longer than is promised.
+    pub(crate) fn watch_braked(&mut self) -> Result<(), Broken> {
+        let bounds = &self.config.bounds;
+        if bounds.unreplayed_entries_max < 10_000 || bounds.unreplayed_bytes_max < 100_000 {
+            // The log that waits for the state may fill its room, and slows the guest for as long as the state is waited for.
+            return Ok(());
+        }
+        let now = self.queue.now();
+        for (index, process) in self.processes.iter().enumerate() {
+            if !process.is_alive() {
+                continue;
+            }
+            let status = process.core.status();
+            let stalls = |peer: NodeId| {
+                let mut all = self.processes.iter();
+                all.any(|one| one.node == peer && one.unfit == Some(Unfit::Stalls))
+            };
+            let braked = process.life == Life::Running
+                && status.brake > 0
+                && matches!(status.transfer, TransferStatus::Copying(_))
+                && status.peer.is_some_and(stalls);
+            if !braked {
+                self.joiners.braked.remove(&index);
+                continue;
+            }
+            let since = *self.joiners.braked.entry(index).or_insert(now);
+            if now - since > BRAKED_IN_VAIN_US_MAX {
+                return Err(Broken {
+                    invariant: "pauses",
+                    what: format!(
+                        "process {index} brakes for a state that stalls since {since} us"
+                    ),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// A guest is stopped, or was: not for a joiner that said that it has no room, and not until a joiner keeps up.
@@ -171,6 +231,7 @@ impl Cluster {
     /// Time jumps for all: what lagged before it is looked at anew.
     pub(crate) fn forget_laggards(&mut self) {
         self.joiners.laggards.clear();
+        self.joiners.braked.clear();
     }
 
     /// Whether the machine is not protected yet because a state is on its long way, or the guest has paused often

@@ -33,7 +33,9 @@ fn expected(mutation: Mutation) -> &'static [&'static str] {
         Mutation::IgnoreArbiterUnreachable => &["I8", "liveness"],
         Mutation::IgnoreLostSwap => &["I8", "I9"],
         Mutation::ReleaseOnLoss => &["I9"],
-        Mutation::JoinWithoutPacing | Mutation::StopForJoiner => &["pauses"],
+        Mutation::JoinWithoutPacing | Mutation::StopForJoiner | Mutation::BrakeInVain => {
+            &["pauses"]
+        }
         Mutation::KeepSlowBackup => &["slow"],
         Mutation::PileUpCandidates => &["memory"],
         Mutation::TransferByAge => &["liveness"],

@@ -8,9 +8,12 @@ const SEEDS_MAX: u64 = 2_000;
 
 /// What only a simulation that lasts longer, with harts of different speeds, over links, or with a switch and people who should
 /// not be there, can show: `sim` does.
-const JUDGED_BY_SIM: [Mutation; 23] = [
+const JUDGED_BY_SIM: [Mutation; 26] = [
     Mutation::PileUpCandidates,
     Mutation::StopForJoiner,
+    Mutation::BrakeInVain,
+    Mutation::LeaveUnasked,
+    Mutation::EndInDoubt,
     Mutation::KeepSlowBackup,
     Mutation::TransferByAge,
     Mutation::ResendWholeWindow,
