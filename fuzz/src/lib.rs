@@ -172,9 +172,8 @@ fn hurt(bytes: &[u8], stops: &mut Stops) {
     }
 }
 
-/// The engine of guests that are measured. How much translated code is kept is the operator's to choose, and the kernel counts
-/// each page of it twice, since it is mapped twice: with 256 MiB, a guest that is executed everywhere shows 100 MiB more, of which
-/// the host gives half. Here it is so little that the rest shows.
+/// The engine of guests that are measured. How much translated code is kept is the operator's to choose; here it is so little that
+/// the rest shows, and that its bound is met.
 fn measured() -> Box<dyn Engine> {
     translator(Options {
         cache_bytes: 8 << 20,

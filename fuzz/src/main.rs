@@ -17,8 +17,8 @@ const BYTES_MAX: usize = 4096;
 const INPUT_SECONDS_MAX: u64 = 60;
 /// How long a single stop may take: what a hostile guest, peer or file costs whoever waits.
 const STOP_MAX: Duration = Duration::from_millis(10);
-/// What a guest of 16 MiB may make us hold beyond its own memory, with a code cache of 8 MiB that RSS counts twice: mostly the table
-/// by which code is found, twice as large as its memory. What a peer may make us hold is less.
+/// What a guest of 16 MiB may make us hold beyond its own memory, with a code cache of 8 MiB: as much again to find code by, and what
+/// devices and frames take. What a peer may make us hold is less.
 const MEMORY_BYTES_MAX: u64 = 64 << 20;
 /// A stop that was too long is tried again so often: it is too long if it always is.
 const TRIES: usize = 8;

@@ -4,11 +4,14 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::ptr::{self, NonNull};
 
 use machine::ram::PAGE_BYTES;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
+
+use crate::TABLE_BYTES;
 
 /// A mapping of our own, unmapped when dropped.
 struct Mapping {
@@ -97,8 +100,27 @@ impl Arena {
     }
 }
 
-/// Bytes of the table of entries for a page of guest memory: whole pages of the host.
-pub(crate) const TABLE_BYTES: usize = PAGE_BYTES / 2 * size_of::<u32>();
+impl Arena {
+    /// Gives back the view by which this part was written, so that the kernel counts it once, as what is executed. What is
+    /// there stays, and may be written again; then that page is counted twice until the part is next given back.
+    pub(crate) fn give_back_view(&mut self, part: Range<usize>) {
+        let host_page = PAGE_BYTES; // of the host as of the guest: this is for x86-64
+        let (start, end) = (
+            part.start.next_multiple_of(host_page),
+            part.end / host_page * host_page,
+        );
+        if start >= end {
+            return;
+        }
+        assert!(end <= self.len(), "the part lies within the arena");
+        // SAFETY: whole pages within the mapping, which is shared: they stay in the file, and are there again when they are
+        // next touched. Failing only leaves them counted.
+        let _ = unsafe {
+            let from = self.writable.start.as_ptr().add(start);
+            madvise(from.cast(), end - start, Advice::LinuxDontNeed)
+        };
+    }
+}
 
 /// Half-words of guest memory that are forgotten at once, if any of them has code.
 const LINE: usize = PAGE_BYTES / 2 / u64::BITS as usize;
@@ -134,8 +156,12 @@ impl Entries {
                 flags,
             )
         }?;
+        let table = Mapping::new(start, bytes);
+        // Huge pages would take more than is written. A kernel that has none refuses.
+        // SAFETY: advice on the mapping that was just made changes nothing of what is in it.
+        let _ = unsafe { madvise(start, bytes, Advice::LinuxNoHugepage) };
         Ok(Entries {
-            table: Mapping::new(start, bytes),
+            table,
             len,
             used: vec![0; (len * 2).div_ceil(PAGE_BYTES)],
             taken: VecDeque::new(),
@@ -200,6 +226,14 @@ impl Entries {
         // SAFETY: the first and the last element for the page were both found to be in the mapping, which is private and
         // anonymous: what is there is zero, and zero again when it is next read. No reference points into it.
         let _ = unsafe { madvise(first.cast(), TABLE_BYTES, Advice::LinuxDontNeed) };
+    }
+
+    /// Bytes of the table that are taken, and of what is known of pages.
+    #[cfg(test)]
+    pub(crate) fn taken_bytes(&self) -> usize {
+        let words = self.used.capacity() + self.is_taken.capacity();
+        let list = self.taken.capacity() * size_of::<u32>();
+        self.taken.len() * TABLE_BYTES + words * size_of::<u64>() + list
     }
 
     /// Pages for which the table takes memory.

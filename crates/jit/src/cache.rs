@@ -1,6 +1,8 @@
 //! Which part of the arena is whose: a ring of segments, of which the oldest is given up for new code. What it holds is
 //! forgotten little by little while the segment before it fills, so that no one translation waits for all of it.
 
+use std::ops::Range;
+
 use crate::Unsupported;
 
 /// The arena is divided into about so many segments: one of them is always empty, or on the way.
@@ -9,8 +11,11 @@ const SEGMENTS: usize = 64;
 const LARGEST_MIN: usize = 2;
 /// Fewer segments would give up code that is in use.
 const SEGMENTS_MIN: usize = 4;
-/// Translations start at multiples of this, and take at least so much.
+/// Translations start at multiples of this.
 const GRAIN: usize = 16;
+/// Each translation takes at least so much, however short it is: hence notes of pages, of 4 bytes each, take at most 1/16 of
+/// the cache.
+const TAKEN_BYTES_MIN: usize = 64;
 
 pub(crate) struct Cache {
     /// Where the first segment starts: behind what is never given up.
@@ -18,8 +23,8 @@ pub(crate) struct Cache {
     segment_bytes: usize,
     /// Bytes that a translation may take: so many are free before one begins.
     room: usize,
-    /// The pages that code in each segment was translated from, each once, hence at most one for each [`GRAIN`] of it;
-    /// those of the next segment are in `leaving`.
+    /// The pages that code in each segment was translated from, each once, hence at most one for each [`TAKEN_BYTES_MIN`] of
+    /// it; those of the next segment are in `leaving`.
     segments: Vec<Vec<u32>>,
     current: usize,
     /// Arena offset of the free part of the present segment.
@@ -82,15 +87,18 @@ impl Cache {
             .flatten()
     }
 
-    /// Goes on to the oldest segment, whose code was all forgotten.
+    /// Goes on to the oldest segment, whose code was all forgotten. Returns where in the arena the one before lies.
     ///
     /// # Panics
     /// If some was not: [`Cache::forget`] must have nothing more to tell.
-    pub(crate) fn go_on(&mut self) {
+    pub(crate) fn go_on(&mut self) -> Range<usize> {
+        let full = self.end() - self.segment_bytes..self.end();
         assert!(
             self.leaving.is_empty(),
             "code is forgotten before it is overwritten"
         );
+        // It grew by doubling.
+        self.segments[self.current].shrink_to_fit();
         let count = self.segments.len();
         self.current = (self.current + 1) % count;
         self.free = self.first + self.current * self.segment_bytes;
@@ -102,6 +110,14 @@ impl Cache {
             self.noted.fill(0);
             self.turn = 1;
         }
+        full
+    }
+
+    /// Bytes for notes of pages: in segments, and by page.
+    #[cfg(test)]
+    pub(crate) fn notes_bytes(&self) -> usize {
+        let segments: usize = self.segments.iter().map(Vec::capacity).sum();
+        (segments + self.leaving.capacity() + self.noted.capacity()) * size_of::<u32>()
     }
 
     /// The arena offset for the next translation.
@@ -112,7 +128,7 @@ impl Cache {
     /// Takes `bytes` for code of a page.
     pub(crate) fn take(&mut self, bytes: usize, page: u32) {
         assert!(bytes <= self.room, "a translation of {bytes} bytes");
-        self.free += bytes.next_multiple_of(GRAIN);
+        self.free += bytes.max(TAKEN_BYTES_MIN).next_multiple_of(GRAIN);
         let place = page as usize;
         if place >= self.noted.len() {
             self.noted.resize(place + 1, 0);
@@ -132,7 +148,7 @@ mod tests {
     const SEGMENT: usize = LARGEST_MIN * ROOM;
 
     /// What had to be forgotten before each of so many translations of `bytes`, each of another page.
-    fn fill(cache: &mut Cache, pages: std::ops::Range<u32>, bytes: usize) -> Vec<Vec<u32>> {
+    fn fill(cache: &mut Cache, pages: Range<u32>, bytes: usize) -> Vec<Vec<u32>> {
         let mut forgotten = Vec::new();
         for page in pages {
             let mut now: Vec<u32> = std::iter::from_fn(|| cache.forget()).collect();
@@ -142,7 +158,6 @@ mod tests {
             }
             forgotten.push(now);
             cache.take(bytes, page);
-            cache.take(0, page);
         }
         forgotten
     }
@@ -188,6 +203,18 @@ mod tests {
             .map(Vec::len)
             .max();
         assert!(most <= Some(2), "{most:?} pages at once");
+    }
+
+    #[test]
+    fn notes_are_few_however_short_code_is() {
+        let mut cache = Cache::new(SEGMENT * 8, 0, ROOM).unwrap();
+        let pages = (SEGMENT * 8 / GRAIN) as u32;
+        fill(&mut cache, 0..pages, 1);
+        let others = (0..).zip(&cache.segments);
+        let full = others.filter(|(segment, _)| *segment != cache.current);
+        let notes: usize = full.map(|(_, pages)| pages.capacity()).sum();
+        let share = SEGMENT * 8 / TAKEN_BYTES_MIN;
+        assert!(notes > share / 4 && notes <= share, "{notes} of {share}");
     }
 
     #[test]

@@ -41,8 +41,8 @@ pub struct Bounds {
     /// Bytes of host code that one translation has room for: 64 to 65536. What does not fit is translated in shorter
     /// pieces, or interpreted.
     pub translation_bytes: usize,
-    /// Pages of guest memory with code at a time, at least 1: for each, 8 KiB are kept to find it. At the bound, the code
-    /// of the page that came first is forgotten.
+    /// Pages of guest memory with code at a time, at least 1: for each, 8 KiB are kept to find it. There are never more than
+    /// [`pages_max`]. At the bound, the code of the page that came first is forgotten.
     pub pages: usize,
     /// Pages at a time with an instruction that ends in another page, at least 1. At the bound, the code of one of them
     /// is forgotten.
@@ -61,10 +61,39 @@ impl Default for Bounds {
 
 /// Some four times what a translation usually takes at most.
 pub const TRANSLATION_BYTES_MAX: usize = 64 << 10;
-/// 256 MiB to find code by.
+/// 256 MiB to find code by: so many pages may have code, however large the cache is.
 pub const PAGES_MAX: usize = 32 << 10;
+/// 8 MiB to find code by: so many pages may have code, however small the cache is.
+pub const PAGES_MIN: usize = 1 << 10;
+/// Bytes to find the code of a page by.
+const TABLE_BYTES: usize = machine::ram::PAGE_BYTES / 2 * size_of::<u32>();
+/// To find code takes so many times less than the code itself. What Linux and its programs execute becomes some 25 KiB of
+/// code a page: hence they fill the cache first, and meet no bound that they did not meet without this one.
+const TABLE_SHARE: usize = 3;
+/// A word, and a number in a list that may have grown to twice its length.
+const MARKS_BYTES: usize = 17;
+/// The pages that code was translated from are noted, in so many times less memory than the code takes.
+const NOTES_SHARE: usize = 16;
+/// Pages with an instruction that straddles, some 100 bytes each, places that were looked at, and the last translation.
+const REST_BYTES_MAX: usize = 4 << 20;
 /// Of the pages of code of a large program, about every second one has such an instruction.
 pub const STRADDLED_MAX: usize = 16 << 10;
+
+/// Pages of guest memory with code at a time, for a cache of this size: 8 KiB for each of them are a third of it in all, from
+/// [`PAGES_MIN`] to [`PAGES_MAX`].
+pub fn pages_max(cache_bytes: usize) -> usize {
+    (cache_bytes / TABLE_SHARE / TABLE_BYTES).clamp(PAGES_MIN, PAGES_MAX)
+}
+
+/// Bytes that a translator takes of its host at most, whatever the guest executes: the cache; 8 KiB to find code by, and a
+/// little, for each of [`pages_max`]; notes of pages, 1/16 of the cache; marks by page of guest memory; and the rest, which
+/// [`STRADDLED_MAX`] and other numbers of ours bound.
+pub fn memory_bytes_max(cache_bytes: usize, memory_bytes: u64) -> u64 {
+    let table_bytes = pages_max(cache_bytes) * (TABLE_BYTES + MARKS_BYTES);
+    let notes_bytes = cache_bytes / NOTES_SHARE;
+    let marks_bytes = memory_bytes / machine::ram::PAGE_BYTES as u64 * MARKS_BYTES as u64;
+    (cache_bytes + table_bytes + notes_bytes + REST_BYTES_MAX) as u64 + marks_bytes
+}
 
 impl Default for Options {
     fn default() -> Options {

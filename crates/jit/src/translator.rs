@@ -9,7 +9,7 @@ use crate::cache::Cache;
 use crate::host::{self, Reason, Thunks};
 use crate::seen::Seen;
 use crate::straddled::Straddled;
-use crate::{Bounds, Forgetting, Observer, Options, TRANSLATION_BYTES_MAX, Unsupported};
+use crate::{Forgetting, Observer, Options, TRANSLATION_BYTES_MAX, Unsupported, pages_max};
 
 /// Positions that any block can be paid with.
 const BLOCK_MAX: u64 = host::REGION_MAX as u64;
@@ -33,7 +33,8 @@ pub struct Translator {
     /// Where the hart was when it was looked at, and how often.
     seen: Seen,
     straddled: Straddled,
-    bounds: Bounds,
+    /// Pages with code at a time.
+    pages_max: usize,
     /// Kept for its capacity.
     buffer: Vec<u8>,
     observer: Option<Observer>,
@@ -67,7 +68,7 @@ impl Translator {
             next_glance: 0,
             seen: Seen::default(),
             straddled: Straddled::new(bounds.straddled),
-            bounds,
+            pages_max: bounds.pages.min(pages_max(options.cache_bytes)),
             buffer: Vec::new(),
             observer: None,
         })
@@ -79,7 +80,7 @@ impl Translator {
     /// # Errors
     /// The host gives no memory for it.
     pub fn reserve(&mut self, memory_bytes: u64) -> Result<(), Unsupported> {
-        let entries = Entries::new(memory_bytes, self.bounds.pages).map_err(Unsupported::Memory)?;
+        let entries = Entries::new(memory_bytes, self.pages_max).map_err(Unsupported::Memory)?;
         self.entries = Some(entries);
         Ok(())
     }
@@ -140,7 +141,8 @@ impl Translator {
     fn go_on_if_full(&mut self) -> bool {
         let is_full = !self.cache.has_room();
         if is_full {
-            self.cache.go_on();
+            let full = self.cache.go_on();
+            self.arena.give_back_view(full);
         }
         is_full
     }
@@ -217,7 +219,7 @@ impl Engine for Translator {
         let start = core.hart.position;
         core.tlb.attach(&core.bus.ram);
         let entries = self.entries.get_or_insert_with(|| {
-            Entries::new(core.bus.ram.len(), self.bounds.pages)
+            Entries::new(core.bus.ram.len(), self.pages_max)
                 .expect("the host has room for a table that is mostly empty")
         });
         assert_eq!(

@@ -3,18 +3,36 @@
 use std::sync::mpsc::{Sender, channel};
 
 use isa::{Insn, Op};
-use machine::{Board, Boot, Core, Engine, Firmware, Machine, Position};
+use machine::{
+    Board, Boot, Core, Engine, Firmware, Interpreter, InterpreterOptions, Machine, Position,
+};
 
 use super::*;
+use crate::{Bounds, PAGES_MIN, TABLE_BYTES, memory_bytes_max};
 
-/// A translator that tells after each run how many pages have code, and how many of them an instruction that straddles.
-struct Watched(Translator, Sender<(usize, usize)>);
+/// What a translator keeps after a run.
+struct Kept {
+    /// Pages with code.
+    taken: usize,
+    /// Pages of these with an instruction that straddles.
+    straddled: usize,
+    /// Of tables and notes.
+    bytes: usize,
+}
+
+/// A translator that tells after each run what it keeps.
+struct Watched(Translator, Sender<Kept>);
 
 impl Engine for Watched {
     fn run(&mut self, core: &mut Core, limit: Position) {
         self.0.run(core, limit);
-        let taken = self.0.entries.as_ref().map_or(0, Entries::taken);
-        self.1.send((taken, self.0.straddled.len())).unwrap();
+        let entries = self.0.entries.as_ref().expect("it has run");
+        let kept = Kept {
+            taken: entries.taken(),
+            straddled: self.0.straddled.len(),
+            bytes: entries.taken_bytes() + self.0.cache.notes_bytes(),
+        };
+        self.1.send(kept).unwrap();
     }
 }
 
@@ -73,7 +91,8 @@ fn a_guest_that_executes_everywhere_takes_no_more_than_it_may() {
     for position in (0..10_000).step_by(11) {
         machine.run(Position(position));
     }
-    for (taken, straddled) in counts.try_iter() {
+    for kept in counts.try_iter() {
+        let (taken, straddled) = (kept.taken, kept.straddled);
         assert!(taken <= bounds.pages && straddled <= bounds.straddled);
         most = (most.0.max(taken), most.1.max(straddled));
     }
@@ -84,6 +103,73 @@ fn a_guest_that_executes_everywhere_takes_no_more_than_it_may() {
     );
     let position = machine.position().0;
     assert!(machine.hart().x[10].abs_diff(position / 2) <= 1);
+}
+
+/// Pages in 64 MiB of memory, but for some at the end, which the device tree takes.
+const PAGES_OF_64_MIB: usize = 15_000;
+
+/// Adds 1 in each page, at the same place, and begins again: at the next place, so that a page is never through with. Small
+/// blocks are what makes the table large and the code small.
+fn image_with_code_on_each_page() -> Vec<u8> {
+    let mut image = vec![0; PAGES_OF_64_MIB * PAGE_BYTES];
+    let mut put = |at, op, rd, rs1, imm| put(&mut image, at, (op, rd, rs1, imm));
+    // The start of memory is kept in a register, since no jump reaches so far.
+    put(0, Op::Auipc, 6, 0, 0);
+    for page in 0..PAGES_OF_64_MIB {
+        for place in [16, 32, 48, 64] {
+            let at = page * PAGE_BYTES + place;
+            put(at, Op::Addi, 10, 10, 1);
+            put(at + 4, Op::Jal, 0, 0, PAGE_BYTES as i32 - 4);
+        }
+    }
+    put(4, Op::Jal, 0, 0, 16 - 4);
+    let last = (PAGES_OF_64_MIB - 1) * PAGE_BYTES;
+    for (place, next) in [(16, 32), (32, 48), (48, 64), (64, 16)] {
+        put(last + place + 4, Op::Jalr, 0, 6, next);
+    }
+    image
+}
+
+#[test]
+fn a_guest_with_code_on_each_page_takes_a_share_of_the_cache() {
+    let board = Board {
+        memory_bytes: 64 << 20,
+        ..Board::default()
+    };
+    let boot = Boot {
+        firmware: Firmware::Image(image_with_code_on_each_page()),
+        ..Boot::default()
+    };
+    for cache_bytes in [1 << 20, 32 << 20, Options::default().cache_bytes] {
+        let options = Options {
+            cache_bytes,
+            ..Options::default()
+        };
+        let (sender, counts) = channel();
+        let engine = Watched(Translator::new(options).unwrap(), sender);
+        let mut machine = Machine::boot(&board, &boot, Box::new(engine)).unwrap();
+        let interpreter = Interpreter::new(InterpreterOptions { block_cache: true });
+        let mut reference = Machine::boot(&board, &boot, Box::new(interpreter)).unwrap();
+        // Each of the four places twice.
+        let until = 8 * 2 * PAGES_OF_64_MIB as u64;
+        for position in (0..until).step_by(4999) {
+            machine.run(Position(position));
+            reference.run(Position(position));
+            assert_eq!(machine.position(), reference.position());
+            let state = |machine: &Machine| (machine.hart().pc, machine.hart().x[..32].to_vec());
+            assert_eq!(state(&machine), state(&reference), "at {position}");
+        }
+        assert_eq!(machine.digest(), reference.digest());
+        let pages = pages_max(cache_bytes);
+        let rest = memory_bytes_max(cache_bytes, board.memory_bytes) as usize - cache_bytes;
+        let mut most = 0;
+        for kept in counts.try_iter() {
+            assert!(kept.bytes <= rest, "{} bytes of {rest}", kept.bytes);
+            most = most.max(kept.taken);
+        }
+        assert_eq!(most, pages, "the bound is met, and kept");
+        assert!(pages == PAGES_MIN || pages * TABLE_BYTES <= cache_bytes / 3);
+    }
 }
 
 /// What a guest costs that adds 1 and reads a CSR, over and over: no region is made of that.
