@@ -240,6 +240,8 @@ pub(crate) fn console(arguments: &Control) -> Result<ExitCode> {
                 return;
             }
         }
+        // The node shows what the guest answers, and ends the session when that is all.
+        let _ = keyboard.shutdown(std::net::Shutdown::Write);
     };
     std::thread::Builder::new()
         .spawn(typing)

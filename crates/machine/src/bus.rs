@@ -423,6 +423,12 @@ impl Bus {
         bytes
     }
 
+    /// Typed bytes that the guest has yet to read.
+    pub(crate) fn console_waiting(&self) -> usize {
+        let slots = self.virtio.iter().map(Virtio::console_waiting);
+        self.uart.waiting() + slots.sum::<usize>()
+    }
+
     /// Typed bytes go to the virtio console if a driver runs it, else to the serial port.
     fn console_read(&mut self, bytes: &[u8], now: u64) {
         let around = &mut Surroundings {

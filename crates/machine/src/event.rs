@@ -40,6 +40,14 @@ pub enum Input {
 }
 
 impl Input {
+    /// Bytes that are typed by it.
+    pub fn typed_bytes(&self) -> u64 {
+        match self {
+            Input::Console(bytes) => bytes.len() as u64,
+            _ => 0,
+        }
+    }
+
     /// Bytes that it carries, of those that can be many.
     pub fn bytes(&self) -> usize {
         match self {

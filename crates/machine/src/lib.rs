@@ -31,6 +31,7 @@ pub use bus::{AccessFault, Bus, InputError, Lines};
 pub use clock::GuestClock;
 pub use device::htif::Refusal;
 pub use device::test::StopRequest;
+pub use device::uart::BACKLOG_MAX as CONSOLE_BACKLOG_MAX;
 pub use digest::{DIGEST_PAGES_MAX, Digest};
 pub use engine::{Engine, Interpreter, InterpreterOptions};
 pub use event::{Clock, Input, Output, Stop, TICKS_PER_SECOND};

@@ -326,6 +326,11 @@ impl Machine {
         &self.board
     }
 
+    /// Typed bytes that the guest has yet to read. At most [`CONSOLE_BACKLOG_MAX`](crate::CONSOLE_BACKLOG_MAX) wait; beyond, they are dropped.
+    pub fn console_waiting(&self) -> usize {
+        self.core.bus.console_waiting()
+    }
+
     /// Bytes of the pages of memory that the guest has ever written: no snapshot's memory is larger.
     pub fn touched_bytes(&self) -> u64 {
         self.core.bus.ram.touched_bytes()

@@ -6,6 +6,7 @@ mod refusals;
 mod report;
 mod standing;
 mod steering;
+mod typing;
 
 use crate::arbiter::{ArbiterAnswer, ArbiterWorker, Seen};
 use crate::config::Config;
@@ -36,6 +37,7 @@ use std::time::Duration;
 use steering::Farewell;
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
+use typing::Typing;
 
 /// Outputs held, in bytes, before the guest must stand still.
 const OUTPUT_BYTES_MAX: usize = 64 << 20;
@@ -121,6 +123,7 @@ pub(crate) struct EngineRoom {
     explained: &'static str,
     refusals: Refusals,
     farewell: Farewell,
+    typing: Typing,
     /// In what a peer that this node met is configured otherwise.
     difference: Option<String>,
     /// Set when the node must end.
@@ -177,6 +180,7 @@ impl EngineRoom {
             explained: "",
             refusals: Refusals::default(),
             farewell: Farewell::default(),
+            typing: Typing::default(),
             difference: None,
             end: None,
         };
@@ -193,6 +197,10 @@ impl EngineRoom {
         self.begin();
         loop {
             self.perform()?;
+            // A hart that goes live has been told so by now.
+            if self.typing.is_waiting() && self.is_primary() {
+                self.typing.go_on(&mut self.hart);
+            }
             self.heed_difference();
             if let Some(reason) = self.end.take() {
                 self.transport.close(&reason.to_string()).await;
@@ -222,10 +230,14 @@ impl EngineRoom {
             deadline = deadline
                 .min(self.origin + Duration::from_micros(us.min(u64::from(u32::MAX) * 1000)));
         }
-        if self.hart.is_backed_up() {
+        if self.hart.is_backed_up() || self.typing.is_waiting() && self.is_primary() {
             deadline = deadline.min(std::time::Instant::now() + OFFER_AGAIN);
         }
         deadline.min(self.standing.start_at().unwrap_or(deadline))
+    }
+
+    fn is_primary(&self) -> bool {
+        self.core.status().role == RoleStatus::Primary
     }
 
     fn tell(&mut self, local: Local) {

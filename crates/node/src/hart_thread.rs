@@ -109,12 +109,17 @@ impl HartThread {
         // The wish of an operator is none of the inputs that a network may lose.
         let may_be_lost =
             matches!(&command, HartCommand::Input(input) if !matches!(input, Input::PowerOff));
-        if may_be_lost && (self.commands.len() >= INPUTS_WAITING_MAX || !self.waiting.is_empty()) {
+        if may_be_lost && !self.takes_inputs() {
             self.inputs_dropped += 1;
             return;
         }
         self.waiting.push(command);
         self.flush();
+    }
+
+    /// Whether an input would not be dropped now.
+    pub(crate) fn takes_inputs(&self) -> bool {
+        self.commands.len() < INPUTS_WAITING_MAX && self.waiting.is_empty()
     }
 
     /// Gives what waits, as far as there is room.

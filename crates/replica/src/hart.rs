@@ -72,6 +72,10 @@ pub struct HartStatus {
     pub queued: usize,
     /// Bytes of memory that the guest has ever written.
     pub touched_bytes: u64,
+    /// Typed bytes that this hart was ever given, and those of them that the guest has yet to read.
+    pub typed: u64,
+    /// See `typed`.
+    pub typed_waiting: u64,
     /// Inputs dropped for want of room, since this hart began.
     pub inputs_dropped: u64,
     /// Panics that were contained since this machine was made here.
@@ -96,6 +100,7 @@ pub struct Hart {
     engines: EngineSource,
     role: Role,
     reports: VecDeque<HartReport>,
+    typed: u64,
 }
 
 impl Hart {
@@ -107,6 +112,7 @@ impl Hart {
             engines,
             role,
             reports: VecDeque::new(),
+            typed: 0,
         }
     }
 
@@ -118,6 +124,7 @@ impl Hart {
         match command {
             HartCommand::Run { next } => return self.start(next),
             HartCommand::Input(input) => {
+                self.typed += input.typed_bytes();
                 if let Role::Primary(primary) = &mut self.role {
                     primary.input(input);
                 }
@@ -191,10 +198,14 @@ impl Hart {
 
     /// How it is doing.
     pub fn status(&self) -> HartStatus {
-        match &self.role {
+        let status = match &self.role {
             Role::Primary(primary) => primary.status(),
             Role::Backup(backup) => backup.status(),
             _ => HartStatus::default(),
+        };
+        HartStatus {
+            typed: self.typed,
+            ..status
         }
     }
 

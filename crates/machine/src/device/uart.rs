@@ -72,6 +72,11 @@ impl Uart {
         self.dropped
     }
 
+    /// Bytes that have arrived, and that the guest has yet to read.
+    pub fn waiting(&self) -> usize {
+        self.fifo.len() + self.backlog.len()
+    }
+
     /// Bytes arrive at the port.
     pub fn receive(&mut self, bytes: &[u8]) {
         let room = BACKLOG_MAX - self.backlog.len();

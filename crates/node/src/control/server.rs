@@ -9,9 +9,9 @@ use bytes::Bytes;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Interest};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -27,6 +27,8 @@ pub(crate) const CLIENTS_MAX: usize = 32;
 const CLIENT_PATIENCE: Duration = Duration::from_secs(5);
 /// A console that takes nothing of what waits for it for so long is nobody's any more.
 const CONSOLE_PATIENCE: Duration = Duration::from_secs(60);
+/// After the end of what is typed, a guest that says nothing for so long has said all.
+const CONSOLE_QUIET: Duration = Duration::from_secs(1);
 /// Console input is read in pieces of this size.
 const CONSOLE_PIECE_BYTES: usize = 512;
 
@@ -76,7 +78,10 @@ pub(crate) enum ControlEvent {
     Status(oneshot::Sender<NodeStatus>),
     /// Answered with what the guest last said, and what it will say.
     Attach(oneshot::Sender<(Vec<u8>, broadcast::Receiver<Bytes>)>),
-    ConsoleInput(Vec<u8>),
+    /// Answered as soon as there is room for it.
+    ConsoleInput(Vec<u8>, oneshot::Sender<()>),
+    /// Answered as soon as the guest has read all that was typed.
+    ConsoleRead(oneshot::Sender<()>),
     /// Answered with why not, if not.
     MayStop(oneshot::Sender<Result<(), String>>),
     /// Whether the machine's only state may end with the node.
@@ -266,9 +271,10 @@ impl Client {
                 self.tell(ControlEvent::Attach(reply)).await?;
                 let (said, pieces) = attached.await.map_err(|_| ending())?;
                 answer(&mut send, &ok).await?;
+                let is_read = AtomicBool::new(false);
                 tokio::select! {
-                    end = self.show(send, &said, pieces) => end,
-                    end = self.type_in(receive) => end,
+                    end = self.show(send, &said, pieces, &is_read) => end,
+                    end = self.type_in(receive, &is_read) => end,
                 }
             }
         }
@@ -287,42 +293,64 @@ impl Client {
         self.events.send(event).await.map_err(|_| ending())
     }
 
-    /// Shows what the guest says to a console; one that is slower than the guest misses some.
+    /// Shows what the guest says to a console; one that is slower than the guest misses some. Ends when the console is gone, or
+    /// all that was typed has been read and the guest says nothing more.
     async fn show(
         &self,
         mut send: OwnedWriteHalf,
         said: &[u8],
         mut pieces: broadcast::Receiver<Bytes>,
+        is_read: &AtomicBool,
     ) -> anyhow::Result<()> {
-        let mut put = async |bytes: &[u8]| {
-            timeout(CONSOLE_PATIENCE, send.write_all(bytes))
-                .await
-                .context("nobody reads it")?
-                .context("the client left")
-        };
-        put(said).await?;
+        put(&mut send, said).await?;
         loop {
-            match pieces.recv().await {
-                Ok(piece) => put(&piece).await?,
-                Err(broadcast::error::RecvError::Lagged(missed)) => {
+            match timeout(CONSOLE_QUIET, pieces.recv()).await {
+                Ok(Ok(piece)) => put(&mut send, &piece).await?,
+                Ok(Err(broadcast::error::RecvError::Lagged(missed))) => {
                     count(&self.counters.console_pieces, missed);
                 }
-                Err(broadcast::error::RecvError::Closed) => return Ok(()),
+                Ok(Err(broadcast::error::RecvError::Closed)) => return Ok(()),
+                Err(_) if is_read.load(Ordering::Relaxed) => return Ok(()),
+                // Only who has left altogether takes nothing more.
+                Err(_) if send.ready(Interest::WRITABLE).await?.is_write_closed() => return Ok(()),
+                Err(_) => {}
             }
         }
     }
 
-    async fn type_in(&self, mut receive: BufReader<OwnedReadHalf>) -> anyhow::Result<()> {
+    /// Types what comes, as fast as the guest reads it, until nothing more does.
+    async fn type_in(
+        &self,
+        mut receive: BufReader<OwnedReadHalf>,
+        is_read: &AtomicBool,
+    ) -> anyhow::Result<()> {
         let mut piece = [0; CONSOLE_PIECE_BYTES];
         loop {
             let typed = receive.read(&mut piece).await?;
             if typed == 0 {
-                return Ok(());
+                break;
             }
-            self.tell(ControlEvent::ConsoleInput(piece[..typed].to_vec()))
-                .await?;
+            let (taken, is_taken) = oneshot::channel();
+            let input = ControlEvent::ConsoleInput(piece[..typed].to_vec(), taken);
+            self.tell(input).await?;
+            is_taken.await.map_err(|_| ending())?;
         }
+        let (read, all_read) = oneshot::channel();
+        self.tell(ControlEvent::ConsoleRead(read)).await?;
+        // Who has left altogether looks like one who only types no more.
+        if let Ok(all_read) = timeout(CONSOLE_PATIENCE, all_read).await {
+            all_read.map_err(|_| ending())?;
+        }
+        is_read.store(true, Ordering::Relaxed);
+        std::future::pending().await
     }
+}
+
+async fn put(send: &mut OwnedWriteHalf, bytes: &[u8]) -> anyhow::Result<()> {
+    timeout(CONSOLE_PATIENCE, send.write_all(bytes))
+        .await
+        .context("nobody reads it")?
+        .context("the client left")
 }
 
 /// The client's request, or what is wrong with it; none if it left without one.
@@ -389,7 +417,14 @@ mod tests {
                             drop(reply.send(console.attach()));
                             "console"
                         }
-                        ControlEvent::ConsoleInput(_) => "input",
+                        ControlEvent::ConsoleInput(_, taken) => {
+                            taken.send(()).unwrap();
+                            "input"
+                        }
+                        ControlEvent::ConsoleRead(read) => {
+                            read.send(()).unwrap();
+                            "read?"
+                        }
                         ControlEvent::MayStop(reply) => {
                             reply.send(Err("it is alone".to_owned())).unwrap();
                             "may it stop?"

@@ -3,7 +3,6 @@
 use super::EngineRoom;
 use crate::control::ControlEvent;
 use crate::node::ExitReason;
-use eventlog::CONSOLE_BYTES_MAX;
 use machine::Input;
 use replica::HartCommand;
 use replication::{Local, RoleStatus};
@@ -31,12 +30,8 @@ impl EngineRoom {
             // A client that left does not want its answer any more.
             ControlEvent::Status(reply) => drop(reply.send(self.status())),
             ControlEvent::Attach(reply) => drop(reply.send(self.console.attach())),
-            ControlEvent::ConsoleInput(bytes) => {
-                for piece in bytes.chunks(CONSOLE_BYTES_MAX) {
-                    self.hart
-                        .send(HartCommand::Input(Input::Console(piece.to_vec())));
-                }
-            }
+            ControlEvent::ConsoleInput(bytes, taken) => self.typing.take(bytes, taken),
+            ControlEvent::ConsoleRead(read) => self.typing.take(Vec::new(), read),
             // A client that left does not mind either.
             ControlEvent::MayStop(reply) => drop(reply.send(self.may_stop())),
             ControlEvent::Stop { gives_up } => self.stop(gives_up),

@@ -6,6 +6,7 @@ mod arbiter;
 mod arbiter_faults;
 mod arbiter_identity;
 mod cases;
+mod console;
 mod flood;
 mod guest_station;
 mod identity;

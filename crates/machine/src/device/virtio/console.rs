@@ -1,6 +1,7 @@
 //! Virtio console (virtio 1.2, section 5.3): one port, without size and control queues. What it says goes where
 //! the serial port's bytes go.
 
+use crate::device::uart::BACKLOG_MAX;
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
@@ -8,8 +9,6 @@ use serde::{Deserialize, Serialize};
 use super::queue::{Queue, QueueError};
 use super::{BadState, Io, push_console};
 
-/// Bytes that wait for the driver's buffers. More are dropped.
-const BACKLOG_MAX: usize = 64 * 1024;
 /// Most bytes in one chain.
 const CHAIN_BYTES_MAX: u64 = 64 * 1024;
 
@@ -33,6 +32,11 @@ impl Console {
 
     pub(super) fn reset(&mut self) {
         self.backlog.clear();
+    }
+
+    /// Typed bytes that the guest has yet to read.
+    pub(super) fn waiting(&self) -> usize {
+        self.backlog.len()
     }
 
     /// Keeps typed bytes until they are delivered.

@@ -306,6 +306,14 @@ impl Virtio {
         true
     }
 
+    /// Typed bytes that the guest has yet to read.
+    pub fn console_waiting(&self) -> usize {
+        match &self.device {
+            Device::Console(console) => console.waiting(),
+            _ => 0,
+        }
+    }
+
     /// New seed for an entropy device.
     pub fn seed(&mut self, seed: &[u8; 32]) {
         if let Device::Entropy(entropy) = &mut self.device {
