@@ -271,6 +271,11 @@ impl Node {
                     assert!(PEERS.contains(&claimed.owner.0), "not an owner's own word");
                 }
             }
+            // It was told to, and another has the state.
+            HaltReason::Left => {
+                let alone = |record: Record| record.owner == ME && record.backup().is_none();
+                assert!(!self.record.is_some_and(alone), "the only state ends");
+            }
             HaltReason::Diverged => panic!("nothing differs"),
         }
     }
@@ -416,6 +421,7 @@ fn act(node: &mut Node, spelled: &mut Spelled<'_>) {
                 node.local(local);
             }
         }
+        9 if spelled.0.first().is_some_and(|byte| byte % 8 == 7) => node.local(Local::Leave),
         // The peer is the machine, and does with the record what it may.
         7 => {
             if let Some(record) = node.record
