@@ -62,16 +62,17 @@ pub(crate) struct Replay {
 /// Runs `futago run`.
 pub(crate) fn run(arguments: Run) -> Result<ExitCode> {
     let vm = arguments.vm.machine()?;
-    let ending = node::unprotected::run(&RunOptions {
+    let summary = node::unprotected::run(&RunOptions {
         vm,
         signature: arguments.signature,
     })?;
-    say_ending(ending);
-    Ok(exit_code(ending))
+    say_ending(summary.ending);
+    Ok(exit_code(summary.ending, summary.console_lost))
 }
 
-fn exit_code(ending: Ending) -> ExitCode {
+fn exit_code(ending: Ending, console_lost: bool) -> ExitCode {
     match ending {
+        Ending::PoweredOff | Ending::Quit | Ending::Code(0) if console_lost => ExitCode::FAILURE,
         Ending::PoweredOff | Ending::Quit | Ending::Code(0) => ExitCode::SUCCESS,
         Ending::ResetAsked | Ending::Refused(_) => ExitCode::FAILURE,
         // An exit status has eight bits, and 0 means something else.
@@ -122,7 +123,7 @@ pub(crate) fn record(arguments: Record) -> Result<ExitCode> {
     ] {
         node::log::say(&line);
     }
-    Ok(exit_code(summary.ending))
+    Ok(exit_code(summary.ending, summary.console_lost))
 }
 
 /// Runs `futago replay`.

@@ -1,7 +1,7 @@
 //! The guest's console: what it last said is remembered, appended to a file where asked for, and sent to whoever is
 //! attached.
 
-use crate::outlet::{Gap, Outlet};
+use crate::outlet::{Gap, Outlet, WAITING_BYTES_MAX};
 use anyhow::Context;
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -32,7 +32,8 @@ impl Console {
     pub fn open(file: Option<&Path>) -> anyhow::Result<Self> {
         let file = file
             .map(|path| {
-                let outlet = append_to(path).and_then(|file| Outlet::new("console", file, tell));
+                let outlet = append_to(path)
+                    .and_then(|file| Outlet::new(&path.display().to_string(), file, tell));
                 outlet.with_context(|| {
                     format!("cannot append to the console file {}", path.display())
                 })
@@ -65,7 +66,7 @@ impl Console {
         )
     }
 
-    /// Bytes that the console file was too slow for.
+    /// Bytes that the console file was too slow for, or had no room for.
     pub fn bytes_dropped(&self) -> u64 {
         self.file.as_ref().map_or(0, |file| file.dropped().bytes)
     }
@@ -89,16 +90,22 @@ fn append_to(path: &Path) -> std::io::Result<File> {
     options.open(path)
 }
 
-fn tell(gap: Gap) -> Option<String> {
+fn tell(path: &str, gap: Gap) -> Option<String> {
     match gap {
-        Gap::Begins => {
-            warn!(
-                "the console file is too slow: what the guest says is left out of it from here on"
-            );
+        Gap::Begins => warn!(
+            "the console file {path} is too slow, or cannot be written: what the guest says is left out of it from here on"
+        ),
+        Gap::Ends { bytes, why, .. } => {
+            let why = why.map_or("it was too slow".to_owned(), |why| why.to_string());
+            warn!("{bytes} bytes are missing in the console file {path}: {why}");
         }
-        Gap::Ends { bytes, .. } => warn!("{bytes} bytes are missing in the console file"),
         // The guest goes on; a full disk must not stop it.
-        Gap::Broken(error) => warn!("the console file cannot be written any more: {error}"),
+        Gap::Fails(error) => warn!(
+            "the console file {path} cannot be written: {error}; make room, and it goes on by itself. Until then what the guest says waits, up to {WAITING_BYTES_MAX} bytes"
+        ),
+        Gap::Broken(error) => {
+            warn!("the console file {path} cannot be written any more: {error}");
+        }
     }
     None
 }

@@ -66,13 +66,16 @@ pub fn finish() {
     }
 }
 
-fn tell(gap: Gap) -> Option<String> {
+fn tell(_: &str, gap: Gap) -> Option<String> {
     match gap {
-        Gap::Ends { pieces, .. } => Some(format!(
-            "futago: {pieces} lines of the log were dropped here: nobody read them\n"
-        )),
+        Gap::Ends { pieces, why, .. } => {
+            let why = why.map_or("nobody read them".to_owned(), |why| why.to_string());
+            Some(format!(
+                "futago: {pieces} lines of the log were dropped here: {why}\n"
+            ))
+        }
         // There is no other place to say it in.
-        Gap::Begins | Gap::Broken(_) => None,
+        Gap::Begins | Gap::Fails(_) | Gap::Broken(_) => None,
     }
 }
 

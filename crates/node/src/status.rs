@@ -145,7 +145,7 @@ pub struct Dropped {
     pub outputs: u64,
     /// Pieces of the guest's console that an attached client was too slow for.
     pub console_pieces: u64,
-    /// Bytes of it that the console file was too slow for.
+    /// Bytes of it that the console file was too slow for, or had no room for.
     pub console_file_bytes: u64,
     /// Lines of this node's log that nobody read in time.
     pub log_lines: u64,

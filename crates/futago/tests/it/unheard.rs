@@ -63,6 +63,43 @@ fn a_guest_does_not_wait_for_whoever_reads_it() {
 }
 
 #[test]
+fn an_output_that_cannot_be_written_is_told_of_at_the_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let (log, record) = (
+        directory.path().join("log"),
+        directory.path().join("record"),
+    );
+    let record = record.to_str().unwrap();
+    // Less than the outlet's buffer, of which a pipe's first reader takes some.
+    let elf = assemble("unwritable", "flood", 32);
+    let bios = ["--memory", "64M", "--bios", elf.to_str().unwrap()];
+    for (why, is_full) in [("no storage space", true), ("broken pipe", false)] {
+        for command in [&["run"][..], &["record", record]] {
+            let _ = std::fs::remove_file(record);
+            let out = if is_full {
+                Stdio::from(File::options().write(true).open("/dev/full").unwrap())
+            } else {
+                Stdio::from(std::io::pipe().unwrap().1)
+            };
+            let mut child = futago(&[command, &bios].concat())
+                .stdout(out)
+                .stderr(File::create(&log).unwrap())
+                .spawn()
+                .unwrap();
+            let status = end_of(&mut child);
+            let said = std::fs::read_to_string(&log).unwrap();
+            let words = format!(
+                "{} bytes of the guest's console were dropped: standard output could not be written: {why}",
+                32 << 16
+            );
+            assert!(said.contains(&words), "{command:?}: {said}");
+            assert_eq!(status.code(), Some(1), "{command:?}: {said}");
+        }
+    }
+    std::fs::remove_file(&elf).unwrap();
+}
+
+#[test]
 fn whoever_reads_has_all_of_it() {
     let directory = tempfile::tempdir().unwrap();
     let elf = assemble("read", "flood", 32);

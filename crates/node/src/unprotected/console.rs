@@ -23,7 +23,7 @@ impl Console {
         let keys = terminal.keys();
         // Not the standard library's, whose lock would be held while nobody reads.
         let out = File::from(stdout().as_fd().try_clone_to_owned()?);
-        let out = Outlet::new("console", out, tell)?;
+        let out = Outlet::new("standard output", out, tell)?;
         std::thread::Builder::new()
             .name("keyboard".to_owned())
             .spawn(move || read_keys(&events, keys))?;
@@ -37,6 +37,13 @@ impl Console {
     pub(super) fn show(&self, bytes: &[u8]) {
         self.out.write(bytes);
     }
+
+    /// Waits for a reader that still reads; whether something was lost because standard output cannot be written. Nothing
+    /// is shown afterwards.
+    pub(super) fn finish(&self) -> bool {
+        self.out.finish();
+        self.out.lost_to().is_some()
+    }
 }
 
 impl Drop for Console {
@@ -45,15 +52,21 @@ impl Drop for Console {
     }
 }
 
-fn tell(gap: Gap) -> Option<String> {
+fn tell(name: &str, gap: Gap) -> Option<String> {
     match gap {
         Gap::Begins => tracing::warn!(
             "nobody reads the guest's console as fast as it speaks: what it says is dropped from here on"
         ),
-        Gap::Ends { bytes, .. } => {
-            tracing::warn!("{bytes} bytes of the guest's console were dropped");
-        }
-        // Whoever closed it knows.
+        Gap::Ends { bytes, why, .. } => match why {
+            Some(why) => tracing::warn!(
+                "{bytes} bytes of the guest's console were dropped: {name} could not be written: {why}"
+            ),
+            None => tracing::warn!("{bytes} bytes of the guest's console were dropped"),
+        },
+        Gap::Fails(error) => tracing::warn!(
+            "{name} cannot be written: {error}; the guest goes on, and so does its console once that is mended"
+        ),
+        // What it costs is told at the end.
         Gap::Broken(_) => {}
     }
     None

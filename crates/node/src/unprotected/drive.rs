@@ -96,6 +96,11 @@ impl Host {
         self.clock.borrow_mut().ticks()
     }
 
+    /// Shows what is left of the guest's console; whether something of it was lost because it cannot be written.
+    pub(super) fn finish_console(&self) -> bool {
+        self.console.finish()
+    }
+
     fn put_out(&self, outputs: Vec<Output>) {
         for output in outputs {
             match output {

@@ -10,4 +10,4 @@ mod run;
 pub use drive::Ending;
 pub use record::{RecordOptions, RecordSummary, record};
 pub use replay::{ReplayEvent, ReplayOptions, ReplaySummary, replay};
-pub use run::{RunOptions, run};
+pub use run::{RunOptions, RunSummary, run};

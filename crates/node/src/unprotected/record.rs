@@ -34,6 +34,8 @@ pub struct RecordOptions {
 pub struct RecordSummary {
     /// Why the machine ended.
     pub ending: Ending,
+    /// Whether something that the guest said was lost because standard output cannot be written.
+    pub console_lost: bool,
     /// Its last position.
     pub position: Position,
     /// Log entries.
@@ -89,7 +91,7 @@ pub fn record(options: &RecordOptions) -> anyhow::Result<RecordSummary> {
     if ending == Ending::Quit {
         file.entries(&recorder.digest_now(host.ticks()))?;
     }
-    file.end(recorder.into_machine(), ending)
+    file.end(recorder.into_machine(), ending, host.finish_console())
 }
 
 /// Digest and hash of the state in which a record ends. The machine is of no use afterwards.
@@ -148,7 +150,12 @@ impl RecordFile {
     }
 
     /// Closes the record with what the final state is.
-    fn end(mut self, machine: Machine, ending: Ending) -> anyhow::Result<RecordSummary> {
+    fn end(
+        mut self,
+        machine: Machine,
+        ending: Ending,
+        console_lost: bool,
+    ) -> anyhow::Result<RecordSummary> {
         let position = machine.position();
         let (digest, state) = final_state(machine)?;
         let entries = self.writer.entries();
@@ -167,6 +174,7 @@ impl RecordFile {
         let bytes = self.bytes + self.frames.len() as u64;
         Ok(RecordSummary {
             ending,
+            console_lost,
             position,
             entries,
             snapshots: self.snapshots,

@@ -20,11 +20,20 @@ pub struct RunOptions {
     pub signature: Option<PathBuf>,
 }
 
+/// What was run.
+#[derive(Clone, Copy, Debug)]
+pub struct RunSummary {
+    /// Why the machine ended.
+    pub ending: Ending,
+    /// Whether something that the guest said was lost because standard output cannot be written.
+    pub console_lost: bool,
+}
+
 /// Runs the machine until it ends.
 ///
 /// # Errors
 /// The machine cannot be started, or the signature not be written.
-pub fn run(options: &RunOptions) -> anyhow::Result<Ending> {
+pub fn run(options: &RunOptions) -> anyhow::Result<RunSummary> {
     open_files::ensure_room(open_files::MACHINE_FILES)?;
     let (machine, boot) = options.vm.boot()?;
     tracing::info!(engine = %options.vm.engine.kind(), "the machine starts");
@@ -53,7 +62,10 @@ pub fn run(options: &RunOptions) -> anyhow::Result<Ending> {
         std::fs::write(path, words)
             .with_context(|| format!("cannot write the signature to {}", path.display()))?;
     }
-    Ok(ending)
+    Ok(RunSummary {
+        ending,
+        console_lost: host.finish_console(),
+    })
 }
 
 /// The addresses of `begin_signature` and `end_signature`.

@@ -36,7 +36,7 @@ fn check(name: &str) {
             signature: None,
         };
         assert_eq!(
-            run(&options).unwrap(),
+            run(&options).unwrap().ending,
             Ending::Code(0),
             "{name}, {engine:?}"
         );

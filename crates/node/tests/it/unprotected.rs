@@ -268,6 +268,7 @@ fn a_test_program_ends_with_its_code_and_signature() {
             signature: Some(signature.clone()),
         })
         .unwrap()
+        .ending
     };
     assert_eq!(run_with(1), Ending::Code(0));
     assert_eq!(
