@@ -36,6 +36,12 @@ pub fn take_frame(received: &mut BytesMut) -> Result<Option<Bytes>, FrameError> 
     Ok(Some(received.split_to(length).freeze()))
 }
 
+/// Bytes of the first frame, its length included, of whole frames that wait to be sent; none at their end.
+pub(super) fn frame_bytes(frames: &[u8]) -> Option<usize> {
+    let length = u32::from_be_bytes(*frames.first_chunk::<LENGTH_BYTES>()?);
+    Some(LENGTH_BYTES + length as usize)
+}
+
 /// Appends a frame to what will be sent. Frames that no frame can be are left out.
 pub fn put_frame(buffer: &mut BytesMut, frame: &[u8]) {
     if (FRAME_BYTES_MIN..=FRAME_BYTES_MAX).contains(&frame.len()) {

@@ -26,6 +26,7 @@
 //! reconnect. A plain port has the addresses that it was heard with, as long as no machine and no other port has them.
 
 mod client;
+mod fair;
 mod frame;
 pub mod hostile;
 mod keeper;

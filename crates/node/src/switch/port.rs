@@ -30,6 +30,22 @@ impl OutQueue {
         true
     }
 
+    /// Queues whole frames, as they are sent.
+    pub(super) fn push_frames(&mut self, frames: &[u8]) {
+        self.bytes.extend_from_slice(frames);
+    }
+
+    /// Bytes that wait.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Takes out what waits.
+    #[cfg(test)]
+    pub(super) fn take(&mut self) -> BytesMut {
+        self.bytes.split()
+    }
+
     /// Takes over what waits in `other`, behind what waits here.
     pub(super) fn append(&mut self, other: &mut Self) {
         self.bytes.unsplit(other.bytes.split());

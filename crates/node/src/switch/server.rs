@@ -1,10 +1,11 @@
 //! The switch as a program: it listens, forwards, and keeps its uplink alive.
 
 use super::client::announcement;
+use super::fair::FairQueue;
 use super::frame::take_frame;
 use super::keeper::Keeper;
 use super::passt::{self, Uplink};
-use super::port::{OutQueue, read_some, write_forever};
+use super::port::{read_some, write_forever};
 use super::secret::SwitchSecret;
 use super::table::{Kind, SwitchCounters, Table};
 use super::word::Word;
@@ -30,6 +31,11 @@ use tracing::{debug, info, warn};
 
 /// Ports open at once; further ones are turned away.
 const PORTS_MAX: usize = 64;
+/// The switch itself, among those who say something.
+const SWITCH: PortId = PortId(0);
+/// After so many frames, or bytes, of one port it is another's turn.
+const TURN_FRAMES_MAX: usize = 64;
+const TURN_BYTES_MAX: usize = 128 << 10;
 /// What was dropped is logged so often at most, and only if there was something.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 
@@ -45,8 +51,10 @@ pub struct SwitchConfig {
 #[derive(Debug)]
 struct Port {
     stream: Rc<UnixStream>,
-    queue: OutQueue,
+    queue: FairQueue,
     wake: Rc<Notify>,
+    /// Frames of its own for which others had no room.
+    overflowed: u64,
 }
 
 /// A port, for the task that serves it.
@@ -73,7 +81,7 @@ impl Hub {
         }
     }
 
-    fn open(&mut self, kind: Kind, stream: UnixStream, queue: OutQueue) -> Opened {
+    fn open(&mut self, kind: Kind, stream: UnixStream, queue: FairQueue) -> Opened {
         self.next += 1;
         let id = PortId(self.next);
         let (stream, wake) = (Rc::new(stream), Rc::new(Notify::new()));
@@ -81,6 +89,7 @@ impl Hub {
             stream: Rc::clone(&stream),
             queue,
             wake: Rc::clone(&wake),
+            overflowed: 0,
         };
         self.ports.insert(id, port);
         self.table.open(id, kind);
@@ -93,16 +102,18 @@ impl Hub {
         self.ports.remove(&id);
     }
 
-    /// Forwards every whole frame of what `from` has sent.
-    fn receive(&mut self, from: PortId, received: &mut BytesMut) -> anyhow::Result<()> {
+    /// Forwards the frames of what `from` has sent, one turn of them. Whether there may be more.
+    fn receive(&mut self, from: PortId, received: &mut BytesMut) -> anyhow::Result<bool> {
         let now = Instant::now();
         let mut touched = Vec::new();
+        let (mut frames, mut bytes) = (0, 0);
+        let mut is_over = false;
         while let Some(frame) = take_frame(received)? {
             let ports = &mut self.ports;
             let mut overflowed = 0;
             self.table.receive(now, from, &frame, |target, frame| {
                 if let Some(port) = ports.get_mut(&target) {
-                    if !port.queue.push(frame) {
+                    if !port.queue.push(from, frame) {
                         overflowed += 1;
                     }
                     if !touched.contains(&target) {
@@ -111,6 +122,14 @@ impl Hub {
                 }
             });
             self.table.counters.overflowed += overflowed;
+            if let Some(port) = self.ports.get_mut(&from) {
+                port.overflowed += overflowed;
+            }
+            (frames, bytes) = (frames + 1, bytes + frame.len());
+            if frames >= TURN_FRAMES_MAX || bytes >= TURN_BYTES_MAX {
+                is_over = true;
+                break;
+            }
         }
         for id in touched {
             if let Some(port) = self.ports.get_mut(&id) {
@@ -121,7 +140,14 @@ impl Hub {
                 }
             }
         }
-        Ok(())
+        Ok(is_over)
+    }
+
+    /// The port whose frames most often found no room, and how often.
+    fn loudest(&self) -> (u64, u64) {
+        let ports = self.ports.iter().map(|(id, port)| (port.overflowed, id.0));
+        let (overflowed, id) = ports.max().unwrap_or_default();
+        (id, overflowed)
     }
 
     fn counters(&self) -> SwitchCounters {
@@ -131,9 +157,9 @@ impl Hub {
 
 /// Serves a port to a peer that has just been born: it is told every address that is known, by their announcements.
 async fn serve_uplink(hub: &RefCell<Hub>, stream: UnixStream) -> anyhow::Result<()> {
-    let mut queue = OutQueue::default();
+    let mut queue = FairQueue::default();
     for address in hub.borrow().table.addresses() {
-        queue.push(&announcement(address));
+        queue.push(SWITCH, &announcement(address));
     }
     let opened = hub.borrow_mut().open(Kind::Uplink, stream, queue);
     serve(hub, opened).await
@@ -148,7 +174,10 @@ async fn serve(hub: &RefCell<Hub>, opened: Opened) -> anyhow::Result<()> {
             .await
             .context("the connection broke")?
         {
-            hub.borrow_mut().receive(id, &mut received)?;
+            while hub.borrow_mut().receive(id, &mut received)? {
+                tokio::task::yield_now().await;
+            }
+            tokio::task::yield_now().await;
         }
         anyhow::Ok(())
     };
@@ -310,15 +339,15 @@ async fn accept(listener: &mut Listener, hub: &Rc<RefCell<Hub>>) -> anyhow::Resu
             }
             let mut nonce = [0; 16];
             fill_random(&mut nonce).context("the host gives no random numbers")?;
-            let mut queue = OutQueue::default();
-            queue.push(&Word::Challenge { nonce }.to_frame());
+            let mut queue = FairQueue::default();
+            queue.push(SWITCH, &Word::Challenge { nonce }.to_frame());
             hub.open(Kind::Station(nonce), stream, queue)
         };
-        let hub = Rc::clone(hub);
+        let (hub, id) = (Rc::clone(hub), opened.id.0);
         tokio::task::spawn_local(async move {
             match serve(&hub, opened).await {
-                Ok(()) => debug!("a port was closed by its peer"),
-                Err(error) => warn!("a port was closed: {error:#}"),
+                Ok(()) => debug!("port {id} was closed by its peer"),
+                Err(error) => warn!("port {id} was closed: {error:#}"),
             }
         });
     }
@@ -332,8 +361,55 @@ async fn report(hub: &RefCell<Hub>) {
         let counters = hub.borrow().counters();
         before.forwarded = counters.forwarded;
         if counters != before {
-            warn!(?counters, "what went nowhere since the switch started");
+            let (port, overflowed) = hub.borrow().loudest();
+            warn!(
+                ?counters,
+                "what went nowhere since the switch started; of {overflowed} frames that overflowed, port {port} is the sender"
+            );
             before = counters;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::switch::frame::put_frame;
+
+    #[tokio::test]
+    async fn a_port_that_floods_gives_up_its_turn() {
+        let directory = tempfile::tempdir().unwrap();
+        let secret = SwitchSecret::load_or_create(&directory.path().join("s")).unwrap();
+        let mut hub = Hub::new(&secret);
+        let mut peers = Vec::new();
+        let mut open = |hub: &mut Hub| {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            peers.push(theirs);
+            hub.open(Kind::Station([0; 16]), ours, FairQueue::default())
+                .id
+        };
+        let flood = open(&mut hub);
+        for _ in 0..2 {
+            open(&mut hub);
+        }
+        let frames = |len, count| {
+            let mut frame = vec![0xff; len];
+            frame[6..12].copy_from_slice(&[2, 0, 0, 0, 0, 1]);
+            let mut frames = BytesMut::new();
+            (0..count).for_each(|_| put_frame(&mut frames, &frame));
+            frames
+        };
+        for (len, frames_a_turn) in [(60, TURN_FRAMES_MAX), (65_000, 3)] {
+            let mut received = frames(len, 1_000);
+            // Two others hear each of them, or have no room.
+            let done = |hub: &Hub| hub.counters().forwarded;
+            let before = done(&hub);
+            assert!(hub.receive(flood, &mut received).unwrap(), "there is more");
+            assert_eq!(done(&hub) - before, frames_a_turn as u64);
+        }
+        let mut received = frames(65_000, 1_000);
+        while hub.receive(flood, &mut received).unwrap() {}
+        assert!(hub.ports[&flood].overflowed > 0);
+        assert_eq!(hub.loudest().0, flood.0, "who floods is known");
     }
 }
