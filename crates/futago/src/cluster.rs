@@ -213,7 +213,7 @@ pub(crate) fn status(arguments: &Status) -> Result<ExitCode> {
     if arguments.json {
         writeln!(out, "{}", serde_json::to_string(&status)?)?;
     } else {
-        writeln!(out, "{status}")?;
+        write!(out, "{status}")?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -106,6 +106,17 @@ pub fn date(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}")
 }
 
+/// A moment, in UTC, as RFC 3339 writes it.
+pub fn moment(time: SystemTime) -> String {
+    let seconds = time
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
+        % DAY.as_secs();
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{}T{hour:02}:{minute:02}:{second:02}Z", date(time))
+}
+
 /// One value in DER (X.690, 8.1): its tag, its content, and what follows.
 fn der(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&[tag, length], rest) = bytes.split_first_chunk::<2>()?;

@@ -1,6 +1,7 @@
 //! The one owner of a node's state: takes every event, tells the replication core and the bridge, and performs what
 //! they ask for, in order. Everything that runs beside it (sockets, the arbiter's store, the hart) only sends events.
 
+mod health;
 mod network;
 mod refusals;
 mod report;
@@ -23,6 +24,7 @@ use crate::switch::SwitchEvent;
 use crate::transport::{TransferProgress, Transport, TransportEvent};
 use bytes::Bytes;
 use machine::{Input, Output};
+use health::Health;
 use network::Network;
 use refusals::Refusals;
 use replica::{Bridge, Effect, HartCommand, HartReport};
@@ -119,6 +121,7 @@ pub(crate) struct EngineRoom {
     origin: std::time::Instant,
     housekeeping_at: std::time::Instant,
     standing: Standing,
+    health: Health,
     /// What the core explained last.
     explained: &'static str,
     refusals: Refusals,
@@ -177,6 +180,7 @@ impl EngineRoom {
             origin: now,
             housekeeping_at: now,
             standing: Standing::new(doors.seen_before),
+            health: Health::new(now),
             explained: "",
             refusals: Refusals::default(),
             farewell: Farewell::default(),
@@ -216,7 +220,11 @@ impl EngineRoom {
                 () = tokio::time::sleep_until(deadline) => Event::Time,
                 () = stops.next() => Event::Signal,
             };
+            let looks = Self::may_change_health(&event);
             self.handle(event)?;
+            if looks {
+                self.look_at_health();
+            }
         }
     }
 
@@ -243,6 +251,16 @@ impl EngineRoom {
     fn tell(&mut self, local: Local) {
         let now = self.now();
         self.core.handle_local(now, local);
+    }
+
+    /// Whether what the node is may be something else after `event`. What comes often and is none of these shows at the next
+    /// deadline, which is no later than the next sign of life.
+    fn may_change_health(event: &Event) -> bool {
+        match event {
+            Event::Hart(_) | Event::Switch(_) | Event::Control(_) => false,
+            Event::Transport(event) => !matches!(event, TransportEvent::Message { .. }),
+            Event::Arbiter(_) | Event::Time | Event::Signal => true,
+        }
     }
 
     fn handle(&mut self, event: Event) -> anyhow::Result<()> {

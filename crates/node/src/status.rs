@@ -1,4 +1,6 @@
-//! What `futago status` shows: the node's view of itself, as plain values for JSON and as text for people.
+//! What `futago status` shows: the node's view of itself, as plain values for JSON; `text` says it to people.
+
+mod text;
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -16,9 +18,45 @@ pub fn days_left(days: i64) -> String {
     }
 }
 
+/// Whether the machine would survive the loss of a host, in one word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// The node has yet to learn who is the machine.
+    #[default]
+    Starting,
+    /// It waits to become the machine's backup, or is being made it.
+    Joining,
+    /// It is one of the two that protect the machine: either goes on without the other.
+    Protected,
+    /// It is the machine, and nobody protects it.
+    Alone,
+    /// It is one of two, but a loss of the other now would stop the machine, or is being found out.
+    Unsure,
+    /// It is a backup that goes on in its primary's place.
+    TakingOver,
+    /// It has no part of the machine any more.
+    Ended,
+}
+
 /// A node's view of itself. Identities are hexadecimal.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NodeStatus {
+    /// Whether the machine goes on if either of its two hosts is lost now.
+    #[serde(default)]
+    pub protected: bool,
+    /// The same with its shades.
+    #[serde(default)]
+    pub mode: Mode,
+    /// Since when the mode is this one: RFC 3339, UTC.
+    #[serde(default)]
+    pub since: String,
+    /// For how long the machine has not been protected, as far as this node knows; none while it is.
+    #[serde(default)]
+    pub unprotected_for_s: Option<f64>,
+    /// Why it is not, as a sentence; none while it is.
+    #[serde(default)]
+    pub reason: Option<String>,
     /// Name of the node.
     pub node: String,
     /// Identity of this process among nodes.
@@ -35,6 +73,9 @@ pub struct NodeStatus {
     pub flag: Option<u8>,
     /// Identity of the other replica.
     pub peer: Option<String>,
+    /// Its node's name, which stays the same when its process is another.
+    #[serde(default)]
+    pub peer_name: Option<String>,
     /// Whether a connection to it is open.
     pub peer_connected: bool,
     /// Round trip to it, in microseconds.
@@ -185,174 +226,5 @@ impl fmt::Display for TakeoverParts {
             f,
             "{all:.1} ms after the last sign of life: {detected_ms:.1} detected, {drained_ms:.1} drained, {swapped_ms:.1} swapped, {live_ms:.1} live"
         )
-    }
-}
-
-impl fmt::Display for NodeStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let flag = match self.flag {
-            Some(0) => "0 (paired)",
-            Some(_) => "1 (alone)",
-            None => "unknown",
-        };
-        let yes = |yes: bool| if yes { "yes" } else { "no" };
-        writeln!(f, "node        {} ({})", self.node, self.node_id)?;
-        writeln!(
-            f,
-            "machine     {}, executed by the {}",
-            self.machine, self.engine
-        )?;
-        writeln!(
-            f,
-            "role        {}, epoch {}, flag {flag}",
-            self.role, self.epoch
-        )?;
-        match &self.peer {
-            Some(peer) => {
-                let state = match (self.peer_connected, self.suspects) {
-                    (_, true) => "suspected",
-                    (true, false) => "connected",
-                    (false, false) => "not connected",
-                };
-                write!(f, "peer        {peer}, {state}")?;
-                if let Some(us) = self.peer_round_trip_us {
-                    write!(f, ", round trip {us} µs")?;
-                }
-                writeln!(f)?;
-            }
-            None => writeln!(f, "peer        none")?,
-        }
-        writeln!(
-            f,
-            "log         index {}, acknowledged {}, replayed {}, {} kbit/s",
-            self.log_index,
-            self.acknowledged,
-            self.replayed,
-            self.log_bits_per_second / 1000
-        )?;
-        writeln!(
-            f,
-            "lag         {} entries, {} positions, {:.1} ms; brake {}/1000{}",
-            self.lag_entries,
-            self.lag_positions,
-            self.lag_ms,
-            self.throttle,
-            if self.backup_slow {
-                ": the backup is too slow"
-            } else {
-                ""
-            }
-        )?;
-        writeln!(
-            f,
-            "outputs     {} held, gated: {}; network connected: {}",
-            self.outputs_held,
-            yes(self.outputs_gated),
-            yes(self.network_connected)
-        )?;
-        write!(f, "transfer    {}", self.transfer)?;
-        if self.transfer_bytes_total > 0 {
-            let (done, total) = (self.transfer_bytes >> 20, self.transfer_bytes_total >> 20);
-            write!(f, ", {done} of {total} MiB")?;
-        }
-        writeln!(f, "; last pause {:.1} ms", self.snapshot_pause_ms)?;
-        if let Some(refused) = &self.join_refused {
-            writeln!(f, "join refused {refused}")?;
-        }
-        writeln!(
-            f,
-            "digests     {} compared, all equal",
-            self.digests_compared
-        )?;
-        if self.certificate_days_left < CERTIFICATE_DAYS_WARN {
-            writeln!(
-                f,
-                "warning     this node's certificate {}: `futago keys renew` makes a new one, SIGHUP makes the node use it",
-                days_left(self.certificate_days_left)
-            )?;
-        }
-        let Dropped {
-            console_pieces,
-            console_file_bytes,
-            log_lines,
-            ..
-        } = self.dropped;
-        if (console_pieces, console_file_bytes, log_lines) != (0, 0, 0) {
-            writeln!(
-                f,
-                "unread      {console_pieces} pieces by console clients, {console_file_bytes} bytes of the console file, {log_lines} lines of the log"
-            )?;
-        }
-        if self.engine_faults > 0 {
-            writeln!(
-                f,
-                "engine      {} faults, each contained: the log says what the first was",
-                self.engine_faults
-            )?;
-        }
-        if let Some(takeover) = &self.takeover {
-            writeln!(f, "takeover    {takeover}")?;
-        }
-        if let Some(problem) = &self.arbiter_problem {
-            writeln!(f, "arbiter     {problem}")?;
-        }
-        write!(
-            f,
-            "arbiter     reachable: {}; peers refused: {}; sandbox: {}; up {:.0} s",
-            yes(self.arbiter_reachable),
-            self.refused_peers,
-            self.sandbox,
-            self.uptime_s
-        )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_status_survives_json_and_can_be_read() {
-        let status = NodeStatus {
-            node: "a".to_owned(),
-            role: "primary".to_owned(),
-            flag: Some(0),
-            peer: Some("b".to_owned()),
-            lag_ms: 1.5,
-            log_round_trip_us: 210,
-            log_lossy: false,
-            log_waiting_bytes: 300,
-            log_entries_resent: 2,
-            backup_room_bytes: 1 << 27,
-            ..NodeStatus::default()
-        };
-        let json = serde_json::to_string(&status).unwrap();
-        assert_eq!(serde_json::from_str::<NodeStatus>(&json).unwrap(), status);
-        let text = status.to_string();
-        assert!(
-            text.contains("role        primary, epoch 0, flag 0 (paired)"),
-            "{text}"
-        );
-        assert!(text.contains("peer        b, not connected"), "{text}");
-        assert!(text.contains("certificate ends within a day"), "{text}");
-        let fine = NodeStatus {
-            certificate_days_left: 30,
-            ..status.clone()
-        };
-        assert!(!fine.to_string().contains("warning"), "{fine}");
-        assert!(!text.contains("faults"), "{text}");
-        assert!(!text.contains("MiB"), "there is no transfer: {text}");
-        let copies = NodeStatus {
-            transfer_bytes: 3 << 20,
-            transfer_bytes_total: 9 << 20,
-            ..status.clone()
-        };
-        assert!(copies.to_string().contains(", 3 of 9 MiB"), "{copies}");
-        let text = NodeStatus {
-            engine_faults: 3,
-            ..status
-        }
-        .to_string();
-        assert!(text.contains("engine      3 faults"), "{text}");
     }
 }

@@ -3,11 +3,13 @@
 use super::EngineRoom;
 use crate::certificate;
 use crate::names::{hex, short};
-use crate::status::{Dropped, NodeStatus, TakeoverParts};
+use crate::status::{Dropped, Mode, NodeStatus, TakeoverParts};
+use crate::transport::TransferProgress;
 use bytes::Bytes;
 use eventlog::{Entry, Event};
-use replication::{Flag, LogIndex, NodeId, Record, Refused, RoleStatus, TransferStatus};
+use replication::{Flag, LogIndex, NodeId, Record, Refused, RoleStatus, Status, TransferStatus};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tracing::info;
 
@@ -73,7 +75,7 @@ impl Gauges {
 
     /// Who must wait to join (on that node itself: for whom), why, and for how much longer. Nobody, once the time of one that is
     /// gone is over, or a process of the same node is `paired`.
-    fn waiting(
+    pub(super) fn waiting(
         &self,
         refused: Refused,
         now: replication::Instant,
@@ -213,16 +215,21 @@ impl EngineRoom {
         })
     }
 
-    pub(super) fn status(&self) -> NodeStatus {
-        let core = self.core.status();
-        let hart = self.hart.status();
-        let counters = self.transport.counters();
-        let is_primary = core.role == RoleStatus::Primary;
-        let progress = match (is_primary, core.transfer) {
+    /// How far the state is that moves to a backup.
+    pub(super) fn transferring(&self, core: &Status) -> Option<Arc<TransferProgress>> {
+        match (core.role == RoleStatus::Primary, core.transfer) {
             (true, TransferStatus::Idle) | (_, TransferStatus::Complete(_)) => None,
             (true, _) => self.sending.clone(),
             (false, _) => self.transport.receiving(),
-        };
+        }
+    }
+
+    pub(super) fn status(&mut self) -> NodeStatus {
+        self.look_at_health();
+        let core = self.core.status();
+        let hart = self.hart.status();
+        let counters = self.transport.counters();
+        let progress = self.transferring(&core);
         let mut dropped = Dropped {
             outputs: self.bridge.dropped(),
             console_file_bytes: self.console.bytes_dropped(),
@@ -232,6 +239,11 @@ impl EngineRoom {
         self.network.add_dropped(&mut dropped);
         self.control_counters.add_to(&mut dropped);
         NodeStatus {
+            protected: self.health.mode == Mode::Protected,
+            mode: self.health.mode,
+            since: self.health.since(),
+            unprotected_for_s: (self.health.unprotected_for()).map(|time| time.as_secs_f64()),
+            reason: self.reason(&core),
             node: self.config.node.name.clone(),
             node_id: hex(self.node.0),
             machine: self.config.machine.name.clone(),
@@ -244,6 +256,7 @@ impl EngineRoom {
                 Flag::Unknown => None,
             },
             peer: core.peer.map(|peer| short(peer.0)),
+            peer_name: core.peer.map(|peer| self.who(peer)),
             peer_connected: core
                 .peer
                 .is_some_and(|peer| self.gauges.connected.contains_key(&peer)),
@@ -295,7 +308,7 @@ impl EngineRoom {
             handshakes_dropped: counters.handshakes_dropped,
             throttle: core.brake,
             backup_slow: core.backup_slow,
-            arbiter_reachable: core.arbiter_reachable && self.standing.problem.is_none(),
+            arbiter_reachable: !self.store_is_away(&core),
             arbiter_problem: self
                 .standing
                 .problem
