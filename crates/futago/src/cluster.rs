@@ -6,16 +6,20 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, ValueEnum};
+use node::control::NoAnswer;
 use node::keyboard::Terminal;
+use node::status::{Mode, NodeStatus};
 use node::switch::{SwitchConfig, SwitchSecret, Uplink, run_switch_process};
 use node::{Config, control};
 
 #[derive(Args)]
 #[group(skip)]
+#[command(after_help = ENDINGS)]
 pub(crate) struct Node {
     #[command(flatten)]
     wish: NodeWish,
@@ -131,13 +135,48 @@ pub(crate) struct Control {
 }
 
 #[derive(Args)]
+#[command(after_help = HEALTH)]
 pub(crate) struct Status {
     #[command(flatten)]
     node: Control,
     /// One line of JSON.
     #[arg(long)]
     json: bool,
+    /// Answer as soon as the machine is like this; also wait for a node that does not run yet.
+    #[arg(long, value_name = "MODE")]
+    wait: Option<Awaited>,
+    /// Answer after so long, whatever the machine is like.
+    #[arg(long = "for", value_name = "SECONDS", requires = "wait")]
+    patience_s: Option<u32>,
 }
+
+/// What can be waited for.
+#[derive(Clone, Copy, ValueEnum)]
+enum Awaited {
+    /// Either of its two hosts can be lost.
+    Protected,
+}
+
+/// What the exit status of `futago status` says.
+const HEALTH: &str = "\
+Exit status:
+   0  the machine is protected: either of its two hosts can be lost
+   1  this node could not be asked: see the sentence
+  10  the machine runs, and is not protected
+  11  this node is starting, joining or taking over
+  12  this node does not run
+  13  this node does not answer: its process is stopped, or stuck";
+
+/// What the exit status of `futago node` says.
+const ENDINGS: &str = "\
+Exit status:
+   0  the machine was switched off, or the node was told to stop
+   1  something is missing or broken on this host
+   3  another node is the machine, or an operator ended it
+   4  this backup's state differs from its primary's
+   5  this backup is not needed any more
+   6  its peers are configured otherwise, or are another machine
+   7  only an operator can help: the state is lost, or the store is a copy";
 
 #[derive(Args)]
 pub(crate) struct Stop {
@@ -159,7 +198,7 @@ pub(crate) fn node(arguments: &Node) -> Result<ExitCode> {
     };
     let reason = node::run_node(Config::load(path)?, arguments.sandbox.is_confined())?;
     if reason.code() == 0 {
-        tracing::info!("{reason}");
+        tracing::info!(target: node::log::STORY, "{reason}");
     } else {
         node::log::say(&format!("futago: {reason}"));
     }
@@ -208,14 +247,55 @@ pub(crate) fn uplink(arguments: KeptUplink) -> Result<ExitCode> {
 
 /// Runs `futago status`.
 pub(crate) fn status(arguments: &Status) -> Result<ExitCode> {
-    let status = control::status(&arguments.node.socket)?;
-    let mut out = crate::output::lock();
-    if arguments.json {
-        writeln!(out, "{}", serde_json::to_string(&status)?)?;
-    } else {
-        write!(out, "{status}")?;
+    let patience = arguments
+        .patience_s
+        .map(|seconds| Duration::from_secs(seconds.into()));
+    let begun = Instant::now();
+    loop {
+        let answer = control::status(&arguments.node.socket);
+        let health = health(&answer);
+        // What is no matter of time is not waited for.
+        let Some(health) = health else {
+            return answer.map(|_| ExitCode::FAILURE);
+        };
+        let is_over = patience.is_some_and(|patience| begun.elapsed() >= patience);
+        if arguments.wait.is_none() || health == PROTECTED || is_over {
+            show(arguments, answer)?;
+            return Ok(ExitCode::from(health));
+        }
+        std::thread::sleep(LOOK_AGAIN);
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+/// Between two questions to a node while something is waited for.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const PROTECTED: u8 = 0;
+
+/// The exit status that an answer means; none where it is one that says nothing of the machine.
+fn health(answer: &Result<NodeStatus>) -> Option<u8> {
+    match answer {
+        Ok(status) if status.protected => Some(PROTECTED),
+        Ok(status) => Some(match status.mode {
+            Mode::Protected | Mode::Alone | Mode::Unsure => 10,
+            Mode::Starting | Mode::Joining | Mode::TakingOver => 11,
+            Mode::Ended => 12,
+        }),
+        Err(error) => match error.downcast_ref()? {
+            NoAnswer::NotRunning(_) => Some(12),
+            NoAnswer::Mute(_) => Some(13),
+        },
+    }
+}
+
+fn show(arguments: &Status, answer: Result<NodeStatus>) -> Result<()> {
+    match answer {
+        Ok(status) if arguments.json => {
+            writeln!(crate::output::lock(), "{}", serde_json::to_string(&status)?)?;
+        }
+        Ok(status) => write!(crate::output::lock(), "{status}")?,
+        Err(error) => node::log::say(&format!("futago: {}", crate::sentence(&error))),
+    }
+    Ok(())
 }
 
 /// Runs `futago console`.

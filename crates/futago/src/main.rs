@@ -19,7 +19,8 @@ use clap::{Parser, Subcommand};
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// What to log to standard error, as in the environment variable RUST_LOG: a level, or MODULE=LEVEL,…
+    /// What to log to standard error, instead of warnings and what happens to the machine: off, error,
+    /// warn, info, debug or trace, or MODULE=LEVEL,… RUST_LOG in the environment says it, too
     #[arg(long, global = true, value_name = "FILTER")]
     log: Option<String>,
     #[command(subcommand)]

@@ -15,6 +15,7 @@ mod server;
 
 use crate::status::NodeStatus;
 use anyhow::Context;
+pub use client::NoAnswer;
 use client::ask;
 use serde::{Deserialize, Serialize};
 pub(crate) use server::{CLIENTS_MAX, ControlCounters, ControlEvent, ControlSocket, Role};

@@ -7,6 +7,7 @@ mod refusals;
 mod report;
 mod standing;
 mod steering;
+mod story;
 mod typing;
 
 use crate::arbiter::{ArbiterAnswer, ArbiterWorker, Seen};
@@ -15,6 +16,7 @@ use crate::console::Console;
 use crate::control::{ControlCounters, ControlEvent};
 use crate::engine::EngineKind;
 use crate::hart_thread::{HartEvent, HartThread};
+use crate::log::STORY;
 use crate::names::short;
 use crate::node::ExitReason;
 use crate::room::Room;
@@ -23,8 +25,8 @@ use crate::signals::EndSignals;
 use crate::switch::SwitchEvent;
 use crate::transport::{TransferProgress, Transport, TransportEvent};
 use bytes::Bytes;
-use machine::{Input, Output};
 use health::Health;
+use machine::{Input, Output};
 use network::Network;
 use refusals::Refusals;
 use replica::{Bridge, Effect, HartCommand, HartReport};
@@ -37,6 +39,7 @@ use standing::Standing;
 use std::sync::Arc;
 use std::time::Duration;
 use steering::Farewell;
+use story::Story;
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 use typing::Typing;
@@ -122,6 +125,7 @@ pub(crate) struct EngineRoom {
     housekeeping_at: std::time::Instant,
     standing: Standing,
     health: Health,
+    story: Story,
     /// What the core explained last.
     explained: &'static str,
     refusals: Refusals,
@@ -181,6 +185,7 @@ impl EngineRoom {
             housekeeping_at: now,
             standing: Standing::new(doors.seen_before),
             health: Health::new(now),
+            story: Story::default(),
             explained: "",
             refusals: Refusals::default(),
             farewell: Farewell::default(),
@@ -220,7 +225,7 @@ impl EngineRoom {
                 () = tokio::time::sleep_until(deadline) => Event::Time,
                 () = stops.next() => Event::Signal,
             };
-            let looks = Self::may_change_health(&event);
+            let looks = event.may_change_health();
             self.handle(event)?;
             if looks {
                 self.look_at_health();
@@ -251,16 +256,6 @@ impl EngineRoom {
     fn tell(&mut self, local: Local) {
         let now = self.now();
         self.core.handle_local(now, local);
-    }
-
-    /// Whether what the node is may be something else after `event`. What comes often and is none of these shows at the next
-    /// deadline, which is no later than the next sign of life.
-    fn may_change_health(event: &Event) -> bool {
-        match event {
-            Event::Hart(_) | Event::Switch(_) | Event::Control(_) => false,
-            Event::Transport(event) => !matches!(event, TransportEvent::Message { .. }),
-            Event::Arbiter(_) | Event::Time | Event::Signal => true,
-        }
     }
 
     fn handle(&mut self, event: Event) -> anyhow::Result<()> {
@@ -389,13 +384,14 @@ impl EngineRoom {
                 name,
                 address,
             } => {
-                info!(peer = %short(peer.0), name, %address, "a peer is connected");
+                info!(target: STORY, "{name} is connected, at {address}");
+                debug!(name, peer = %short(peer.0), "this process of it");
                 self.gauges.connected(peer, &name);
                 let host = HostId::of_name(&name);
                 self.tell(Local::Connected { peer, host });
             }
             TransportEvent::Disconnected { peer, cause } => {
-                warn!(peer = %short(peer.0), "the connection to a peer is gone: {cause}");
+                warn!("the connection to {} is gone: {cause}", self.who(peer));
                 self.gauges.disconnected(peer);
                 if let Some((_, transfer)) =
                     self.incoming.awaited.take_if(|(from, _)| *from == peer)
@@ -413,7 +409,8 @@ impl EngineRoom {
                 state,
                 ..
             } => {
-                info!(peer = %short(from.0), mib = state.len() >> 20, "a state has come in");
+                let mib = state.len() >> 20;
+                info!(mib, "a state has come in from {}", self.who(from));
                 if self.incoming.awaited == Some((from, transfer)) {
                     self.restore(transfer, state);
                 } else {
@@ -421,7 +418,11 @@ impl EngineRoom {
                 }
             }
             TransportEvent::StateSent { to, transfer } => {
-                debug!(peer = %short(to.0), transfer = transfer.0, "the state was sent");
+                debug!(
+                    transfer = transfer.0,
+                    "the state was sent to {}",
+                    self.who(to)
+                );
             }
             TransportEvent::Refused {
                 address,
@@ -430,7 +431,10 @@ impl EngineRoom {
             } => {
                 let now = std::time::Instant::now();
                 if let Some(left_out) = self.refusals.say(now, address.ip(), &reason) {
-                    warn!(%address, left_out, "a peer was refused: {reason}");
+                    match left_out {
+                        0 => warn!("a peer at {address} was refused: {reason}"),
+                        _ => warn!(left_out, "a peer at {address} was refused: {reason}"),
+                    }
                 }
                 if differs {
                     self.difference = Some(reason);
@@ -474,16 +478,12 @@ impl EngineRoom {
             };
             match &action {
                 Action::Run { epoch } => {
-                    info!(epoch = epoch.0, "this node starts the machine");
+                    debug!(epoch = epoch.0, "the guest starts");
                     self.network.speak_as(*epoch);
                     self.tell_room();
                 }
                 Action::GoLive { epoch, next } => {
-                    info!(
-                        epoch = epoch.0,
-                        next = next.0,
-                        "this node is the machine now: it goes live"
-                    );
+                    debug!(epoch = epoch.0, next = next.0, "the guest goes live here");
                     self.gauges.goes_live();
                     self.stay_after_all();
                     self.network.speak_as(*epoch);
@@ -519,6 +519,8 @@ impl EngineRoom {
                 self.sending = Some(self.transport.send_state(to, transfer, state));
             }
             Effect::ReceiveState { from, transfer } => {
+                let name = self.who(from);
+                info!(target: STORY, "{name} takes this node as its backup, and sends it the machine's state: not protected until that is there");
                 self.incoming.awaited = Some((from, transfer));
                 if let Some((_, state)) =
                     self.incoming.early.take_if(|(early, _)| *early == transfer)
@@ -537,12 +539,18 @@ impl EngineRoom {
             Effect::Halt { reason } => {
                 self.network.silence();
                 if matches!(reason, HaltReason::PoweredOff) {
-                    info!("the node ends: the machine is off");
+                    debug!("the node ends: the machine is off");
                 } else {
                     // Whoever runs the node says it, as its last word.
-                    debug!("the node halts: {}", ExitReason::Halted(reason.clone()));
+                    debug!("the node halts");
                 }
-                self.end = Some(ExitReason::Halted(reason));
+                let owner = match &reason {
+                    HaltReason::Lost { record } => Some(record.owner),
+                    HaltReason::OtherStore { claimed, .. } => Some(claimed.owner),
+                    _ => None,
+                };
+                let owner = owner.map(|owner| self.who(owner)).unwrap_or_default();
+                self.end = Some(ExitReason::Halted { reason, owner });
             }
             Effect::Node(action) => self.perform_action(action)?,
         }
@@ -558,8 +566,8 @@ impl EngineRoom {
                 info!("{why}");
             }
             Action::Refuse { peer, why } => {
-                let name = self.gauges.name(peer);
-                warn!(peer = %short(peer.0), name, "a node that asks to join must wait: {why}");
+                let name = self.who(peer);
+                warn!("{name} asks to join, and must wait: {why}");
             }
             Action::Send { to, message } => self.transport.send(to, message),
             Action::Arbiter { request, operation } => {

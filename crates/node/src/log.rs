@@ -1,7 +1,7 @@
 //! The log of this process, on standard error. Lines wait in an [`Outlet`]: nobody who logs waits for whoever reads.
 
 use crate::outlet::{Gap, Outlet};
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fs::File;
 use std::io::{IsTerminal, Write};
@@ -11,7 +11,63 @@ use tracing_subscriber::EnvFilter;
 
 static LOG: OnceLock<Outlet> = OnceLock::new();
 
-/// Starts to log what `filter` lets pass; without one, what the environment variable `RUST_LOG` does, or warnings.
+/// The target of lines that tell what happens to the machine: shown unless something else is asked for.
+pub const STORY: &str = "story";
+/// What is shown unless something else is asked for.
+const DEFAULT: &str = "warn,story=info";
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+/// Whose lines there are.
+const MODULES: [&str; 13] = [
+    "story",
+    "futago",
+    "node",
+    "replica",
+    "replication",
+    "eventlog",
+    "machine",
+    "jit",
+    "guest",
+    "quinn",
+    "quinn_proto",
+    "rustls",
+    "tokio",
+];
+
+/// A filter in words: a level, or MODULE=LEVEL, several with commas between them.
+///
+/// # Errors
+/// One sentence on what is none.
+fn parse_filter(text: &str) -> anyhow::Result<EnvFilter> {
+    for part in text.split(',').map(str::trim) {
+        let (module, level) = match part.split_once('=') {
+            Some((module, level)) => (Some(module), level),
+            None => (None, part),
+        };
+        ensure!(
+            LEVELS.contains(&level.to_ascii_lowercase().as_str()),
+            "`{level}` is no level: it is one of {}, as in `--log info` or `--log warn,node=debug`",
+            LEVELS.join(", ")
+        );
+        if let Some(module) = module {
+            let root = module.split("::").next().unwrap_or(module);
+            ensure!(
+                MODULES.contains(&root),
+                "there is no module `{module}`: it is one of {}",
+                MODULES.join(", ")
+            );
+        }
+    }
+    EnvFilter::try_new(text).context("it is no filter")
+}
+
+/// Whether lines may have colours: on a terminal that shows them, unless whoever sits there does not want any.
+fn wants_colours() -> bool {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+    std::io::stderr().is_terminal() && !is_set("NO_COLOR") && !is_dumb
+}
+
+/// Starts to log what `filter` lets pass; without one, what the environment variable `RUST_LOG` does, or warnings and the story.
 ///
 /// # Errors
 /// The filter is none, or standard error cannot be used.
@@ -22,14 +78,21 @@ pub fn start(filter: Option<&str>) -> anyhow::Result<()> {
         .context("the log cannot be started")?;
     let outlet = LOG.get_or_init(|| outlet);
     let filter = match filter {
-        Some(filter) => EnvFilter::try_new(filter)
-            .map_err(|error| anyhow::anyhow!("`--log {filter}` is no filter: {error}"))?,
-        None => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn")),
+        Some(filter) => {
+            parse_filter(filter).with_context(|| format!("`--log {filter}` is not possible"))?
+        }
+        // It may be meant for other programs.
+        None => match std::env::var("RUST_LOG") {
+            Ok(filter) if !filter.is_empty() => {
+                EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(DEFAULT))
+            }
+            _ => EnvFilter::new(DEFAULT),
+        },
     };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(move || Lines(outlet))
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(wants_colours())
         .with_target(false)
         .init();
     // The usual hook writes to standard error on the very thread that panicked.
@@ -97,6 +160,31 @@ impl Write for Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_filter_is_one_of_levels_and_modules() {
+        for good in [
+            "info",
+            "WARN",
+            "warn,node=debug",
+            "replication::backup=trace, off",
+        ] {
+            assert!(parse_filter(good).is_ok(), "{good}");
+        }
+        for (bad, words) in [
+            (
+                "verbose",
+                "`verbose` is no level: it is one of off, error, warn",
+            ),
+            ("node", "`node` is no level"),
+            ("nod=debug", "there is no module `nod`"),
+            ("node=loud", "`loud` is no level"),
+            ("info,", "`` is no level"),
+        ] {
+            let said = parse_filter(bad).unwrap_err().to_string();
+            assert!(said.contains(words), "{bad}: {said}");
+        }
+    }
 
     #[test]
     fn whoever_logs_does_not_wait_for_whoever_reads() {

@@ -9,7 +9,8 @@ use crate::control::{CLIENTS_MAX, ControlCounters, ControlSocket, Role};
 use crate::engine::EngineChoice;
 use crate::engine_room::{Doors, EngineRoom, Fate};
 use crate::hart_thread::HartThread;
-use crate::names::{fill_random, fresh_node_id, hex, random_u128, short};
+use crate::log::STORY;
+use crate::names::{fill_random, fresh_node_id, hex, random_u128};
 use crate::open_files;
 use crate::sandbox::{Kind, Place, Sandbox};
 use crate::signals::EndSignals;
@@ -52,7 +53,12 @@ pub enum ExitReason {
     /// It cannot join its peers: they are configured otherwise.
     Differs(String),
     /// The protocol says so.
-    Halted(HaltReason),
+    Halted {
+        /// Why.
+        reason: HaltReason,
+        /// Name of the node that a record in the reason names; empty if there is none.
+        owner: String,
+    },
     /// The only state of the machine ended with an earlier process of this node.
     StateLost {
         /// The record that says so.
@@ -68,12 +74,17 @@ impl ExitReason {
     /// configured otherwise, 7 where only an operator can help.
     pub fn code(&self) -> u8 {
         match self {
-            Self::Stopped | Self::Halted(HaltReason::PoweredOff | HaltReason::Left) => 0,
-            Self::Halted(HaltReason::Lost { .. }) => 3,
-            Self::Halted(HaltReason::Diverged) => 4,
-            Self::Halted(HaltReason::Dismissed) => 5,
-            Self::Halted(HaltReason::OtherMachine) | Self::Differs(_) => 6,
-            Self::StateLost { .. } | Self::Halted(HaltReason::OtherStore { .. }) => 7,
+            Self::Stopped => 0,
+            Self::Differs(_) => 6,
+            Self::StateLost { .. } => 7,
+            Self::Halted { reason, .. } => match reason {
+                HaltReason::PoweredOff | HaltReason::Left => 0,
+                HaltReason::Lost { .. } => 3,
+                HaltReason::Diverged => 4,
+                HaltReason::Dismissed => 5,
+                HaltReason::OtherMachine => 6,
+                HaltReason::OtherStore { .. } => 7,
+            },
         }
     }
 }
@@ -81,49 +92,50 @@ impl ExitReason {
 impl fmt::Display for ExitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stopped | Self::Halted(HaltReason::Left) => {
-                write!(f, "the node was told to stop")
-            }
+            Self::Stopped => write!(f, "the node was told to stop"),
             Self::Differs(what) => write!(f, "this node cannot join its peers: {what}"),
-            Self::Halted(HaltReason::PoweredOff) => write!(f, "the machine is switched off"),
-            Self::Halted(HaltReason::Lost { record }) if record.mode == Mode::Down => write!(
-                f,
-                "an operator ended the machine in epoch {}; start this node again to start it anew",
-                record.epoch.0
-            ),
-            Self::Halted(HaltReason::Lost { record }) => write!(
-                f,
-                "node {} is the machine since epoch {}; this one has stopped for good: start it again to make it a backup",
-                short(record.owner.0),
-                record.epoch.0
-            ),
-            Self::Halted(HaltReason::Diverged) => write!(
-                f,
-                "this backup's state differs from its primary's and must not be used; start it again to make a new one"
-            ),
-            Self::Halted(HaltReason::Dismissed) => write!(
-                f,
-                "this backup is not needed any more, or its primary went on without it; start it again to make a new one"
-            ),
-            Self::Halted(HaltReason::OtherMachine) => {
-                write!(
-                    f,
-                    "the peers belong to another machine: correct `machine.name` or `node.peers`"
-                )
-            }
-            Self::Halted(HaltReason::OtherStore { shown, claimed }) => write!(
-                f,
-                "the arbiter directory of this node shows epoch {} of the machine, and a peer has seen epoch {} of node {} in a store of the same identity: they are two copies; end the nodes that use the wrong one, and let `arbiter.directory` be one directory that all hosts share",
-                shown.map_or(0, |record| record.epoch.0),
-                claimed.epoch.0,
-                short(claimed.owner.0)
-            ),
             Self::StateLost { record, recovery } => write!(
                 f,
                 "the machine's only state, of epoch {}, ended with this node's earlier process, and nothing can go on from it; `{recovery}` gives it up, so that the nodes may start the machine anew",
                 record.epoch.0
             ),
+            Self::Halted { reason, owner } => halted(f, reason, owner),
         }
+    }
+}
+
+fn halted(f: &mut fmt::Formatter<'_>, reason: &HaltReason, owner: &str) -> fmt::Result {
+    match reason {
+        HaltReason::Left => write!(f, "the node was told to stop"),
+        HaltReason::PoweredOff => write!(f, "the machine is switched off"),
+        HaltReason::Lost { record } if record.mode == Mode::Down => write!(
+            f,
+            "an operator ended the machine in epoch {}; start this node again to start it anew",
+            record.epoch.0
+        ),
+        HaltReason::Lost { record } => write!(
+            f,
+            "{owner} is the machine since epoch {}; this node has stopped for good: start it again to make it a backup",
+            record.epoch.0
+        ),
+        HaltReason::Diverged => write!(
+            f,
+            "this backup's state differs from its primary's and must not be used; start it again to make a new one"
+        ),
+        HaltReason::Dismissed => write!(
+            f,
+            "this backup is not needed any more, or its primary went on without it; start it again to make a new one"
+        ),
+        HaltReason::OtherMachine => write!(
+            f,
+            "the peers belong to another machine: correct `machine.name` or `node.peers`"
+        ),
+        HaltReason::OtherStore { shown, claimed } => write!(
+            f,
+            "the arbiter directory of this node shows epoch {} of the machine, and a peer has seen epoch {}, of {owner}, in a store of the same identity: they are two copies; end the nodes that use the wrong one, and let `arbiter.directory` be one directory that all hosts share",
+            shown.map_or(0, |record| record.epoch.0),
+            claimed.epoch.0
+        ),
     }
 }
 
@@ -223,9 +235,11 @@ async fn run(config: Config, confined: bool) -> anyhow::Result<ExitReason> {
     let hart = HartThread::start(hart, hart_events, confined)?;
     let (switch_events, from_switch) = mpsc::channel(FRAMES_MAX);
     info!(
-        node = %hex(node.0), name = config.node.name, machine = config.machine.name,
-        listen = %transport.local_address(), engine = %engine.kind(), "the node is up"
+        target: STORY,
+        "node {} of the machine `{}` has started; it listens at {}",
+        config.node.name, config.machine.name, transport.local_address()
     );
+    info!(node = %hex(node.0), engine = %engine.kind(), "its process");
     let doors = Doors {
         engine: engine.kind(),
         hart,
@@ -271,8 +285,9 @@ async fn certificates(config: Config, reloader: Reloader, mut hangup: Signal) {
                 Ok(identity) => {
                     let closed = reloader.reload(&identity);
                     info!(
-                        until = date(identity.facts.ends), closed,
-                        "the certificates were read again"
+                        target: STORY,
+                        "the certificates were read again: this node's is good until {}, {closed} connections were closed",
+                        date(identity.facts.ends)
                     );
                 }
                 Err(error) => warn!("the certificates stay as they were: {error:#}"),

@@ -9,5 +9,6 @@ mod half_made;
 mod no_files;
 mod process;
 mod scarce;
+mod seen;
 mod suite;
 mod unheard;

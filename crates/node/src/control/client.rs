@@ -3,19 +3,32 @@
 
 use super::{Answer, Request};
 use anyhow::{Context, anyhow, bail};
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::sockopt::{Timeout, set_socket_timeout, socket_peercred};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::process::Pid;
 use std::fs;
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use thiserror::Error;
 
 /// A node answers within this time, or is stopped or stuck.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// An answer is one line of at most so many bytes; that to `status` has some thousand.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+/// Why a node gave no answer, in a sentence.
+#[derive(Debug, Error)]
+pub enum NoAnswer {
+    /// Nobody listens at its socket.
+    #[error("{0}")]
+    NotRunning(String),
+    /// It is there, and says nothing.
+    #[error("{0}")]
+    Mute(String),
+}
 
 /// Asks the node at `socket`, and returns its answer with what else it may say.
 pub(super) fn ask(
@@ -23,8 +36,10 @@ pub(super) fn ask(
     request: Request,
 ) -> anyhow::Result<(Answer, BufReader<UnixStream>)> {
     let deadline = Instant::now() + ANSWER_WITHIN;
-    let failed = |error: io::Error| explain(socket, error);
-    let mut stream = connect_within(socket, ANSWER_WITHIN).map_err(failed)?;
+    let unheard = |error: io::Error| explain(socket, error, None);
+    let mut stream = connect_within(socket, ANSWER_WITHIN).map_err(unheard)?;
+    let process = socket_peercred(&stream).ok().map(|peer| peer.pid);
+    let failed = |error: io::Error| explain(socket, error, process);
     let mut line = serde_json::to_string(&request).context("a request is plain values")?;
     line.push('\n');
     // A node that turns its client away does not hear it, but has answered.
@@ -87,17 +102,37 @@ fn read_line(stream: &mut BufReader<UnixStream>, deadline: Instant) -> io::Resul
     Ok(line)
 }
 
-/// What an error on the way to an answer means, and what to do.
-fn explain(path: &Path, error: io::Error) -> anyhow::Error {
+/// Whether a process is stopped, by a signal or a debugger.
+fn is_stopped(process: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero()));
+    // Its name, which may hold anything, ends at the last parenthesis.
+    let state = stat.ok().and_then(|stat| {
+        let (_, rest) = stat.rsplit_once(')')?;
+        rest.trim_start().chars().next()
+    });
+    matches!(state, Some('T' | 't'))
+}
+
+/// What an error on the way to an answer of `process` means, and what to do.
+fn explain(path: &Path, error: io::Error, process: Option<Pid>) -> anyhow::Error {
     let socket = path.display();
+    let not_running = |words: String| anyhow::Error::new(NoAnswer::NotRunning(words));
     match error.kind() {
         ErrorKind::PermissionDenied => anyhow!(
             "this user may not use the control socket {socket}: ask as the node's user or as root, or look only, at its `node.control_look`"
         ),
-        ErrorKind::TimedOut | ErrorKind::WouldBlock => anyhow!(
-            "the node at {socket} does not answer within {} s: is its process stopped, or its host overloaded?",
-            ANSWER_WITHIN.as_secs()
-        ),
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => {
+            let why = match process.filter(|process| is_stopped(*process)) {
+                Some(process) => format!(
+                    "its process {process} is stopped; `kill -CONT {process}` lets it go on"
+                ),
+                None => "is its process stopped, or its host overloaded?".to_owned(),
+            };
+            anyhow::Error::new(NoAnswer::Mute(format!(
+                "the node at {socket} does not answer within {} s: {why}",
+                ANSWER_WITHIN.as_secs()
+            )))
+        }
         ErrorKind::FileTooLarge => anyhow!(
             "what listens at {socket} is no node: its answer does not end within {ANSWER_BYTES_MAX} bytes"
         ),
@@ -108,9 +143,12 @@ fn explain(path: &Path, error: io::Error) -> anyhow::Error {
                 "no node answers at {socket}: it is no socket; give the one that the node's `node.control` names"
             )
         }
-        ErrorKind::ConnectionRefused => anyhow!(
+        ErrorKind::ConnectionRefused => not_running(format!(
             "no node answers at {socket}: nobody listens there any more; is `futago node` running?"
-        ),
+        )),
+        ErrorKind::NotFound => not_running(format!(
+            "no node answers at {socket}; is `futago node` running with this control socket? {error}"
+        )),
         _ => anyhow::Error::new(error).context(format!(
             "no node answers at {socket}; is `futago node` running with this control socket?"
         )),
@@ -205,7 +243,7 @@ mod tests {
                 "{said}"
             );
         }
-        let denied = explain(&path("dead"), ErrorKind::PermissionDenied.into()).to_string();
+        let denied = explain(&path("dead"), ErrorKind::PermissionDenied.into(), None).to_string();
         assert!(denied.contains("as the node's user or as root"), "{denied}");
     }
 }

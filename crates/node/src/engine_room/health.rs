@@ -1,9 +1,10 @@
 //! Whether the machine is protected as this node sees it, since when, and why not.
 
-use super::EngineRoom;
+use super::{EngineRoom, Event};
 use crate::certificate::moment;
 use crate::names::short;
 use crate::status::Mode;
+use crate::transport::TransportEvent;
 use replication::{Flag, NodeId, Record, RoleStatus, Status, TransferStatus};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,6 +15,7 @@ const LATE_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Health {
     pub(super) mode: Mode,
+    turned: Instant,
     since: SystemTime,
     /// None while the machine is protected.
     unprotected: Option<Instant>,
@@ -25,25 +27,28 @@ impl Health {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             mode: Mode::Starting,
+            turned: now,
             since: SystemTime::now(),
             unprotected: Some(now),
             suspected: None,
         }
     }
 
-    /// Says what the mode was before, if it is another now.
-    fn turn(&mut self, now: Instant, mode: Mode) -> Option<Mode> {
+    fn turn(&mut self, now: Instant, mode: Mode) {
         if mode == self.mode {
-            return None;
+            return;
         }
-        let before = std::mem::replace(&mut self.mode, mode);
-        self.since = SystemTime::now();
+        (self.mode, self.turned, self.since) = (mode, now, SystemTime::now());
         if mode == Mode::Protected {
             self.unprotected = None;
         } else {
             self.unprotected.get_or_insert(now);
         }
-        Some(before)
+    }
+
+    /// How long the mode has been this one.
+    pub(super) fn lasts(&self) -> Duration {
+        self.turned.elapsed()
     }
 
     /// When the mode began: RFC 3339.
@@ -53,6 +58,18 @@ impl Health {
 
     pub(super) fn unprotected_for(&self) -> Option<Duration> {
         self.unprotected.map(|since| since.elapsed())
+    }
+}
+
+impl Event {
+    /// Whether the node may be something else after it. What comes often and is none of these shows at the next deadline, which
+    /// is no later than the next sign of life.
+    pub(super) fn may_change_health(&self) -> bool {
+        match self {
+            Self::Hart(_) | Self::Switch(_) | Self::Control(_) => false,
+            Self::Transport(event) => !matches!(event, TransportEvent::Message { .. }),
+            Self::Arbiter(_) | Self::Time | Self::Signal => true,
+        }
     }
 }
 
@@ -68,6 +85,7 @@ impl EngineRoom {
         }
         let mode = self.mode(&core);
         self.health.turn(now, mode);
+        self.tell_story(&core);
     }
 
     fn mode(&self, core: &Status) -> Mode {
@@ -143,12 +161,14 @@ impl EngineRoom {
                 Some(trouble) => format!(
                     "{peer} and this node are a pair, but neither could go on alone now, since {trouble}"
                 ),
-                None => format!("{peer} is silent: this node asks the store whether it may go on alone"),
+                None => {
+                    format!("{peer} is silent: this node asks the store whether it may go on alone")
+                }
             },
             Mode::TakingOver => match self.store_trouble(core) {
-                Some(trouble) => format!(
-                    "{peer} is silent, and this node cannot take over, since {trouble}"
-                ),
+                Some(trouble) => {
+                    format!("{peer} is silent, and this node cannot take over, since {trouble}")
+                }
                 None => format!("{peer} is silent: this node takes over"),
             },
             Mode::Ended => "this node has no part of the machine any more".to_owned(),
@@ -181,11 +201,18 @@ impl EngineRoom {
             Some(Record { owner, epoch, .. }) => {
                 let (owner, epoch) = (self.who(owner), epoch.0);
                 match self.gauges.is_connected() {
-                    true => format!("{owner} is the machine (epoch {epoch}), and this node asks to become its backup"),
-                    false => format!("{owner} is the machine (epoch {epoch}), and is not connected to this node"),
+                    true => format!(
+                        "{owner} is the machine (epoch {epoch}), and this node asks to become its backup"
+                    ),
+                    false => format!(
+                        "{owner} is the machine (epoch {epoch}), and is not connected to this node"
+                    ),
                 }
             }
-            None => format!("no node has started the machine: this one may not, and waits for {}", self.others()),
+            None => format!(
+                "no node has started the machine: this one may not, and waits for {}",
+                self.others()
+            ),
         }
     }
 
@@ -197,7 +224,9 @@ impl EngineRoom {
         }
         match core.peer.map(|peer| self.who(peer)) {
             Some(peer) => match self.transferred(core) {
-                Some(moved) => format!("{peer} is being made the backup: {moved} of the state have moved"),
+                Some(moved) => {
+                    format!("{peer} is being made the backup: {moved} of the state have moved")
+                }
                 None => format!("{peer} is being made the backup"),
             },
             None if self.gauges.is_connected() => {

@@ -1,6 +1,7 @@
 //! The machine's network: a port of a switch that is open only while this node is the machine.
 
 use crate::config::{Config, MacAddress};
+use crate::log::STORY;
 use crate::status::Dropped;
 use crate::switch::{PortCounters, Speaker, SwitchClient, SwitchEvent, announcement};
 use replication::{Epoch, Fence, MachineId, MachineKey, NodeId};
@@ -115,6 +116,7 @@ impl Network {
                 if self.admitted {
                     self.complained = false;
                     info!(
+                        target: STORY,
                         "the network is connected, by a plain port: nothing there can fence an older epoch"
                     );
                 }
@@ -141,10 +143,7 @@ impl Network {
         if !self.admitted {
             self.admitted = true;
             self.complained = false;
-            info!(
-                epoch = self.epoch.map(|epoch| epoch.0),
-                "the network is connected and the guest's address announced"
-            );
+            info!(target: STORY, "the network is connected, and the guest's address announced");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::EngineRoom;
 use crate::certificate;
+use crate::log::STORY;
 use crate::names::{hex, short};
 use crate::status::{Dropped, Mode, NodeStatus, TakeoverParts};
 use crate::transport::TransferProgress;
@@ -184,11 +185,10 @@ fn milliseconds(us: u64) -> f64 {
 }
 
 /// A peer reads another store than this node, which goes on all the same.
-fn two_copies(claimed: Record) -> String {
+fn two_copies(claimed: Record, owner: &str) -> String {
     format!(
-        "a peer has seen epoch {} of node {} in a store of the same identity: there are two copies of it",
-        claimed.epoch.0,
-        short(claimed.owner.0)
+        "a peer has seen epoch {}, of {owner}, in a store of the same identity: there are two copies of it",
+        claimed.epoch.0
     )
 }
 
@@ -198,7 +198,7 @@ impl EngineRoom {
         if self.gauges.lives().is_some()
             && let Some(parts) = self.takeover()
         {
-            info!("the guest goes on, {parts}");
+            info!(target: STORY, "the guest goes on, {parts}");
         }
     }
 
@@ -309,11 +309,9 @@ impl EngineRoom {
             throttle: core.brake,
             backup_slow: core.backup_slow,
             arbiter_reachable: !self.store_is_away(&core),
-            arbiter_problem: self
-                .standing
-                .problem
-                .clone()
-                .or(core.beside.map(two_copies)),
+            arbiter_problem: self.standing.problem.clone().or(core
+                .beside
+                .map(|claimed| two_copies(claimed, &self.who(claimed.owner)))),
             arbiter_passed_over: self.arbiter.passed_over(),
             takeover: self.takeover(),
             suspects: core.suspects,

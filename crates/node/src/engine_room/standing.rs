@@ -3,11 +3,11 @@
 
 use super::EngineRoom;
 use crate::arbiter::{ArbiterAnswer, Seen};
-use crate::names::short;
+use crate::log::STORY;
 use crate::node::ExitReason;
 use replication::{ArbiterReply, Local, Mode, NodeId, Record, RoleStatus};
 use std::time::{Duration, Instant};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 /// A node that joins says after so long that nobody takes it.
 const JOIN_PATIENCE: Duration = Duration::from_secs(3);
@@ -104,7 +104,7 @@ impl EngineRoom {
             (ArbiterReply::Unavailable, Some(_), None) => {}
             (_, problem, _) => {
                 if problem.is_some() {
-                    info!("the arbiter answers again");
+                    info!(target: STORY, "the arbiter answers again");
                 }
                 self.standing.problem = None;
             }
@@ -122,7 +122,11 @@ impl EngineRoom {
             self.end = Some(ExitReason::StateLost { record, recovery });
             return;
         }
-        info!(owner = %short(record.owner.0), epoch = record.epoch.0, "another node is the machine: this one joins it");
+        debug!(
+            epoch = record.epoch.0,
+            "{} is the machine: this node joins it",
+            self.who(record.owner)
+        );
         self.tell(Local::Join);
     }
 
@@ -140,8 +144,8 @@ impl EngineRoom {
         {
             self.standing.joining = Some((since, true));
             warn!(
-                "the record names node {} as the machine since epoch {}, but no peer takes this node as its backup; if that node is gone for good, `{}` gives its state up, so that the nodes may start the machine anew",
-                short(record.owner.0),
+                "the record names {} as the machine since epoch {}, but no peer takes this node as its backup; if that node is gone for good, `{}` gives its state up, so that the nodes may start the machine anew",
+                self.who(record.owner),
                 record.epoch.0,
                 self.recovery()
             );

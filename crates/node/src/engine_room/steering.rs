@@ -2,6 +2,7 @@
 
 use super::EngineRoom;
 use crate::control::ControlEvent;
+use crate::log::STORY;
 use crate::node::ExitReason;
 use machine::Input;
 use replica::HartCommand;
@@ -105,7 +106,7 @@ impl EngineRoom {
         match self.core.status().role {
             RoleStatus::Out | RoleStatus::Starting => self.end = Some(ExitReason::Stopped),
             RoleStatus::Backup => {
-                info!("told to stop: this backup goes once its primary has gone on alone");
+                info!(target: STORY, "told to stop: this backup goes once its primary has gone on alone");
                 self.farewell.is_awaited = true;
             }
             RoleStatus::Primary | RoleStatus::TakingOver => {

@@ -91,12 +91,19 @@ impl NodeStatus {
             0..10_000 => format!(", round trip {us} µs"),
             _ => format!(", round trip {} ms", us / 1000),
         });
-        format!("{}, {state}{}", self.other(), round_trip.unwrap_or_default())
+        format!(
+            "{}, {state}{}",
+            self.other(),
+            round_trip.unwrap_or_default()
+        )
     }
 
     fn log_words(&self) -> String {
         let entries = match (self.is_primary(), self.peer.is_some()) {
-            (true, false) => format!("{} entries so far, of which nobody has a copy", self.log_index),
+            (true, false) => format!(
+                "{} entries so far, of which nobody has a copy",
+                self.log_index
+            ),
             (true, true) => format!(
                 "{} entries, of which {} holds {} and has replayed {}",
                 self.log_index,
@@ -143,7 +150,10 @@ impl NodeStatus {
 
     fn output_words(&self) -> String {
         match (self.outputs_held, self.outputs_gated) {
-            (0, true) => format!("each waits until {} has the log up to it; none waits now", self.other()),
+            (0, true) => format!(
+                "each waits until {} has the log up to it; none waits now",
+                self.other()
+            ),
             (held, true) => format!("{held} wait until {} has the log up to them", self.other()),
             (0, false) => "leave at once".to_owned(),
             (held, false) => format!("{held} are about to leave"),
@@ -227,7 +237,11 @@ impl fmt::Display for NodeStatus {
         }
         if self.transfer_bytes_total > 0 {
             let (done, total) = (self.transfer_bytes, self.transfer_bytes_total);
-            let words = format!("{} of {} MiB have moved", done >> 20, total.div_ceil(1 << 20));
+            let words = format!(
+                "{} of {} MiB have moved",
+                done >> 20,
+                total.div_ceil(1 << 20)
+            );
             line(f, "state", &words)?;
         }
         if self.snapshot_pause_ms > 0.0 {

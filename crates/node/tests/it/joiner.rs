@@ -44,6 +44,6 @@ fn a_joiner_without_memory_is_refused_before_the_guest_is_stopped() {
     protected(&a, &b);
     assert_eq!(a.status().unwrap().join_refused, None);
     let log = fs::read_to_string(&a.log).unwrap();
-    let told = log.matches("a node that asks to join must wait").count();
+    let told = log.matches("asks to join, and must wait").count();
     assert_eq!(told, 1, "the log is told once: {log}");
 }

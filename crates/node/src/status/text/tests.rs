@@ -114,7 +114,16 @@ fn what_has_not_happened_is_not_shown() {
     };
     for status in [started, alone(), primary()] {
         let text = status.to_string();
-        for word in ["MiB", "digest", "comparisons", "flag", "brake", "acknowledged", "warning", "takeover"] {
+        for word in [
+            "MiB",
+            "digest",
+            "comparisons",
+            "flag",
+            "brake",
+            "acknowledged",
+            "warning",
+            "takeover",
+        ] {
             assert!(!text.contains(word), "`{word}` in:\n{text}");
         }
     }

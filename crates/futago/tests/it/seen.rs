@@ -1,0 +1,334 @@
+//! What a user sees of a protected machine without asking for more: the log of its nodes, and the answers of `futago status`.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Output};
+use std::time::{Duration, Instant};
+
+use crate::process::{PATIENCE, futago};
+
+/// `wfi`, `j -4`: a guest that does nothing, for ever.
+const IDLE: [u8; 8] = 0xffdf_f06f_1050_0073_u64.to_le_bytes();
+
+/// A directory with keys, a store, a guest, and a configuration for each of two nodes.
+pub(crate) struct Site {
+    directory: tempfile::TempDir,
+    addresses: [SocketAddr; 2],
+}
+
+pub(crate) struct Node {
+    pub(crate) child: Child,
+    log: PathBuf,
+    pub(crate) socket: String,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn succeeds(arguments: &[&str]) {
+    let output = futago(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+}
+
+impl Site {
+    /// `host` makes the loopback addresses of the test its own.
+    pub(crate) fn new(host: u8) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().display();
+        let keys = format!("{root}/keys");
+        succeeds(&["keys", "--machine", "demo", "--directory", &keys, "a", "b"]);
+        succeeds(&["arbiter", "init", &format!("{root}/arbiter")]);
+        fs::write(directory.path().join("guest.bin"), IDLE).unwrap();
+        let addresses = [1, 2].map(|last| {
+            let socket = UdpSocket::bind(SocketAddr::from(([127, 1, host, last], 0)));
+            socket.unwrap().local_addr().unwrap()
+        });
+        Self {
+            directory,
+            addresses,
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(crate) fn start(&self, name: &str) -> Node {
+        self.start_with(name, str::to_owned)
+    }
+
+    /// With another configuration than usual.
+    pub(crate) fn start_with(&self, name: &str, change: impl FnOnce(&str) -> String) -> Node {
+        let own = usize::from(name == "b");
+        let (listen, peer) = (self.addresses[own], self.addresses[1 - own]);
+        let other = ["b", "a"][own];
+        let text = format!(
+            r#"
+            machine = {{ name = "demo", bios = "guest.bin", memory = "16M" }}
+            node = {{ name = "{name}", listen = "{listen}", peers = ["{peer}"], accepts = ["{other}"], control = "{name}.sock", engine = "interpreter" }}
+            keys = {{ authority = "keys/authority.pem", certificate = "keys/{name}.pem", key = "keys/{name}.key" }}
+            arbiter = {{ directory = "arbiter" }}
+            timeouts = {{ suspicion_ms = 1000 }}
+            "#
+        );
+        let config = self.path().join(format!("{name}.toml"));
+        fs::write(&config, change(&text)).unwrap();
+        let log = self.path().join(format!("{name}.log"));
+        let file = File::options().create(true).append(true).open(&log);
+        let child = futago(&["node", "--config", config.to_str().unwrap()])
+            .env("NO_COLOR", "")
+            .stderr(file.unwrap())
+            .spawn()
+            .unwrap();
+        let socket = self.path().join(format!("{name}.sock"));
+        Node {
+            child,
+            log,
+            socket: socket.to_str().unwrap().to_owned(),
+        }
+    }
+
+    /// A protected pair, a the primary.
+    pub(crate) fn start_pair(&self) -> (Node, Node) {
+        let a = self.start("a");
+        a.tells("this node starts the machine");
+        let b = self.start("b");
+        a.tells("paired with b");
+        b.tells("paired with a");
+        (a, b)
+    }
+}
+
+impl Node {
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Waits until its log says so.
+    pub(crate) fn tells(&self, words: &str) {
+        let begun = Instant::now();
+        while !self.log().contains(words) {
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "`{words}` not in:\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub(crate) fn status(&self, options: &[&str]) -> Output {
+        futago(&[&["status", &self.socket][..], options].concat())
+            .output()
+            .unwrap()
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = std::process::Command::new("kill")
+            .args([name, &pid])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+
+    pub(crate) fn end(&mut self) -> Option<i32> {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "it does not end:\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// The lines of a log without their times, which all of them have.
+fn lines(log: &str) -> Vec<String> {
+    let untimed = |line: &str| {
+        let (time, rest) = line.split_once(' ').unwrap_or(("", line));
+        let is_time = time.ends_with('Z') && time.contains('T');
+        // What a process says as its last word, no filter keeps back, and has none.
+        assert!(is_time || line.starts_with("futago: "), "no time: {line}");
+        if is_time { rest.trim_start() } else { line }.to_owned()
+    };
+    log.lines().map(untimed).collect()
+}
+
+#[test]
+fn a_pair_tells_its_story_by_itself_with_names_and_each_event_once() {
+    let site = Site::new(1);
+    let (mut a, mut b) = site.start_pair();
+    a.child.kill().unwrap();
+    a.child.wait().unwrap();
+    b.tells("this node is the machine now");
+    let a = {
+        drop(a);
+        site.start("a")
+    };
+    b.tells("paired with a: protected");
+    a.tells("paired with b, whose backup this node is");
+    let stopped = futago(&["stop", &a.socket]).output().unwrap();
+    assert!(stopped.status.success(), "{stopped:?}");
+    let mut a = a;
+    assert_eq!(a.end(), Some(0));
+    b.tells("a is gone: alone, not protected");
+    let stopped = futago(&["stop", "--give-up", &b.socket]).output().unwrap();
+    assert!(stopped.status.success(), "{stopped:?}");
+    assert_eq!(b.end(), Some(0));
+    for (log, once) in [
+        (
+            a.log(),
+            &[
+                "INFO node a of the machine `demo` has started; it listens at 127.1.1.1:",
+                "INFO this node starts the machine: alone, not protected (epoch 1); no other node is connected: start b",
+                "INFO b is connected, at 127.1.1.2:",
+                "INFO b joins: it is sent the machine's state",
+                "INFO paired with b: protected (epoch 2)",
+                "INFO b takes this node as its backup",
+                "INFO paired with b, whose backup this node is: protected (epoch 4)",
+                "INFO told to stop: this backup goes once its primary has gone on alone",
+            ][..],
+        ),
+        (
+            b.log(),
+            &[
+                "INFO a takes this node as its backup",
+                "INFO paired with a, whose backup this node is: protected (epoch 2)",
+                "INFO this node is the machine now, in the place of a: alone, not protected (epoch 3)",
+                "INFO a joins: it is sent the machine's state",
+                "INFO paired with a: protected (epoch 4)",
+                "INFO a is gone: alone, not protected (epoch 5); start a",
+                "WARN the machine is given up, as it was asked for",
+            ],
+        ),
+    ] {
+        assert!(!log.contains('\u{1b}'), "colours in a file: {log}");
+        let lines = lines(&log);
+        let mut from = 0;
+        for words in once {
+            let found = lines[from..]
+                .iter()
+                .position(|line| line.starts_with(words));
+            from += found
+                .unwrap_or_else(|| panic!("`{words}` is missing, or not in its place:\n{log}"))
+                + 1;
+        }
+        for line in lines.iter().filter(|line| {
+            !line.contains("connect")
+                && !line.contains("has started")
+                && !line.contains("stands still")
+        }) {
+            let times = lines.iter().filter(|other| *other == line).count();
+            assert_eq!(times, 1, "`{line}` comes {times} times:\n{log}");
+            let hex =
+                |word: &str| word.len() >= 8 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+            assert!(
+                !line.split(|c: char| !c.is_alphanumeric()).any(hex),
+                "an identity: {line}"
+            );
+        }
+        assert!(log.ends_with(&format!("{}\n", log.lines().last().unwrap())));
+    }
+}
+
+/// What `futago status` says, and its exit status.
+fn asked(node: &Node, options: &[&str]) -> (Option<i32>, String) {
+    let output = node.status(options);
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn status_answers_the_one_question_by_its_first_line_and_its_exit_status() {
+    let site = Site::new(2);
+    let nobody = site.path().join("a.sock");
+    let output = futago(&["status", nobody.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(12), "{output:?}");
+    let mut a = site.start("a");
+    // Also for a node that does not run yet.
+    let (code, said) = asked(&a, &["--wait", "protected", "--for", "2"]);
+    assert_eq!(code, Some(10), "{said}");
+    assert!(said.starts_with("protected   NO (alone), for "), "{said}");
+    assert!(
+        said.contains("no other node is connected: start b"),
+        "{said}"
+    );
+    let mut b = site.start("b");
+    for node in [&a, &b] {
+        let (code, said) = asked(node, &["--wait", "protected"]);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.starts_with("protected   yes"), "{said}");
+        assert!(
+            said.lines().all(|line| line.chars().count() <= 80),
+            "{said}"
+        );
+    }
+    let (_, json) = asked(&a, &["--json"]);
+    for key in [
+        r#""protected":true"#,
+        r#""mode":"protected""#,
+        r#""unprotected_for_s":null"#,
+        r#""reason":null"#,
+        r#""peer_name":"b""#,
+    ] {
+        assert!(json.contains(key), "{key} not in {json}");
+    }
+    a.signal("-STOP");
+    let (code, said) = asked(&a, &[]);
+    assert_eq!(code, Some(13), "{said}");
+    assert!(
+        said.contains(&format!("`kill -CONT {}`", a.child.id())),
+        "{said}"
+    );
+    b.tells("in the place of a");
+    b.child.kill().unwrap();
+    b.child.wait().unwrap();
+    drop(b);
+    a.child.kill().unwrap();
+    a.child.wait().unwrap();
+    drop(a);
+    let a = site.start("a");
+    a.tells("waiting: b is the machine");
+    let (code, said) = asked(&a, &[]);
+    assert_eq!(code, Some(11), "{said}");
+    assert!(said.starts_with("protected   NO (joining), for "), "{said}");
+    let help = futago(&["status", "--help"]).output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    for code in ["   0  ", "  10  ", "  11  ", "  12  ", "  13  "] {
+        assert!(help.contains(code), "{help}");
+    }
+    let usage = futago(&["status", "x", "--for", "1"]).output().unwrap();
+    assert_eq!(usage.status.code(), Some(2));
+}
+
+#[test]
+fn a_level_of_the_log_that_is_none_is_refused() {
+    for (filter, words) in [
+        (
+            "loud",
+            "`loud` is no level: it is one of off, error, warn, info, debug, trace",
+        ),
+        ("nod=debug", "there is no module `nod`"),
+    ] {
+        let output = futago(&["--log", filter, "status", "x"]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(
+            said.starts_with("futago: ") && said.contains(words),
+            "{said}"
+        );
+    }
+}
