@@ -293,6 +293,8 @@ pub enum Mutation {
     LeaveUnasked,
     /// A primary may end although its backup may be on its way out (leave).
     EndInDoubt,
+    /// What peers have seen of the record is not heard, so that two copies of a store stay unnoticed (copies).
+    IgnoreTestimony,
     /// A node that waits ends for a record that any peer says to have seen (who).
     EndOnAnyWord,
     /// A certificate for a node of another machine is good enough (who).
@@ -328,7 +330,7 @@ pub enum Mutation {
 impl Mutation {
     /// All of them, in the order of the invariants that they break.
     #[cfg_attr(not(feature = "mutations"), allow(unreachable_pub, dead_code))]
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 46] = [
         Self::ReuseEpoch,
         Self::ReleaseWithoutAcknowledge,
         Self::AcceptOlderEpochAcknowledge,
@@ -359,6 +361,7 @@ impl Mutation {
         Self::GiveUpPair,
         Self::LeaveUnasked,
         Self::EndInDoubt,
+        Self::IgnoreTestimony,
         Self::EndOnAnyWord,
         Self::AdmitOtherMachine,
         Self::AdmitExpired,

@@ -173,10 +173,28 @@ impl Core {
 
     /// The store has shown a record; peers are told of one that is new.
     fn see(&mut self, record: Option<Record>) {
-        if self.shared.testimony.show(record) {
+        if self.shared.testimony.show(self.shared.now, record) {
             let peers: Vec<_> = self.shared.connected.keys().copied().collect();
             peers.into_iter().for_each(|peer| self.say_known(peer));
+        } else {
+            self.insist();
         }
+    }
+
+    /// A protected owner goes on. One of a later epoch, which is alone, must be told so again: what it has heard of an earlier one
+    /// might come from a zombie that has not read the record yet.
+    fn insist(&mut self) {
+        let Role::Primary(primary) = &self.role else {
+            return;
+        };
+        // A zombie whose store still shows it an old record has no backup that answers it.
+        if !primary.may_leave(&self.shared) {
+            return;
+        }
+        let proofs = self.shared.testimony.proofs(self.shared.now, DOUBT_US);
+        let owners = proofs.filter(|(peer, record)| record.owner == *peer);
+        let owners: Vec<_> = owners.map(|(peer, _)| peer).collect();
+        owners.into_iter().for_each(|owner| self.say_known(owner));
     }
 
     fn say_known(&mut self, to: NodeId) {
@@ -190,6 +208,9 @@ impl Core {
     fn hear(&mut self, from: NodeId, record: Option<Record>) {
         let now = self.shared.now;
         let is_ours = |record: &Record| record.machine == self.shared.config.machine;
+        if self.shared.mutated(Mutation::IgnoreTestimony) {
+            return;
+        }
         if let Some(record) = record.filter(is_ours)
             && self.shared.connected.contains_key(&from)
         {
@@ -214,9 +235,9 @@ impl Core {
             }),
             Role::Backup(backup) => proofs.find(|(peer, _)| *peer == backup.primary),
             // An owner gives way to nobody but another owner, who says so itself.
-            Role::Primary(primary) => {
-                proofs.find(|(peer, record)| record.owner == *peer && primary.yields_to(record))
-            }
+            Role::Primary(primary) => proofs
+                .find(|(peer, record)| record.owner == *peer && primary.yields_to(record))
+                .or_else(|| testimony.insisting().filter(|_| primary.is_alone())),
         };
         let claimed = proof.map(|(_, record)| record);
         drop(proofs);

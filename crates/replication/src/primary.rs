@@ -426,6 +426,11 @@ impl Primary {
         brake
     }
 
+    /// Whether nobody protects it, as far as the record says.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.record.mode == Mode::Solo
+    }
+
     /// Whether this owner gives way to another that its own store does not know of: there must not be two. One that is
     /// protected goes on, since two nodes agree on it. Of two that are alone the later goes on, then the one with the lower name: so
     /// that each knows of the other's choice.

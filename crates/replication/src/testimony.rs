@@ -20,8 +20,11 @@ const ANSWERS_MIN: u32 = 2;
 /// What one peer has seen.
 #[derive(Clone, Copy, Debug)]
 struct Claim {
+    /// The newest.
     record: Record,
-    /// When it was heard, and how often the store has answered without showing it since.
+    /// The oldest that the store has not shown yet: a record that changes all the time is no excuse for it.
+    first: Record,
+    /// When that was heard, and how often the store has answered without showing it since.
     heard: Instant,
     answers: u32,
 }
@@ -32,6 +35,9 @@ pub(crate) struct Testimony {
     shown: Option<Record>,
     /// Of connected peers: those that are newer than `shown`, or beside it.
     claims: BTreeMap<NodeId, Claim>,
+    /// Connected peers that say to be the protected owner of an earlier epoch: of which record, since when, and whether they
+    /// say so again after all the time that they had to read of a later one.
+    insisting: BTreeMap<NodeId, (Record, Instant, bool)>,
     doubted: bool,
 }
 
@@ -42,15 +48,18 @@ impl Testimony {
     }
 
     /// The store has shown this record, or that there is none; says whether that is news.
-    pub(crate) fn show(&mut self, record: Option<Record>) -> bool {
+    pub(crate) fn show(&mut self, now: Instant, record: Option<Record>) -> bool {
         let news = record.is_some_and(|record| is_beside(self.shown, record));
         if news {
             self.shown = record;
         }
+        let shown = self.shown;
         for claim in self.claims.values_mut() {
             claim.answers = claim.answers.saturating_add(1);
+            if !is_beside(shown, claim.first) {
+                (claim.first, claim.heard, claim.answers) = (claim.record, now, 0);
+            }
         }
-        let shown = self.shown;
         self.claims
             .retain(|_, claim| is_beside(shown, claim.record));
         news
@@ -60,23 +69,42 @@ impl Testimony {
     pub(crate) fn hear(&mut self, now: Instant, from: NodeId, record: Record) {
         if !is_beside(self.shown, record) {
             self.claims.remove(&from);
+            if self.shown != Some(record) && record.owner == from && record.backup().is_some() {
+                self.hear_earlier(now, from, record);
+            }
             return;
         }
-        let before = self.claims.get(&from);
-        if before.is_some_and(|claim| claim.record.epoch >= record.epoch) {
-            return;
-        }
-        let claim = Claim {
+        self.insisting.remove(&from);
+        let claim = self.claims.entry(from).or_insert(Claim {
             record,
+            first: record,
             heard: now,
             answers: 0,
-        };
-        self.claims.insert(from, claim);
+        });
+        if claim.record.epoch < record.epoch {
+            claim.record = record;
+        }
+    }
+
+    fn hear_earlier(&mut self, now: Instant, from: NodeId, record: Record) {
+        let told = self.insisting.entry(from).or_insert((record, now, false));
+        if told.0 != record {
+            *told = (record, now, false);
+        }
+        told.2 |= told.1.after(DOUBT_US) <= now;
+    }
+
+    /// A peer that goes on to be the owner of an earlier epoch, protected, although it has had time to read of this one.
+    pub(crate) fn insisting(&self) -> Option<(NodeId, Record)> {
+        let mut all = self.insisting.iter();
+        let insists = all.find(|(_, (_, _, insists))| *insists);
+        insists.map(|(peer, (record, _, _))| (*peer, *record))
     }
 
     /// The channel to a peer is gone, and its word with it.
     pub(crate) fn forget(&mut self, peer: NodeId) {
         self.claims.remove(&peer);
+        self.insisting.remove(&peer);
     }
 
     /// Whether some peer has seen what the store does not show: nobody starts the machine then.
@@ -99,7 +127,7 @@ impl Testimony {
         let proven = move |claim: &Claim| {
             let same_epoch = self
                 .shown
-                .is_some_and(|shown| shown.epoch == claim.record.epoch);
+                .is_some_and(|shown| shown.epoch == claim.first.epoch);
             let doubt_us = match same_epoch {
                 true => doubt_us.min(DOUBT_US_OUTSIDE),
                 false => doubt_us,
@@ -119,7 +147,7 @@ impl Testimony {
 
     /// How much is remembered.
     pub(crate) fn footprint(&self) -> usize {
-        self.claims.len()
+        self.claims.len().max(self.insisting.len())
     }
 }
 
@@ -148,13 +176,16 @@ mod tests {
     #[test]
     fn another_record_of_the_same_epoch_is_a_proof_when_the_store_does_not_come_to_show_it() {
         let mut testimony = Testimony::default();
-        testimony.show(Some(record(3, 1)));
+        testimony.show(Instant(0), Some(record(3, 1)));
         testimony.hear(Instant(0), NodeId(9), record(3, 1));
         testimony.hear(Instant(0), NodeId(8), record(2, 7));
         assert!(!testimony.is_doubted());
         testimony.hear(Instant(0), NodeId(9), record(3, 2));
         let late = Instant(DOUBT_US_OUTSIDE);
-        assert!(!testimony.show(Some(record(3, 1))) && !testimony.show(Some(record(3, 1))));
+        assert!(
+            !testimony.show(Instant(0), Some(record(3, 1)))
+                && !testimony.show(Instant(0), Some(record(3, 1)))
+        );
         assert_eq!(testimony.proofs(Instant(0), DOUBT_US).count(), 0);
         let proofs: Vec<_> = testimony.proofs(late, DOUBT_US).collect();
         assert_eq!(proofs, [(NodeId(9), record(3, 2))]);
@@ -165,9 +196,9 @@ mod tests {
     #[test]
     fn a_store_that_was_set_back_and_recovered_shows_another_record_of_the_same_epoch() {
         let mut testimony = Testimony::default();
-        testimony.show(Some(record(3, 1)));
+        testimony.show(Instant(0), Some(record(3, 1)));
         testimony.hear(Instant(0), NodeId(9), record(3, 2));
-        assert!(testimony.show(Some(record(3, 2))), "it is news");
+        assert!(testimony.show(Instant(0), Some(record(3, 2))), "it is news");
         assert!(!testimony.is_doubted());
         testimony.hear(Instant(0), NodeId(9), record(3, 1));
         assert!(testimony.is_doubted(), "a peer has not seen it yet");
@@ -177,7 +208,7 @@ mod tests {
     fn a_later_record_is_a_proof_when_the_store_goes_on_not_to_show_it() {
         let mut testimony = Testimony::default();
         let late = Instant(DOUBT_US);
-        testimony.show(Some(record(3, 1)));
+        testimony.show(Instant(0), Some(record(3, 1)));
         testimony.hear(Instant(0), NodeId(9), record(5, 2));
         testimony.hear(Instant(1), NodeId(9), record(5, 2));
         assert_eq!(testimony.deadline(Instant(DOUBT_US_OUTSIDE)), Some(late));
@@ -186,11 +217,34 @@ mod tests {
             0,
             "the store said nothing"
         );
-        testimony.show(Some(record(3, 1)));
-        testimony.show(Some(record(3, 1)));
+        testimony.show(Instant(0), Some(record(3, 1)));
+        testimony.show(Instant(0), Some(record(3, 1)));
         assert_eq!(testimony.proofs(Instant(DOUBT_US - 1), DOUBT_US).count(), 0);
         assert_eq!(testimony.proofs(late, DOUBT_US).count(), 1);
-        assert!(testimony.show(Some(record(5, 2))), "it was only slow");
+        assert!(testimony.show(late, Some(record(5, 2))), "it was only slow");
         assert!(!testimony.is_doubted());
+    }
+
+    #[test]
+    fn a_record_that_changes_all_the_time_is_a_proof_no_later() {
+        let mut testimony = Testimony::default();
+        testimony.show(Instant(0), Some(record(3, 1)));
+        let step = DOUBT_US / 5;
+        for change in 0..=5 {
+            let now = Instant(change * step);
+            testimony.hear(now, NodeId(9), record(4 + change, 2));
+            testimony.show(now, Some(record(3, 1)));
+            let proven = testimony.proofs(now, DOUBT_US).next();
+            assert_eq!(proven.is_some(), change == 5);
+        }
+        // A store that follows, late, has not been asked for long what it does not show now.
+        let mut testimony = Testimony::default();
+        for change in 0..20 {
+            let now = Instant(change * step);
+            testimony.hear(now, NodeId(9), record(9 + change, 2));
+            testimony.show(now, Some(record(6 + change, 2)));
+            assert_eq!(testimony.proofs(now, DOUBT_US).count(), 0);
+            assert!(testimony.is_doubted());
+        }
     }
 }

@@ -73,6 +73,8 @@ pub(crate) struct Arbiter {
     history: Vec<Record>,
     /// Those that were in force until the store was set back.
     undone: Vec<Record>,
+    /// Hosts that have a copy of their own, and what is in it.
+    copy: Option<(BTreeSet<usize>, Vec<Record>)>,
     /// A swap whose sync did not come.
     unsynced: Option<Record>,
     /// What was written in advance.
@@ -97,6 +99,7 @@ impl Arbiter {
             mutation: StoreMutation::default(),
             history: Vec::new(),
             undone: Vec::new(),
+            copy: None,
             unsynced: None,
             prepared: BTreeSet::new(),
             seen: BTreeMap::new(),
@@ -224,8 +227,35 @@ impl Arbiter {
         }
     }
 
-    /// Carries out a request, atomically.
-    pub(crate) fn perform(&mut self, operation: ArbiterOperation) -> ArbiterReply {
+    /// From now on these hosts have a copy of their own, and do not know that.
+    pub(crate) fn copy_for(&mut self, hosts: BTreeSet<usize>) {
+        self.copy = Some((hosts, self.history.clone()));
+    }
+
+    /// Whether there are two of it.
+    pub(crate) fn is_copied(&self) -> bool {
+        self.copy.is_some()
+    }
+
+    /// Carries out a request of this host, atomically.
+    pub(crate) fn perform(&mut self, host: usize, operation: ArbiterOperation) -> ArbiterReply {
+        if let Some((_, records)) = self
+            .copy
+            .as_mut()
+            .filter(|(hosts, _)| hosts.contains(&host))
+        {
+            let shown = records.last().copied();
+            return match operation {
+                ArbiterOperation::Swap { expected, new } if expected == shown => {
+                    records.push(new);
+                    ArbiterReply::Current(Some(new))
+                }
+                ArbiterOperation::Swap { .. } => ArbiterReply::Refused(shown),
+                ArbiterOperation::Read | ArbiterOperation::Prepare { .. } => {
+                    ArbiterReply::Current(shown)
+                }
+            };
+        }
         if matches!(self.found, Found::Another(_)) && !self.mutation.forgetful_hosts {
             // Its identity is looked at in the same call.
             return ArbiterReply::Unavailable;

@@ -14,7 +14,7 @@ use std::fmt;
 /// A broken invariant: which, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// `I1` to `I9`; `outside` for what a client saw; `liveness`; `determinism`; `pauses`; `slow`; `ends`; `credit`, `bandwidth` and
+    /// `I1` to `I9`; `outside` for what a client saw; `liveness`; `determinism`; `pauses`; `slow`; `ends`; `copies`; `credit`, `bandwidth` and
     /// `memory` for the log's flow; `who` and `switch` for those who should not be heard; `assertion` for a panic.
     pub invariant: &'static str,
     /// What happened.

@@ -289,7 +289,8 @@ impl Cluster {
                 .queue
                 .next()
                 .expect("the channels' tick always comes again");
-            self.happen(happening)?;
+            let happened = self.happen(happening);
+            self.excuse(happened)?;
         }
         Ok(())
     }
@@ -362,7 +363,7 @@ impl Cluster {
             } => return self.arbiter_hears(from, request, operation),
             Happening::LateEffect { from, operation } => {
                 *self.swaps_in_flight.entry(from).or_default() -= u32::from(is_swap(&operation));
-                self.perform_at_arbiter(operation)?;
+                self.perform_at_arbiter(from, operation)?;
             }
             Happening::Restart { host } => {
                 let initial = self.cold_start;
@@ -414,7 +415,8 @@ impl Cluster {
         let now = Instant(self.processes[index].clock.at(self.queue.now()));
         act(&mut self.processes[index], now, &mut effects);
         for effect in effects {
-            self.carry(index, effect)?;
+            let carried = self.carry(index, effect);
+            self.excuse(carried)?;
         }
         if let Some(due) = self.processes[index].core.poll_timeout() {
             let due = self.processes[index]
@@ -454,9 +456,8 @@ impl Cluster {
     fn carry(&mut self, from: ProcessIndex, effect: Effect) -> Result<(), Broken> {
         match effect {
             Effect::Action(action) => {
-                self.checker.acts(from, &action, &self.arbiter)?;
-                self.judge_stop(from, &action)?;
-                self.flows.acts(self.queue.now(), &action)?;
+                let judged = self.judge_action(from, &action);
+                self.excuse(judged)?;
                 self.carry_action(from, action);
             }
             Effect::Appended { fingerprint } => self.checker.appended(from, fingerprint),
@@ -503,6 +504,12 @@ impl Cluster {
             } => self.carry_state(from, to, transfer, state),
         }
         Ok(())
+    }
+
+    fn judge_action(&mut self, from: ProcessIndex, action: &Action) -> Result<(), Broken> {
+        self.checker.acts(from, action, &self.arbiter)?;
+        self.judge_stop(from, action)?;
+        self.flows.acts(self.queue.now(), action)
     }
 
     fn carry_action(&mut self, from: ProcessIndex, action: Action) {

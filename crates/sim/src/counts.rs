@@ -60,6 +60,8 @@ pub struct Counts {
     pub lies: u64,
     /// Forgeries tried at the switch.
     pub forgeries: u64,
+    /// Stores of which there came to be two copies.
+    pub copies: u64,
     /// Simulations in which nobody was left who could carry the machine on.
     pub machines_lost: u64,
 }
@@ -93,6 +95,7 @@ impl AddAssign for Counts {
         self.sent_away += other.sent_away;
         self.lies += other.lies;
         self.forgeries += other.forgeries;
+        self.copies += other.copies;
         self.machines_lost += other.machines_lost;
     }
 }
@@ -127,6 +130,7 @@ impl fmt::Display for Counts {
             (self.sent_away, "sent away"),
             (self.lies, "lies"),
             (self.forgeries, "forgeries"),
+            (self.copies, "stores copied"),
             (self.machines_lost, "machines lost"),
         ];
         let numbers = numbers.map(|(number, what)| format!("{number} {what}"));

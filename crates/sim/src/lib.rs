@@ -7,6 +7,7 @@ mod checker;
 mod clock;
 mod cluster;
 mod computer;
+mod copies;
 mod counts;
 mod engines;
 mod faults;
@@ -255,5 +256,6 @@ fn run(cluster: &mut Cluster) -> Result<(), Broken> {
         }
     }
     cluster.check_given_up()?;
-    cluster.check_books()
+    cluster.check_books()?;
+    cluster.two_copies()
 }

@@ -113,7 +113,7 @@ impl Cluster {
         let fate = self.arbiter.fate(&operation);
         if let ArbiterOperation::Prepare { .. } = operation {
             if fate == Fate::Served {
-                self.perform_at_arbiter(operation)?;
+                self.perform_at_arbiter(from, operation)?;
             }
             self.arbiter_served(from);
             return Ok(());
@@ -124,9 +124,9 @@ impl Cluster {
             self.note(|| format!("the swap of process {from} meets trouble: {fate:?}"));
         }
         let reply = match fate {
-            Fate::Served => self.perform_at_arbiter(operation)?,
+            Fate::Served => self.perform_at_arbiter(from, operation)?,
             Fate::AnswerLost => {
-                self.perform_at_arbiter(operation)?;
+                self.perform_at_arbiter(from, operation)?;
                 ArbiterReply::Unavailable
             }
             Fate::EffectLate => {
@@ -164,17 +164,18 @@ impl Cluster {
 
     pub(crate) fn perform_at_arbiter(
         &mut self,
+        from: ProcessIndex,
         operation: ArbiterOperation,
     ) -> Result<ArbiterReply, Broken> {
         let mut before = self.arbiter.record();
         if let Some(record) = self.arbiter.sync() {
             self.note(|| format!("the record is now, since it was synced, {record:?}"));
-            self.judge_end(before, record)?;
-            self.checker.record_changed(before, record)?;
+            self.judge_change(before, record)?;
             self.starts_again(before, record);
             before = Some(record);
         }
-        let reply = self.arbiter.perform(operation);
+        let host = self.processes[from].host;
+        let reply = self.arbiter.perform(host, operation);
         let changed = match (operation, reply) {
             (ArbiterOperation::Swap { new, .. }, ArbiterReply::Current(Some(now))) => new == now,
             _ => false,
@@ -184,8 +185,7 @@ impl Cluster {
         {
             self.note(|| format!("the record is now {record:?}"));
             // Whichever store it was in: there is only one machine.
-            self.judge_end(before, record)?;
-            self.checker.record_changed(before, record)?;
+            self.judge_change(before, record)?;
             self.starts_again(before, record);
         }
         Ok(reply)

@@ -44,11 +44,12 @@ fn expected(mutation: Mutation) -> &'static [&'static str] {
         Mutation::IgnoreCredit => &["credit"],
         // With a slow store, a change of role never comes, or a zombie never hears that it is one.
         Mutation::DropLateAnswer => &["liveness", "I9"],
-        // Nor does a node that waits for a machine learn that it has ended.
-        Mutation::NeverLook => &["I9", "liveness"],
+        // Nor does a node that waits for a machine learn that it has ended, or an owner that its store is one of two.
+        Mutation::NeverLook => &["I9", "liveness", "copies"],
         Mutation::IgnoreSameEpoch => &["I9"],
         Mutation::GiveUpPair => &["ends"],
         Mutation::LeaveUnasked | Mutation::EndInDoubt => &["leave"],
+        Mutation::IgnoreTestimony => &["copies"],
         Mutation::EndOnAnyWord
         | Mutation::AdmitOtherMachine
         | Mutation::AdmitExpired

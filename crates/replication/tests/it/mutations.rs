@@ -8,7 +8,7 @@ const SEEDS_MAX: u64 = 2_000;
 
 /// What only a simulation that lasts longer, with harts of different speeds, over links, or with a switch and people who should
 /// not be there, can show: `sim` does.
-const JUDGED_BY_SIM: [Mutation; 26] = [
+const JUDGED_BY_SIM: [Mutation; 27] = [
     Mutation::PileUpCandidates,
     Mutation::StopForJoiner,
     Mutation::BrakeInVain,
@@ -20,6 +20,7 @@ const JUDGED_BY_SIM: [Mutation; 26] = [
     Mutation::IgnoreCredit,
     Mutation::IgnoreSameEpoch,
     Mutation::GiveUpPair,
+    Mutation::IgnoreTestimony,
     Mutation::EndOnAnyWord,
     Mutation::AdmitOtherMachine,
     Mutation::AdmitExpired,
