@@ -302,6 +302,7 @@ impl EngineRoom {
         self.gauges
             .sample(now, self.transport.counters().bytes_sent);
         self.network.reconnect();
+        self.look_ahead();
         self.wonder();
         self.tell_room();
         if let Some(progress) = &self.sending {
@@ -387,6 +388,7 @@ impl EngineRoom {
                 info!(target: STORY, "{name} is connected, at {address}");
                 debug!(name, peer = %short(peer.0), "this process of it");
                 self.gauges.connected(peer, &name);
+                self.gauges.unanswered.remove(&address);
                 let host = HostId::of_name(&name);
                 self.tell(Local::Connected { peer, host });
             }
@@ -424,11 +426,16 @@ impl EngineRoom {
                     self.who(to)
                 );
             }
+            TransportEvent::Unanswered { address } => {
+                self.gauges.unanswered.insert(address);
+                info!(target: STORY, "nobody answers at {address}, which `node.peers` names: is the node there started, the address right, and no firewall between?");
+            }
             TransportEvent::Refused {
                 address,
                 reason,
                 differs,
             } => {
+                self.gauges.unanswered.remove(&address);
                 let now = std::time::Instant::now();
                 if let Some(left_out) = self.refusals.say(now, address.ip(), &reason) {
                     match left_out {

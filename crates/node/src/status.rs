@@ -4,6 +4,7 @@ mod text;
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+pub(crate) use text::span;
 
 /// So many days before a certificate ends, its node warns.
 pub const CERTIFICATE_DAYS_WARN: i64 = 30;
@@ -157,6 +158,25 @@ pub struct NodeStatus {
     pub suspects: bool,
     /// Whether the network is connected (primary only).
     pub network_connected: bool,
+    /// Whether the guest has a network or, on a node that is not the machine, would have one if it became it; none where the
+    /// machine is to have no network.
+    #[serde(default)]
+    pub network_ready: Option<bool>,
+    /// Why not.
+    #[serde(default)]
+    pub network_problem: Option<String>,
+    /// Whether the host has the memory left that the guest may still write to.
+    #[serde(default)]
+    pub memory_ready: bool,
+    /// Memory that this process could still take, in bytes; none where the host does not say.
+    #[serde(default)]
+    pub memory_free_bytes: Option<u64>,
+    /// For how long the arbiter's store has been away.
+    #[serde(default)]
+    pub store_away_s: Option<f64>,
+    /// Addresses of `node.peers` at which nobody answers.
+    #[serde(default)]
+    pub unanswered: Vec<String>,
     /// Inputs from outside for which there was no room.
     pub inputs_dropped: u64,
     /// What else went nowhere, by queue.

@@ -128,6 +128,32 @@ impl Node {
             .unwrap()
     }
 
+    /// Waits until `futago status` shows this, with whatever breaks between words.
+    pub(crate) fn shows(&self, words: &str) {
+        let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        self.waits_for(words, &[], |said| one_line(said).contains(&one_line(words)));
+    }
+
+    pub(crate) fn shows_json(&self, words: &str) {
+        self.waits_for(words, &["--json"], |said| said.contains(words));
+    }
+
+    fn waits_for(&self, words: &str, options: &[&str], is_said: impl Fn(&str) -> bool) {
+        let begun = Instant::now();
+        loop {
+            let said = String::from_utf8(self.status(options).stdout).unwrap();
+            if is_said(&said) {
+                return;
+            }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "`{words}` not in:\n{said}{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// Sends a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
@@ -330,5 +356,141 @@ fn a_level_of_the_log_that_is_none_is_refused() {
             said.starts_with("futago: ") && said.contains(words),
             "{said}"
         );
+    }
+}
+
+/// A switch without a way out, in the background.
+fn start_switch(site: &Site) -> Node {
+    let socket = site.path().join("switch.sock");
+    let socket = socket.to_str().unwrap().to_owned();
+    let log = site.path().join("switch.log");
+    let child = futago(&["switch", "--no-uplink", "--socket", &socket])
+        .stderr(
+            File::options()
+                .create(true)
+                .append(true)
+                .open(&log)
+                .unwrap(),
+        )
+        .spawn()
+        .unwrap();
+    Node { child, log, socket }
+}
+
+fn with_network(text: &str) -> String {
+    text.replace("memory = ", "network = \"switch.sock\", memory = ")
+}
+
+#[test]
+fn a_backup_says_whether_it_would_have_a_network() {
+    let site = Site::new(3);
+    let switch = start_switch(&site);
+    let a = site.start_with("a", with_network);
+    a.tells("the network is connected");
+    let b = site.start_with("b", with_network);
+    b.tells("paired with a");
+    b.shows("network     would be connected if this node took over");
+    b.shows_json(r#""network_ready":true"#);
+    a.shows("network     connected");
+    drop(switch);
+    b.tells("the machine would have no network if this node took over");
+    b.shows("network     would be MISSING if this node took over");
+    b.shows_json(r#""network_ready":false"#);
+    a.tells("the machine has no network; this is tried again");
+    a.shows("network     NOT connected");
+    let switch = start_switch(&site);
+    b.tells("the machine would have a network again");
+    a.shows("network     connected");
+    // One that takes nothing keeps nobody waiting: the pair goes on.
+    switch.signal("-STOP");
+    let (code, said) = asked(&b, &[]);
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn a_pair_without_a_switch_says_so_on_both_sides() {
+    let site = Site::new(8);
+    let a = site.start_with("a", with_network);
+    a.tells(
+        "the machine has no network; this is tried again: cannot connect to the network socket",
+    );
+    let b = site.start_with("b", with_network);
+    b.tells("the machine would have no network if this node took over: cannot connect to the network socket");
+    b.shows("network     would be MISSING if this node took over: cannot connect");
+}
+
+#[test]
+fn whom_the_switch_refuses_says_so() {
+    let site = Site::new(4);
+    let _switch = start_switch(&site);
+    let a = site.start_with("a", with_network);
+    a.tells("the network is connected");
+    let b = site.start_with("b", with_network);
+    a.tells("paired with b: protected (epoch 2)");
+    b.tells("paired with a");
+    drop(a);
+    b.tells("the network is connected");
+    drop(b);
+    // An arbiter that is set up anew knows nothing of the epochs that the switch has seen.
+    fs::remove_dir_all(site.path().join("arbiter")).unwrap();
+    fs::remove_file(site.path().join("a.seen")).unwrap();
+    succeeds(&[
+        "arbiter",
+        "init",
+        site.path().join("arbiter").to_str().unwrap(),
+    ]);
+    let a = site.start_with("a", with_network);
+    a.tells(
+        "the machine has no network; this is tried again: a newer epoch of this machine has spoken",
+    );
+    a.shows("network     NOT connected: a newer epoch");
+    a.shows_json(r#""network_problem":"a newer epoch"#);
+}
+
+#[test]
+fn a_store_that_goes_away_and_comes_back_is_told_of() {
+    let site = Site::new(5);
+    let (a, b) = site.start_pair();
+    let (store, hidden) = (site.path().join("arbiter"), site.path().join("hidden"));
+    fs::rename(&store, &hidden).unwrap();
+    for node in [&a, &b] {
+        node.tells("the arbiter's store is away, so that a takeover, a new backup and going on alone are impossible");
+        node.tells("not protected: ");
+        let (code, said) = asked(node, &[]);
+        assert_eq!(code, Some(10), "{said}");
+        assert!(said.contains("store       AWAY for "), "{said}");
+        node.shows("neither could go on alone now");
+        node.shows_json(r#""store_away_s":"#);
+    }
+    fs::rename(&hidden, &store).unwrap();
+    for node in [&a, &b] {
+        node.tells("the arbiter's store answers again, after ");
+        node.tells("protected again, with ");
+        let (code, said) = asked(node, &["--wait", "protected"]);
+        assert_eq!(code, Some(0), "{said}");
+        node.shows_json(r#""store_away_s":null"#);
+    }
+}
+
+#[test]
+fn a_wrong_address_and_a_state_that_is_gone_are_told_of() {
+    let site = Site::new(6);
+    let (listen, nobody) = (site.addresses[1], SocketAddr::from(([127, 1, 6, 9], 9)));
+    let wrong = |text: &str| text.replace(&format!("[\"{listen}\"]"), &format!("[\"{nobody}\"]"));
+    let a = site.start_with("a", wrong);
+    a.tells("nobody answers at 127.1.6.9:9, which `node.peers` names");
+    a.shows("nobody answers at 127.1.6.9:9");
+    drop(a);
+    let site = Site::new(7);
+    let (a, b) = site.start_pair();
+    for node in [&a, &b] {
+        node.signal("-KILL");
+    }
+    drop((a, b));
+    let (a, b) = (site.start("a"), site.start("b"));
+    for node in [&a, &b] {
+        node.tells("the machine's state is gone: it was last with a and b, in epoch 2, and their processes have ended; `futago arbiter recover ");
+        node.shows("NO (joining)");
+        node.shows("state is gone");
     }
 }

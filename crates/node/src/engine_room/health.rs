@@ -2,11 +2,13 @@
 
 use super::{EngineRoom, Event};
 use crate::certificate::moment;
+use crate::log::STORY;
 use crate::names::short;
 use crate::status::Mode;
 use crate::transport::TransportEvent;
-use replication::{Flag, NodeId, Record, RoleStatus, Status, TransferStatus};
+use replication::{Flag, Mode as RecordMode, NodeId, Record, RoleStatus, Status, TransferStatus};
 use std::time::{Duration, Instant, SystemTime};
+use tracing::{info, warn};
 
 /// A peer that is suspected for less time was only late.
 const LATE_MAX: Duration = Duration::from_secs(1);
@@ -19,6 +21,8 @@ pub(super) struct Health {
     since: SystemTime,
     /// None while the machine is protected.
     unprotected: Option<Instant>,
+    /// The host has too little memory left.
+    is_short: bool,
     /// Since when the peer is suspected.
     suspected: Option<Instant>,
 }
@@ -30,6 +34,7 @@ impl Health {
             turned: now,
             since: SystemTime::now(),
             unprotected: Some(now),
+            is_short: false,
             suspected: None,
         }
     }
@@ -84,6 +89,7 @@ impl EngineRoom {
             self.health.suspected = None;
         }
         let mode = self.mode(&core);
+        self.look_at_store(&core);
         self.health.turn(now, mode);
         self.tell_story(&core);
     }
@@ -111,6 +117,40 @@ impl EngineRoom {
                 Flag::Solo | Flag::Unknown => Mode::Alone,
             },
             RoleStatus::Halted(_) => Mode::Ended,
+        }
+    }
+
+    /// Bytes that the guest could still need here, and that the host does not have; none if it has them.
+    pub(super) fn memory_missing(&self) -> Option<u64> {
+        let unwritten =
+            (self.config.machine.memory.0).saturating_sub(self.hart.status().touched_bytes);
+        unwritten
+            .checked_sub(self.room.free_bytes())
+            .filter(|missing| *missing > 0)
+    }
+
+    /// Looks whether this node, which protects the machine or is to do so, could do its part if it became the machine.
+    pub(super) fn look_ahead(&mut self) {
+        if !matches!(
+            self.health.mode,
+            Mode::Joining | Mode::Protected | Mode::Unsure
+        ) {
+            return;
+        }
+        self.network.look_ahead();
+        match (self.memory_missing(), self.health.is_short) {
+            (Some(missing), false) => {
+                self.health.is_short = true;
+                warn!(
+                    "this host has {} MiB of memory too little for all that the guest may still write to: it could end this node",
+                    missing.div_ceil(1 << 20)
+                );
+            }
+            (None, true) => {
+                self.health.is_short = false;
+                info!(target: STORY, "this host has memory enough again for all that the guest may write to");
+            }
+            _ => {}
         }
     }
 
@@ -197,7 +237,8 @@ impl EngineRoom {
         if let Some(why) = refused {
             return format!("this node must wait to become a backup. {why}");
         }
-        match core.known {
+        match core.known.filter(|record| record.mode != RecordMode::Down) {
+            Some(record) if self.state_is_gone(&record) => self.gone(&record),
             Some(Record { owner, epoch, .. }) => {
                 let (owner, epoch) = (self.who(owner), epoch.0);
                 match self.gauges.is_connected() {
@@ -205,13 +246,15 @@ impl EngineRoom {
                         "{owner} is the machine (epoch {epoch}), and this node asks to become its backup"
                     ),
                     false => format!(
-                        "{owner} is the machine (epoch {epoch}), and is not connected to this node"
+                        "{owner} is the machine (epoch {epoch}), and is not connected to this node{}",
+                        self.unanswered()
                     ),
                 }
             }
             None => format!(
-                "no node has started the machine: this one may not, and waits for {}",
-                self.others()
+                "no node has started the machine: this one may not, and waits for {}{}",
+                self.others(),
+                self.unanswered()
             ),
         }
     }
@@ -232,7 +275,25 @@ impl EngineRoom {
             None if self.gauges.is_connected() => {
                 "a node is connected, and has not asked to be the backup yet".to_owned()
             }
-            None => format!("no other node is connected: start {}", self.others()),
+            None => format!(
+                "no other node is connected: start {}{}",
+                self.others(),
+                self.unanswered()
+            ),
+        }
+    }
+
+    /// Where nobody answers, in words that follow a sentence.
+    fn unanswered(&self) -> String {
+        let addresses: Vec<_> = (self.gauges.unanswered.iter())
+            .map(ToString::to_string)
+            .collect();
+        match addresses.as_slice() {
+            [] => String::new(),
+            some => format!(
+                "; nobody answers at {}, which `node.peers` names",
+                some.join(", ")
+            ),
         }
     }
 }

@@ -3,7 +3,9 @@
 use crate::config::{Config, MacAddress};
 use crate::log::STORY;
 use crate::status::Dropped;
-use crate::switch::{PortCounters, Speaker, SwitchClient, SwitchEvent, announcement};
+use crate::switch::{
+    PortCounters, Speaker, SwitchClient, SwitchEvent, announcement, can_connect, is_socket,
+};
 use replication::{Epoch, Fence, MachineId, MachineKey, NodeId};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +16,9 @@ use tracing::{debug, info, warn};
 
 /// A switch asks at once who speaks; what has not asked in this time is none.
 const ASK_MAX: Duration = Duration::from_secs(2);
+/// Between two looks whether a node that is not the machine would have a network.
+const LOOK_AHEAD: Duration = Duration::from_secs(3);
+const MUTE: &str = "what listens on its socket does not ask who speaks; if it is no `futago switch`, remove the key file beside the socket and start the node again";
 
 pub(super) struct Network {
     socket: Option<PathBuf>,
@@ -35,6 +40,10 @@ pub(super) struct Network {
     /// Set for good by a halt.
     silent: bool,
     complained: bool,
+    /// Why the guest has no network.
+    problem: Option<String>,
+    /// When it was last looked whether the guest would have one, while this node is not the machine.
+    looked_at: Option<Instant>,
 }
 
 impl Network {
@@ -59,7 +68,52 @@ impl Network {
             fence: Fence::default(),
             silent: false,
             complained: false,
+            problem: None,
+            looked_at: None,
         }
+    }
+
+    /// Whether the guest has a network here or, where another node is the machine, could have one. None: it is to have none, or
+    /// nobody has looked yet.
+    pub(super) fn is_ready(&self) -> Option<bool> {
+        self.socket.as_ref()?;
+        match self.epoch {
+            Some(_) => Some(self.is_connected()),
+            None => self.looked_at.map(|_| self.problem.is_none()),
+        }
+    }
+
+    /// Why not.
+    pub(super) fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
+    /// Looks now and then whether this node, which is not the machine, would have a network if it became it.
+    pub(super) fn look_ahead(&mut self) {
+        let is_fresh = |at: Instant| at.elapsed() < LOOK_AHEAD;
+        let Some(socket) = self.socket.as_ref().filter(|_| self.epoch.is_none()) else {
+            return;
+        };
+        if self.looked_at.is_some_and(is_fresh) {
+            return;
+        }
+        self.looked_at = Some(Instant::now());
+        // What is no switch of ours may take one connection and no other: it is left alone.
+        let looked = match self.key {
+            Some(_) => can_connect(socket),
+            None => is_socket(socket),
+        };
+        let problem = looked.err().map(|error| format!("{error:#}"));
+        match (&problem, &self.problem) {
+            (Some(problem), None) => {
+                warn!("the machine would have no network if this node took over: {problem}");
+            }
+            (None, Some(_)) => {
+                info!(target: STORY, "the machine would have a network again if this node took over");
+            }
+            _ => {}
+        }
+        self.problem = problem;
     }
 
     pub(super) fn is_connected(&self) -> bool {
@@ -84,6 +138,7 @@ impl Network {
             return;
         }
         self.epoch = Some(epoch);
+        self.problem = None;
         self.reconnect();
     }
 
@@ -115,26 +170,29 @@ impl Network {
                 self.connected_at = Instant::now();
                 if self.admitted {
                     self.complained = false;
+                    self.problem = None;
                     info!(
                         target: STORY,
                         "the network is connected, by a plain port: nothing there can fence an older epoch"
                     );
                 }
             }
-            Err(error) if !self.complained => {
-                self.complained = true;
-                warn!("the machine has no network; this is tried again: {error:#}");
+            Err(error) => {
+                let problem = format!("{error:#}");
+                if !self.complained {
+                    self.complained = true;
+                    warn!("the machine has no network; this is tried again: {problem}");
+                }
+                self.problem = Some(problem);
             }
-            Err(_) => {}
         }
     }
 
     fn look_for_an_answer(&mut self) {
         if !self.admitted && !self.complained && self.connected_at.elapsed() > ASK_MAX {
             self.complained = true;
-            warn!(
-                "the machine has no network: what listens on its socket does not ask who speaks; if it is no `futago switch`, remove the key file beside the socket and start the node again"
-            );
+            warn!("the machine has no network: {MUTE}");
+            self.problem = Some(MUTE.to_owned());
         }
     }
 
@@ -143,6 +201,7 @@ impl Network {
         if !self.admitted {
             self.admitted = true;
             self.complained = false;
+            self.problem = None;
             info!(target: STORY, "the network is connected, and the guest's address announced");
         }
     }
@@ -153,8 +212,9 @@ impl Network {
             debug!("the network is gone: {cause}");
         } else {
             self.complained = true;
-            warn!("the network is gone; this is tried again: {cause}");
+            warn!("the machine has no network; this is tried again: {cause}");
         }
+        self.problem = Some(cause.to_owned());
         self.client = None;
         self.admitted = false;
     }

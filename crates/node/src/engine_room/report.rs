@@ -9,7 +9,8 @@ use crate::transport::TransferProgress;
 use bytes::Bytes;
 use eventlog::{Entry, Event};
 use replication::{Flag, LogIndex, NodeId, Record, Refused, RoleStatus, Status, TransferStatus};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tracing::info;
@@ -24,6 +25,8 @@ pub(super) struct Gauges {
     started: Instant,
     /// Who is connected, and their names.
     connected: BTreeMap<NodeId, String>,
+    /// Where nobody answers.
+    pub(super) unanswered: BTreeSet<SocketAddr>,
     /// Who was, latest last.
     gone: VecDeque<(NodeId, String)>,
     /// Looks at the bytes sent so far, oldest first.
@@ -43,6 +46,7 @@ impl Gauges {
         Self {
             started: now,
             connected: BTreeMap::new(),
+            unanswered: BTreeSet::new(),
             gone: VecDeque::new(),
             samples: VecDeque::from([(now, 0)]),
             snapshot_asked: None,
@@ -99,6 +103,12 @@ impl Gauges {
             name.to_owned()
         };
         Some(format!("{name}: {}; {next}", refused.why))
+    }
+
+    /// Whether another process of the node of `gone` is connected.
+    pub(super) fn is_succeeded(&self, gone: NodeId) -> bool {
+        let mut connected = self.connected.iter();
+        connected.any(|(peer, name)| *peer != gone && gone.is_process_of(name))
     }
 
     /// Whether any peer is.
@@ -316,6 +326,17 @@ impl EngineRoom {
             takeover: self.takeover(),
             suspects: core.suspects,
             network_connected: self.network.is_connected(),
+            network_ready: self.network.is_ready(),
+            network_problem: self.network.problem().map(str::to_owned),
+            memory_ready: self.memory_missing().is_none(),
+            memory_free_bytes: Some(self.room.free_bytes()).filter(|free| *free != u64::MAX),
+            store_away_s: self.standing.away_for().map(|time| time.as_secs_f64()),
+            unanswered: self
+                .gauges
+                .unanswered
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             inputs_dropped: hart.inputs_dropped,
             dropped,
             sandbox: self.sandbox.to_string(),

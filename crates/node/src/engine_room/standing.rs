@@ -5,10 +5,15 @@ use super::EngineRoom;
 use crate::arbiter::{ArbiterAnswer, Seen};
 use crate::log::STORY;
 use crate::node::ExitReason;
-use replication::{ArbiterReply, Local, Mode, NodeId, Record, RoleStatus};
+use crate::status::span;
+use replication::{ArbiterReply, Local, Mode, NodeId, Record, RoleStatus, Status};
 use std::time::{Duration, Instant};
 use tracing::{debug, info, warn};
 
+/// A store may be slow for so long before that is told.
+const SLOW_MAX: Duration = Duration::from_secs(2);
+/// What nobody may do while it is away.
+const FORBIDDEN: &str = "a takeover, a new backup and going on alone";
 /// A node that joins says after so long that nobody takes it.
 const JOIN_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -22,6 +27,8 @@ pub(super) struct Standing {
     seen_before: Option<Seen>,
     /// Why the last answer was none.
     pub(super) problem: Option<String>,
+    /// Since when no answer has come, and whether that was told.
+    away: Option<(Instant, bool)>,
     /// Since when the node has asked to join, and whether it has said that nobody takes it.
     joining: Option<(Instant, bool)>,
     /// When it asks to start the machine, having waited for its peers.
@@ -33,9 +40,15 @@ impl Standing {
         Self {
             seen_before,
             problem: None,
+            away: None,
             joining: None,
             start_at: None,
         }
+    }
+
+    /// For how long the store has been away.
+    pub(super) fn away_for(&self) -> Option<Duration> {
+        self.away.map(|(since, _)| since.elapsed())
     }
 
     /// When the node asks to start the machine, if it waits before that.
@@ -92,27 +105,65 @@ impl EngineRoom {
         match (answer.reply, &self.standing.problem, answer.cause) {
             (ArbiterReply::Unavailable, None, cause) => {
                 let cause = cause.unwrap_or_else(|| "no cause is known".to_owned());
-                warn!("the arbiter is unavailable, nobody changes role: {cause}");
                 self.standing.problem = Some(cause);
             }
             (ArbiterReply::Unavailable, Some(before), Some(cause)) => {
                 if *before != cause {
-                    warn!("the arbiter is still unavailable: {cause}");
+                    warn!("the arbiter's store is still away: {cause}");
                     self.standing.problem = Some(cause);
                 }
             }
             (ArbiterReply::Unavailable, Some(_), None) => {}
-            (_, problem, _) => {
-                if problem.is_some() {
-                    info!(target: STORY, "the arbiter answers again");
-                }
-                self.standing.problem = None;
-            }
+            _ => self.standing.problem = None,
         }
         self.tell(Local::Arbiter {
             request: answer.request,
             reply: answer.reply,
         });
+    }
+
+    /// Says that the store is away, what that forbids, and when it is over.
+    pub(super) fn look_at_store(&mut self, core: &Status) {
+        let away = self.standing.away;
+        if !self.store_is_away(core) {
+            self.standing.away = None;
+            if let Some((since, true)) = away {
+                let lasted = span(since.elapsed().as_secs_f64());
+                info!(target: STORY, "the arbiter's store answers again, after {lasted}: {FORBIDDEN} are possible again");
+            }
+            return;
+        }
+        let (since, told) = away.unwrap_or((Instant::now(), false));
+        let cause = self.standing.problem.as_deref();
+        let tells = !told && (cause.is_some() || since.elapsed() >= SLOW_MAX);
+        self.standing.away = Some((since, told || tells));
+        if tells {
+            let cause = cause.unwrap_or("it does not answer in time");
+            warn!("the arbiter's store is away, so that {FORBIDDEN} are impossible: {cause}");
+        }
+    }
+
+    /// Whether every process that the record names has ended, since another one has come in its place: nobody has the state.
+    pub(super) fn state_is_gone(&self, record: &Record) -> bool {
+        let own = &self.config.node.name;
+        let has_ended =
+            |id: NodeId| id != self.node && (id.is_process_of(own) || self.gauges.is_succeeded(id));
+        record.mode != Mode::Down
+            && has_ended(record.owner)
+            && record.backup().is_none_or(has_ended)
+    }
+
+    /// Says so, and what to do.
+    pub(super) fn gone(&self, record: &Record) -> String {
+        let with = match record.backup() {
+            Some(backup) => format!("{} and {}", self.who(record.owner), self.who(backup)),
+            None => self.who(record.owner),
+        };
+        format!(
+            "the machine's state is gone: it was last with {with}, in epoch {}, and their processes have ended; `{}` gives its state up, and the nodes, started again, start the machine anew",
+            record.epoch.0,
+            self.recovery()
+        )
     }
 
     /// The machine is another node, and this one joins it; unless the other was this one.
@@ -143,6 +194,10 @@ impl EngineRoom {
             && since.elapsed() >= JOIN_PATIENCE
         {
             self.standing.joining = Some((since, true));
+            if self.state_is_gone(&record) {
+                warn!("{}", self.gone(&record));
+                return;
+            }
             warn!(
                 "the record names {} as the machine since epoch {}, but no peer takes this node as its backup; if that node is gone for good, `{}` gives its state up, so that the nodes may start the machine anew",
                 self.who(record.owner),

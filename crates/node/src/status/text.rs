@@ -161,15 +161,44 @@ impl NodeStatus {
     }
 
     fn store_words(&self) -> String {
-        match &self.arbiter_problem {
-            Some(problem) => format!("away, so that nobody can change role: {problem}"),
-            None if self.arbiter_reachable => "answers".to_owned(),
-            None => "does not answer, so that nobody can change role".to_owned(),
+        let lasts = self
+            .store_away_s
+            .map_or_else(String::new, |away| format!(" for {}", span(away)));
+        let forbids = "so that nobody can take over, become a backup or go on alone";
+        match (&self.arbiter_problem, self.arbiter_reachable) {
+            (Some(problem), false) => format!("AWAY{lasts}, {forbids}: {problem}"),
+            (None, false) => format!("AWAY{lasts}, {forbids}: it does not answer in time"),
+            (Some(problem), true) => problem.clone(),
+            (None, true) => "answers".to_owned(),
         }
+    }
+
+    fn network_words(&self) -> Option<String> {
+        let problem = self
+            .network_problem
+            .as_deref()
+            .unwrap_or("it is about to be connected");
+        Some(match (self.network_ready?, self.is_primary()) {
+            (true, true) => "connected".to_owned(),
+            (false, true) => format!("NOT connected: {problem}"),
+            (true, false) => "would be connected if this node took over".to_owned(),
+            (false, false) if self.network_problem.is_some() => {
+                format!("would be MISSING if this node took over: {problem}")
+            }
+            (false, false) => return None,
+        })
     }
 
     fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
+        if !self.memory_ready
+            && let Some(free) = self.memory_free_bytes
+        {
+            warnings.push(format!(
+                "this host has {} MiB of memory left, which is too little for all that the guest may still write to",
+                free >> 20
+            ));
+        }
         if self.certificate_days_left < CERTIFICATE_DAYS_WARN {
             warnings.push(format!(
                 "this node's certificate {}: `futago keys renew` makes a new one, SIGHUP makes the node use it",
@@ -228,12 +257,9 @@ impl fmt::Display for NodeStatus {
         }
         if self.is_primary() {
             line(f, "outputs", &self.output_words())?;
-            let network = if self.network_connected {
-                "connected"
-            } else {
-                "not connected"
-            };
-            line(f, "network", network)?;
+        }
+        if let Some(words) = self.network_words() {
+            line(f, "network", &words)?;
         }
         if self.transfer_bytes_total > 0 {
             let (done, total) = (self.transfer_bytes, self.transfer_bytes_total);

@@ -7,6 +7,10 @@ use crate::config::MacAddress;
 use anyhow::Context;
 use bytes::{Bytes, BytesMut};
 use replication::{Claim, Epoch, MachineId, MachineKey, NodeId, Verdict};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream as StdStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -130,17 +134,8 @@ impl SwitchClient {
         counters: Arc<PortCounters>,
         events: mpsc::Sender<SwitchEvent>,
     ) -> anyhow::Result<Self> {
-        let context = || {
-            format!(
-                "cannot connect to the network socket {}; start `futago switch` first",
-                socket.display()
-            )
-        };
-        // A UNIX socket connects at once or not at all, so this may be done in place: the caller goes on with a port
-        // that is open.
-        let stream = std::os::unix::net::UnixStream::connect(socket).with_context(context)?;
-        stream.set_nonblocking(true).with_context(context)?;
-        let stream = UnixStream::from_std(stream).with_context(context)?;
+        let stream = open(socket)?;
+        let stream = UnixStream::from_std(stream).with_context(|| unusable(socket))?;
         let shared = Arc::new(Shared {
             stream,
             sending: Mutex::new(Sending {
@@ -193,6 +188,52 @@ impl Drop for SwitchClient {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// Connects, at once or not at all: whoever waits for a switch that is stopped would miss all else.
+fn open(socket: &Path) -> anyhow::Result<StdStream> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let connected =
+        socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).and_then(|stream| {
+            connect(&stream, &SocketAddrUnix::new(socket)?)?;
+            Ok(stream.into())
+        });
+    connected.map_err(|error| match error {
+        Errno::AGAIN => anyhow::anyhow!(
+            "the switch at {} takes no connection: is its process stopped?",
+            socket.display()
+        ),
+        error => anyhow::Error::new(error).context(unusable(socket)),
+    })
+}
+
+fn unusable(socket: &Path) -> String {
+    format!(
+        "cannot connect to the network socket {}; start `futago switch` first",
+        socket.display()
+    )
+}
+
+/// Whether a port could be opened at `socket` just now.
+///
+/// # Errors
+/// One sentence on why not.
+pub fn can_connect(socket: &Path) -> anyhow::Result<()> {
+    open(socket).map(drop)
+}
+
+/// Whether there is a socket at `socket`, whoever listens there.
+///
+/// # Errors
+/// One sentence on what there is instead.
+pub fn is_socket(socket: &Path) -> anyhow::Result<()> {
+    let metadata = std::fs::metadata(socket).with_context(|| unusable(socket))?;
+    anyhow::ensure!(
+        metadata.file_type().is_socket(),
+        "{}: it is no socket",
+        unusable(socket)
+    );
+    Ok(())
 }
 
 fn count(counter: &AtomicU64) {

@@ -201,15 +201,13 @@ impl Siege {
     }
 
     fn judge_word(&mut self, from: PortId, frame: &Bytes, sent: &[(PortId, Bytes)]) {
-        assert!(
-            sent.iter().all(|(target, _)| *target == from),
-            "it is forwarded"
-        );
+        let (sent, told): (Vec<_>, Vec<_>) =
+            (sent.iter().cloned()).partition(|(target, _)| *target == from);
         let Ok(Word::Claim { claim, proof }) = Word::from_frame(frame) else {
-            assert!(sent.is_empty(), "it is answered");
+            assert!(sent.is_empty() && told.is_empty(), "it is answered");
             return;
         };
-        let [(_, answer), again @ ..] = sent else {
+        let [(_, answer), again @ ..] = sent.as_slice() else {
             panic!("a claim is answered");
         };
         let Ok(Word::Answer { epoch, verdict }) = Word::from_frame(answer) else {
@@ -217,6 +215,10 @@ impl Siege {
         };
         assert_eq!(epoch, claim.epoch);
         assert!(again.iter().all(|(_, frame)| !is_reserved(frame)));
+        assert!(
+            told.is_empty() || verdict == Verdict::Admitted,
+            "others are told"
+        );
         let open: BTreeSet<_> = self.ports.keys().copied().collect();
         let port = self
             .ports
@@ -264,6 +266,26 @@ impl Siege {
         }
         let before = port.spoken.map_or(claim.epoch, |(_, epoch)| epoch);
         port.spoken = Some((claim.machine, claim.epoch.max(before)));
+        if verdict == Verdict::Admitted {
+            self.judge_told(claim.machine, &told);
+        }
+    }
+
+    /// Those, and only those, whose epoch is over are told so.
+    fn judge_told(&self, machine: MachineId, told: &[(PortId, Bytes)]) {
+        let fenced = self.ports.iter().filter_map(|(id, port)| {
+            let (_, epoch) = port.spoken.filter(|(of, _)| *of == machine)?;
+            let verdict = Verdict::OlderEpoch;
+            self.is_fenced(*id)
+                .then_some((*id, Ok(Word::Answer { epoch, verdict })))
+        });
+        let told = told
+            .iter()
+            .map(|(target, frame)| (*target, Word::from_frame(frame)));
+        assert!(
+            told.eq(fenced),
+            "who speaks for an epoch that is over is told"
+        );
     }
 }
 

@@ -21,7 +21,7 @@
 //!
 //! From then on, the port speaks for that machine in that epoch, from that MAC address alone, and hears what is sent
 //! to it or to all. Another node that claims the same epoch is refused as long as that port is open. Once a newer epoch of a machine was admitted on any port, ports of older ones are fenced: nothing from
-//! them is forwarded and nothing goes to them (I5). The new port is told again the last frames for the guest, unless it has
+//! them is forwarded, nothing goes to them (I5), and they are told so. The new port is told again the last frames for the guest, unless it has
 //! acknowledged them. The fence lives as long as the switch: a switch that restarts learns it anew from those who
 //! reconnect. A plain port has the addresses that it was heard with, as long as no machine and no other port has them.
 
@@ -38,7 +38,9 @@ mod server;
 mod table;
 mod word;
 
-pub use client::{PortCounters, Speaker, SwitchClient, SwitchEvent, announcement};
+pub use client::{
+    PortCounters, Speaker, SwitchClient, SwitchEvent, announcement, can_connect, is_socket,
+};
 pub use frame::{FRAME_BYTES_MAX, FRAME_BYTES_MIN, FrameError, put_frame, take_frame};
 pub use keeper::keep_uplink;
 pub use passt::Uplink;

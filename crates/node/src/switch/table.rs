@@ -12,7 +12,7 @@ use crate::config::MacAddress;
 pub(super) use addresses::ADDRESSES_PER_PORT_MAX;
 use addresses::{Addresses, Heard};
 use bytes::Bytes;
-use replication::{PortId, Rights, Verdict, Voice, is_group};
+use replication::{Epoch, MachineId, PortId, Rights, Verdict, Voice, is_group};
 use std::collections::BTreeSet;
 use std::time::Instant;
 
@@ -190,6 +190,16 @@ impl Table {
         }
     }
 
+    /// Ports that speak for an epoch of the machine that is over, and which.
+    fn fenced(&self, machine: MachineId) -> Vec<(PortId, Epoch)> {
+        let spoken = |port| Some((port, self.rights.speaks_for(port)?));
+        let ports = self.rights.ports().filter_map(|(port, _)| spoken(port));
+        ports
+            .filter(|(port, (of, _))| *of == machine && self.rights.is_fenced(*port))
+            .map(|(port, (_, epoch))| (port, epoch))
+            .collect()
+    }
+
     /// A frame of the reserved type. It changes something only if it proves that whoever sent it knows the key of the
     /// machine that it names: a guest may send such frames, too.
     fn hear_word(
@@ -216,9 +226,13 @@ impl Table {
         if outcome.is_first {
             self.addresses.close(port);
         }
-        let epoch = claim.epoch;
-        let answer = Word::Answer { epoch, verdict };
-        send(port, &Bytes::from(answer.to_frame()));
+        let answer = |epoch, verdict| Bytes::from(Word::Answer { epoch, verdict }.to_frame());
+        send(port, &answer(claim.epoch, verdict));
+        if verdict == Verdict::Admitted {
+            for (fenced, epoch) in self.fenced(claim.machine) {
+                send(fenced, &answer(epoch, Verdict::OlderEpoch));
+            }
+        }
         if outcome.moved
             && let Some(machine) = self.rights.machine(claim.machine)
         {

@@ -40,7 +40,9 @@ pub(super) fn sentence(verdict: Verdict) -> &'static str {
         Verdict::WrongKey => {
             "the switch has another key for this machine: let this node read the key file beside the switch's socket, and start it again"
         }
-        Verdict::OlderEpoch => "a newer epoch of this machine has spoken at the switch already",
+        Verdict::OlderEpoch => {
+            "a newer epoch of this machine has spoken at the switch: another node is the machine, or the arbiter's store was set back; where it was, end the other node and start the switch anew"
+        }
         Verdict::EpochTaken => {
             "another node speaks for this machine in the same epoch at the switch; it ends as soon as it reads the record: if it hangs, end it"
         }

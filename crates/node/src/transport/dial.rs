@@ -9,10 +9,11 @@ use crate::keys::NODE_SERVER_NAME;
 use quinn::ConnectionError;
 use replication::{Hello, NodeId};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// First pause after a dial that failed; it doubles up to [`BACKOFF_MAX`].
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
@@ -20,12 +21,37 @@ const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// Pause after a dial that the other side turned away, which will not change soon.
 const BACKOFF_REFUSED: Duration = Duration::from_secs(3);
+/// Nobody has to answer sooner.
+const UNANSWERED_MAX: Duration = Duration::from_secs(2);
 /// A peer must have said who it is within this time.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(3);
 /// TLS errors are QUIC transport errors from this code on (RFC 9001, 4.8).
 const CRYPTO_ERRORS: std::ops::RangeInclusive<u64> = 0x100..=0x1ff;
 /// TLS's `certificate_expired` (RFC 8446, 6): it is not good now.
 const CERTIFICATE_EXPIRED: u64 = 0x100 + 45;
+
+/// For how long nobody has answered at an address, and whether that was told.
+struct Silence {
+    since: Instant,
+    told: bool,
+}
+
+impl Silence {
+    fn begin() -> Self {
+        Self {
+            since: Instant::now(),
+            told: false,
+        }
+    }
+
+    /// Waits until it is to be told.
+    async fn is_long(&self) {
+        if self.told {
+            std::future::pending::<()>().await;
+        }
+        sleep_until(self.since + UNANSWERED_MAX).await;
+    }
+}
 
 /// How a dial ended without a connection that was served.
 enum DialEnd {
@@ -43,13 +69,28 @@ type Streams = (quinn::SendStream, quinn::RecvStream);
 pub(super) async fn dial(endpoint: quinn::Endpoint, address: SocketAddr, registry: Arc<Registry>) {
     let mut backoff = BACKOFF_MIN;
     let mut last_refusal = None;
+    let mut silence = Silence::begin();
     loop {
         let changed = registry.changed.notified();
         if !registry.start_dial(address) {
             changed.await;
+            silence = Silence::begin();
             continue;
         }
-        let outcome = timeout(HANDSHAKE_MAX, introduce(&endpoint, address, &registry)).await;
+        let outcome = {
+            let mut attempt = pin!(timeout(
+                HANDSHAKE_MAX,
+                introduce(&endpoint, address, &registry)
+            ));
+            tokio::select! {
+                outcome = &mut attempt => outcome,
+                () = silence.is_long() => {
+                    silence.told = true;
+                    registry.unanswered(address).await;
+                    attempt.await
+                }
+            }
+        };
         let registered = match outcome {
             Ok(Ok((connection, peer, streams))) => {
                 if let Some(queue) = registry.register(peer.node, &connection) {
@@ -65,11 +106,15 @@ pub(super) async fn dial(endpoint: quinn::Endpoint, address: SocketAddr, registr
             Err(_) => Err(DialEnd::Unreachable),
         };
         registry.end_dial(address);
+        if !matches!(registered, Err(DialEnd::Unreachable)) {
+            silence = Silence::begin();
+        }
         match registered {
             Ok((connection, peer, streams, queue)) => {
                 serve(&registry, connection, peer, streams, queue).await;
                 backoff = BACKOFF_MIN;
                 last_refusal = None;
+                silence = Silence::begin();
             }
             Err(DialEnd::Refused(refusal)) => {
                 // Counted and told once, not with each try.

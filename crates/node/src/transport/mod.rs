@@ -102,6 +102,11 @@ pub enum TransportEvent {
         /// Which transfer.
         transfer: TransferId,
     },
+    /// Nobody has answered at an address that is dialled, for some time. Told once, until somebody does.
+    Unanswered {
+        /// The address.
+        address: SocketAddr,
+    },
     /// A peer was turned away, or turned this node away.
     Refused {
         /// Its address.

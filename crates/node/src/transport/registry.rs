@@ -301,6 +301,15 @@ impl Registry {
         }
     }
 
+    /// Reports that nobody answers at an address.
+    pub(super) async fn unanswered(&self, address: SocketAddr) {
+        // As below.
+        let _ = self
+            .events
+            .send(TransportEvent::Unanswered { address })
+            .await;
+    }
+
     /// Counts and reports a peer that was turned away.
     pub(super) async fn refuse(&self, address: SocketAddr, refusal: Refusal) {
         self.refused.fetch_add(1, Ordering::Relaxed);

@@ -30,6 +30,8 @@ fn primary() -> NodeStatus {
         certificate_days_left: 700,
         arbiter_reachable: true,
         network_connected: true,
+        network_ready: Some(true),
+        memory_ready: true,
         sandbox: "full".to_owned(),
         uptime_s: 63.0,
         ..NodeStatus::default()
@@ -147,6 +149,12 @@ fn whatever_is_shown_fits_80_columns() {
         join_refused: Some("c: it vanished before it was a backup; next try in 1.5 s".to_owned()),
         takeover: Some(TakeoverParts { detected_ms: 300.0, drained_ms: 2.0, swapped_ms: 8.0, live_ms: 0.5 }),
         arbiter_problem: Some("x".repeat(30)),
+        arbiter_reachable: false,
+        store_away_s: Some(75.0),
+        memory_ready: false,
+        memory_free_bytes: Some(7 << 20),
+        network_ready: Some(false),
+        network_problem: Some("the switch is stopped".to_owned()),
         dropped: Dropped { console_pieces: 1, ..Dropped::default() },
         ..primary()
     };
@@ -159,6 +167,9 @@ fn whatever_is_shown_fits_80_columns() {
         "3 of 9 MiB have moved",
         "the guest is slowed by 25.1%",
         "12 comparisons with b's, none of which differed",
+        "store       AWAY for 1 min 15 s, so that nobody can take over,",
+        "network     NOT connected: the switch is stopped",
+        "has 7 MiB of memory left",
         "warning     3 faults of the engine",
         "certificate ends within a day",
     ] {

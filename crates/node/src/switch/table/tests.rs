@@ -14,6 +14,8 @@ const NOBODY: [u64; 0] = [];
 
 struct Bench {
     table: Table,
+    /// What other ports were told when a claim was made.
+    told: Vec<(u64, Word)>,
     secret: SwitchSecret,
     now: Instant,
 }
@@ -30,6 +32,7 @@ impl Bench {
         (1..=ports).for_each(|port| table.open(PortId(port), Kind::Station(nonce(port))));
         Self {
             table,
+            told: Vec::new(),
             secret,
             now: Instant::now(),
         }
@@ -88,8 +91,11 @@ impl Bench {
         let frame = Bytes::from(Word::Claim { claim, proof }.to_frame());
         self.table
             .receive(self.now, PortId(port), &frame, |target, frame| {
-                assert_eq!(target, PortId(port));
-                heard.push(frame.clone());
+                if target == PortId(port) {
+                    heard.push(frame.clone());
+                } else {
+                    self.told.push((target.0, Word::from_frame(frame).unwrap()));
+                }
             });
         let answer = heard.remove(0);
         let Ok(Word::Answer { verdict, .. }) = Word::from_frame(&answer) else {
@@ -141,6 +147,11 @@ fn a_newer_epoch_fences_the_older_port_at_once() {
     assert_eq!(bench.send(3, CLIENT, GUEST), [1]);
     assert_eq!(bench.send(1, GUEST, CLIENT), [3]);
     bench.admitted(2, 5);
+    let fenced = Word::Answer {
+        epoch: Epoch(4),
+        verdict: Verdict::OlderEpoch,
+    };
+    assert_eq!(bench.told, [(1, fenced)], "the zombie is told, once");
     assert_eq!(bench.send(3, CLIENT, GUEST), [2], "the address has moved");
     assert_eq!(bench.send(1, GUEST, CLIENT), NOBODY, "the zombie is fenced");
     assert_eq!(bench.send(3, CLIENT, 0xff), [2], "and hears nothing");
