@@ -1,9 +1,13 @@
 //! Keys typed here, for a guest: a terminal passes them unchanged.
 
+use machine::CONSOLE_BACKLOG_MAX;
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcsetattr};
 use std::io::stdin;
 
 const CTRL_A: u8 = 1;
+
+/// As long as no more of what was typed waits in the machine, it is given more, in bytes.
+pub(crate) const TYPED_WAITING_MAX: u64 = CONSOLE_BACKLOG_MAX as u64 / 2;
 
 /// Standard input, in raw mode if it is a terminal. Dropping it restores the terminal.
 #[derive(Debug)]
@@ -55,6 +59,11 @@ pub struct Keys {
 }
 
 impl Keys {
+    /// Whether somebody sits there, who can be told to type again.
+    pub(crate) fn are_of_terminal(&self) -> bool {
+        self.terminal
+    }
+
     /// What of `typed` is for the guest, and whether the session ends after it.
     pub fn take(&mut self, typed: &[u8]) -> (Vec<u8>, bool) {
         if !self.terminal {

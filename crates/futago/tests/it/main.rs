@@ -11,4 +11,5 @@ mod process;
 mod scarce;
 mod seen;
 mod suite;
+mod typed;
 mod unheard;

@@ -2,13 +2,11 @@
 //! yet, loses nothing.
 
 use crate::hart_thread::HartThread;
-use machine::{CONSOLE_BACKLOG_MAX, Input};
+use crate::keyboard::TYPED_WAITING_MAX;
+use machine::Input;
 use replica::HartCommand;
 use std::collections::VecDeque;
 use tokio::sync::oneshot;
-
-/// As long as no more of what was typed waits in the machine, it is given more, in bytes.
-const TYPED_WAITING_MAX: u64 = CONSOLE_BACKLOG_MAX as u64 / 2;
 
 /// What waits to be typed: one piece of each console that is attached, since each waits for the answer.
 #[derive(Debug, Default)]

@@ -3,7 +3,7 @@
 use super::drive::HostEvent;
 use crate::keyboard::{Keys, Terminal};
 use crate::outlet::{Gap, Outlet};
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Sender, bounded};
 use machine::Input;
 use std::fs::File;
 use std::io::{Read, stdin, stdout};
@@ -77,15 +77,21 @@ fn read_keys(events: &Sender<HostEvent>, mut keys: Keys) {
     // The end of the input only means that nobody types any more.
     while let Ok(length @ 1..) = stdin().read(&mut buffer) {
         let (typed, end) = keys.take(&buffer[..length]);
-        if !typed.is_empty()
-            && events
-                .send(HostEvent::Input(Input::Console(typed)))
-                .is_err()
-        {
+        if !typed.is_empty() && !type_in(events, typed, keys.are_of_terminal()) {
             return;
         }
         if end {
             return drop(events.send(HostEvent::Quit));
         }
     }
+}
+
+/// Types this. What is piped in waits until the guest has read most of what went before; a terminal does not, so that Ctrl-A x is
+/// heard whatever the guest reads. Whether somebody still listens.
+fn type_in(events: &Sender<HostEvent>, typed: Vec<u8>, at_terminal: bool) -> bool {
+    if at_terminal {
+        return events.send(HostEvent::Input(Input::Console(typed))).is_ok();
+    }
+    let (taken, is_taken) = bounded(1);
+    events.send(HostEvent::Typed { typed, taken }).is_ok() && is_taken.recv().is_ok()
 }

@@ -4,14 +4,15 @@ use super::console::Console;
 use super::net::Cable;
 use crate::clock::HostClock;
 use crate::first_words::FirstWords;
+use crate::keyboard::TYPED_WAITING_MAX;
 use crate::panics;
 use crate::sandbox::{Kind, Place, Sandbox};
 use crate::signals::when_told_to_end;
 use crate::vm::{Network, VmOptions};
 use anyhow::Context;
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use eventlog::{Recorder, RecorderState, Step};
-use machine::{Input, Output, Refusal, StopRequest};
+use machine::{Input, Machine, Output, Refusal, StopRequest};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -54,6 +55,11 @@ impl Ending {
 #[derive(Debug)]
 pub(super) enum HostEvent {
     Input(Input),
+    /// Something was typed that waits for the guest; `taken` is told when it waits no more.
+    Typed {
+        typed: Vec<u8>,
+        taken: Sender<()>,
+    },
     NetworkGone(String),
     Quit,
 }
@@ -65,6 +71,8 @@ pub(super) struct Host {
     events: Receiver<HostEvent>,
     cable: Option<Cable>,
     console: Console,
+    /// What was typed and waits.
+    typed: RefCell<Option<(Vec<u8>, Sender<()>)>>,
 }
 
 impl Host {
@@ -88,6 +96,7 @@ impl Host {
             events,
             cable,
             console,
+            typed: RefCell::default(),
         })
     }
 
@@ -111,6 +120,20 @@ impl Host {
                     }
                 }
             }
+        }
+    }
+
+    /// Whether something waits to be typed, and the guest has read so much that it may be.
+    fn may_type(&self, machine: &Machine) -> bool {
+        machine.console_waiting() as u64 <= TYPED_WAITING_MAX && self.typed.borrow().is_some()
+    }
+
+    /// Types what waits; whoever typed it goes on.
+    fn type_in(&self, inputs: &mut VecDeque<Input>) {
+        if let Some((typed, taken)) = self.typed.take() {
+            inputs.push_back(Input::Console(typed));
+            // It may have ended.
+            let _ = taken.send(());
         }
     }
 
@@ -139,6 +162,9 @@ impl Host {
         for event in first.into_iter().chain(self.events.try_iter().take(room)) {
             match event {
                 HostEvent::Input(input) => inputs.push_back(input),
+                HostEvent::Typed { typed, taken } => {
+                    self.typed.replace(Some((typed, taken)));
+                }
                 HostEvent::NetworkGone(why) => tracing::warn!("the network is gone: {why}"),
                 HostEvent::Quit => return Some(Ending::Quit),
             }
@@ -173,6 +199,9 @@ fn drive_on(
         if let Some(ending) = host.take_events(wait, first_words.due(), &mut inputs) {
             return Ok(ending);
         }
+        if host.may_type(recorder.machine()) {
+            host.type_in(&mut inputs);
+        }
         let mut step = recorder.step(host.ticks(), &mut inputs, SLICE);
         if step.refused > 0 {
             tracing::debug!("the machine refused {} inputs", step.refused);
@@ -188,7 +217,11 @@ fn drive_on(
         }
         wait = match step.state {
             RecorderState::Running => None,
-            RecorderState::Idle { .. } if !inputs.is_empty() => None,
+            RecorderState::Idle { .. }
+                if !inputs.is_empty() || host.may_type(recorder.machine()) =>
+            {
+                None
+            }
             RecorderState::Idle { wake_at } => Some(wake_at),
             RecorderState::PoweredOff => return Ok(Ending::of(recorder.machine().stop_request())),
             RecorderState::Reset => return Ok(Ending::ResetAsked),
