@@ -393,7 +393,14 @@ impl EngineRoom {
                 self.tell(Local::Connected { peer, host });
             }
             TransportEvent::Disconnected { peer, cause } => {
-                warn!("the connection to {} is gone: {cause}", self.who(peer));
+                let whose = match self.gauges.is_succeeded(peer) {
+                    true => "an earlier process of ",
+                    false => "",
+                };
+                warn!(
+                    "the connection to {whose}{} is gone: {cause}",
+                    self.who(peer)
+                );
                 self.gauges.disconnected(peer);
                 if let Some((_, transfer)) =
                     self.incoming.awaited.take_if(|(from, _)| *from == peer)

@@ -244,7 +244,12 @@ impl fmt::Display for TakeoverParts {
         let all = detected_ms + drained_ms + swapped_ms + live_ms;
         write!(
             f,
-            "{all:.1} ms after the last sign of life: {detected_ms:.1} detected, {drained_ms:.1} drained, {swapped_ms:.1} swapped, {live_ms:.1} live"
-        )
+            "{all:.1} ms after the last sign of life: {detected_ms:.1} detected, {drained_ms:.1} drained, {swapped_ms:.1} swapped"
+        )?;
+        match *live_ms > 0.0 {
+            true => write!(f, ", {live_ms:.1} live"),
+            // The guest has yet to do something of its own.
+            false => Ok(()),
+        }
     }
 }

@@ -198,12 +198,15 @@ fn a_pair_tells_its_story_by_itself_with_names_and_each_event_once() {
     a.child.kill().unwrap();
     a.child.wait().unwrap();
     b.tells("this node is the machine now");
+    // Although the connection to the process that was killed is not given up yet.
+    b.shows("no other node is connected: start a");
     let a = {
         drop(a);
         site.start("a")
     };
     b.tells("paired with a: protected");
     a.tells("paired with b, whose backup this node is");
+    b.tells("the connection to an earlier process of a is gone");
     let stopped = futago(&["stop", &a.socket]).output().unwrap();
     assert!(stopped.status.success(), "{stopped:?}");
     let mut a = a;

@@ -272,14 +272,16 @@ impl EngineRoom {
                 }
                 None => format!("{peer} is being made the backup"),
             },
-            None if self.gauges.is_connected() => {
-                "a node is connected, and has not asked to be the backup yet".to_owned()
-            }
-            None => format!(
-                "no other node is connected: start {}{}",
-                self.others(),
-                self.unanswered()
-            ),
+            None => match self.gauges.connected_beside(self.story.former()) {
+                Some(name) => {
+                    format!("{name} is connected, and has not asked to be the backup yet")
+                }
+                None => format!(
+                    "no other node is connected: start {}{}",
+                    self.others(),
+                    self.unanswered()
+                ),
+            },
         }
     }
 

@@ -111,6 +111,13 @@ impl Gauges {
         connected.any(|(peer, name)| *peer != gone && gone.is_process_of(name))
     }
 
+    /// The name of a peer that is connected, other than the process `gone`, whose connection is not given up yet.
+    pub(super) fn connected_beside(&self, gone: Option<NodeId>) -> Option<&str> {
+        let mut connected = self.connected.iter();
+        let (_, name) = connected.find(|(peer, _)| Some(**peer) != gone)?;
+        Some(name)
+    }
+
     /// Whether any peer is.
     pub(super) fn is_connected(&self) -> bool {
         !self.connected.is_empty()

@@ -20,9 +20,18 @@ pub(super) struct Story {
     joiner: Option<NodeId>,
     /// The other half of the pair.
     other: String,
+    /// The process that it was.
+    other_process: Option<NodeId>,
     was_primary: bool,
     /// Who lets this node wait, and why.
     refused: Option<(NodeId, Discriminant<Refusal>)>,
+}
+
+impl Story {
+    /// The process that was the other half of the pair last.
+    pub(super) fn former(&self) -> Option<NodeId> {
+        self.other_process
+    }
 }
 
 impl EngineRoom {
@@ -36,6 +45,7 @@ impl EngineRoom {
         }
         if let Some(peer) = core.peer {
             self.story.other = self.who(peer);
+            self.story.other_process = Some(peer);
         }
         self.story.was_primary = core.role == RoleStatus::Primary;
         let joiner = match (&core.role, core.transfer) {

@@ -38,6 +38,14 @@ pub(crate) fn span(seconds: f64) -> String {
     }
 }
 
+/// So many entries of the log.
+fn entries(number: u64) -> String {
+    match number {
+        1 => "1 entry".to_owned(),
+        _ => format!("{number} entries"),
+    }
+}
+
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -99,41 +107,44 @@ impl NodeStatus {
     }
 
     fn log_words(&self) -> String {
-        let entries = match (self.is_primary(), self.peer.is_some()) {
+        let held = match (self.is_primary(), self.peer.is_some()) {
             (true, false) => format!(
-                "{} entries so far, of which nobody has a copy",
-                self.log_index
+                "{} so far, of which nobody has a copy",
+                entries(self.log_index)
             ),
             (true, true) => format!(
-                "{} entries, of which {} holds {} and has replayed {}",
-                self.log_index,
+                "{}, of which {} holds {} and has replayed {}",
+                entries(self.log_index),
                 self.other(),
                 self.acknowledged,
                 self.replayed
             ),
             (false, _) => format!(
-                "{} entries, of which this node holds {} and has replayed {}",
-                self.log_index, self.acknowledged, self.replayed
+                "{}, of which this node holds {} and has replayed {}",
+                entries(self.log_index),
+                self.acknowledged,
+                self.replayed
             ),
         };
         match self.log_bits_per_second / 1000 {
-            0 => entries,
-            rate => format!("{entries}; {rate} kbit/s"),
+            0 => held,
+            rate => format!("{held}; {rate} kbit/s"),
         }
     }
 
     fn lag_words(&self) -> String {
         let mut words = if self.is_primary() {
             format!(
-                "{} is behind by {} entries, {:.1} ms",
+                "{} is behind by {}, {:.1} ms",
                 self.other(),
-                self.lag_entries,
+                entries(self.lag_entries),
                 self.lag_ms
             )
         } else {
             format!(
-                "this node is behind by {} entries, {} instructions",
-                self.lag_entries, self.lag_positions
+                "this node is behind by {}, {} instructions",
+                entries(self.lag_entries),
+                self.lag_positions
             )
         };
         if self.throttle > 0 {
@@ -280,11 +291,11 @@ impl fmt::Display for NodeStatus {
         if let Some(refused) = &self.join_refused {
             line(f, "must wait", refused)?;
         }
-        if self.digests_compared > 0 {
+        if self.digests_compared > 0 && self.peer.is_some() && !self.is_primary() {
             let words = format!(
-                "{} comparisons with {}'s, none of which differed",
-                self.digests_compared,
-                self.other()
+                "comparisons with {}'s: {}, none of which differed",
+                self.other(),
+                self.digests_compared
             );
             line(f, "state", &words)?;
         }

@@ -166,7 +166,6 @@ fn whatever_is_shown_fits_80_columns() {
         "NO (unsure), for 2 days 7 h: b and this node are a pair",
         "3 of 9 MiB have moved",
         "the guest is slowed by 25.1%",
-        "12 comparisons with b's, none of which differed",
         "store       AWAY for 1 min 15 s, so that nobody can take over,",
         "network     NOT connected: the switch is stopped",
         "has 7 MiB of memory left",
@@ -175,4 +174,29 @@ fn whatever_is_shown_fits_80_columns() {
     ] {
         assert!(text.contains(words), "`{words}` not in:\n{text}");
     }
+}
+
+#[test]
+fn a_backup_says_what_it_has_compared() {
+    let backup = NodeStatus {
+        role: "backup".to_owned(),
+        digests_compared: 12,
+        log_index: 1,
+        ..primary()
+    };
+    let text = backup.to_string();
+    for words in [
+        "protected   yes: this node is the backup of b, since 2026-",
+        "log         1 entry, of which this node holds 90",
+        "state       comparisons with b's: 12, none of which differed",
+    ] {
+        assert!(text.contains(words), "`{words}` not in:\n{text}");
+    }
+    // After a takeover nothing is compared.
+    let digests_compared = 12;
+    let alone = NodeStatus {
+        digests_compared,
+        ..alone()
+    };
+    assert!(!alone.to_string().contains("comparisons"), "{alone}");
 }
