@@ -301,8 +301,13 @@ impl Registry {
         }
     }
 
-    /// Reports that nobody answers at an address.
+    /// Reports that nobody answers at an address, unless whoever is there has come by itself meanwhile.
     pub(super) async fn unanswered(&self, address: SocketAddr) {
+        let has_come =
+            (self.table().peers.values()).any(|peer| peer.connection.remote_address() == address);
+        if has_come {
+            return;
+        }
         // As below.
         let _ = self
             .events
