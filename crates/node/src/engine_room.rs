@@ -3,6 +3,7 @@
 
 mod health;
 mod network;
+mod peers;
 mod refusals;
 mod report;
 mod standing;
@@ -17,7 +18,6 @@ use crate::control::{ControlCounters, ControlEvent};
 use crate::engine::EngineKind;
 use crate::hart_thread::{HartEvent, HartThread};
 use crate::log::STORY;
-use crate::names::short;
 use crate::node::ExitReason;
 use crate::room::Room;
 use crate::sandbox::Confinement;
@@ -31,8 +31,7 @@ use network::Network;
 use refusals::Refusals;
 use replica::{Bridge, Effect, HartCommand, HartReport};
 use replication::{
-    Action, Core, HaltReason, HostId, Instant, Local, MachineKey, Message, NodeId, RoleStatus,
-    TransferId,
+    Action, Core, HaltReason, Instant, Local, MachineKey, NodeId, RoleStatus, TransferId,
 };
 use report::Gauges;
 use standing::Standing;
@@ -364,123 +363,6 @@ impl EngineRoom {
         }
         if let Some(local) = self.bridge.report(report) {
             self.tell(local);
-        }
-    }
-
-    fn on_transport(&mut self, event: TransportEvent) {
-        match event {
-            TransportEvent::Message { from, message, .. } => {
-                let now = self.now();
-                let known = match message {
-                    Message::Known { record } => Some(record),
-                    _ => None,
-                };
-                self.core.handle_message(now, from, message);
-                if let Some(record) = known {
-                    self.peer_spoke(from, record);
-                }
-            }
-            TransportEvent::Connected {
-                peer,
-                name,
-                address,
-            } => {
-                info!(target: STORY, "{name} is connected, at {address}");
-                debug!(name, peer = %short(peer.0), "this process of it");
-                self.gauges.connected(peer, &name);
-                self.gauges.unanswered.remove(&address);
-                let host = HostId::of_name(&name);
-                self.tell(Local::Connected { peer, host });
-            }
-            TransportEvent::Disconnected { peer, cause } => {
-                let whose = match self.gauges.is_succeeded(peer) {
-                    true => "an earlier process of ",
-                    false => "",
-                };
-                warn!(
-                    "the connection to {whose}{} is gone: {cause}",
-                    self.who(peer)
-                );
-                self.gauges.disconnected(peer);
-                if let Some((_, transfer)) =
-                    self.incoming.awaited.take_if(|(from, _)| *from == peer)
-                {
-                    self.tell(Local::StateRestored {
-                        transfer,
-                        intact: false,
-                    });
-                }
-                self.tell(Local::Disconnected { peer });
-            }
-            TransportEvent::StateReceived {
-                from,
-                transfer,
-                state,
-                ..
-            } => {
-                let mib = state.len() >> 20;
-                info!(mib, "a state has come in from {}", self.who(from));
-                if self.incoming.awaited == Some((from, transfer)) {
-                    self.restore(transfer, state);
-                } else {
-                    self.incoming.early = Some((transfer, state));
-                }
-            }
-            TransportEvent::StateSent { to, transfer } => {
-                debug!(
-                    transfer = transfer.0,
-                    "the state was sent to {}",
-                    self.who(to)
-                );
-            }
-            TransportEvent::Unanswered { address } => {
-                self.gauges.unanswered.insert(address);
-                info!(target: STORY, "nobody answers at {address}, which `node.peers` names: is the node there started, the address right, and no firewall between?");
-            }
-            TransportEvent::Refused {
-                address,
-                reason,
-                differs,
-            } => {
-                self.gauges.unanswered.remove(&address);
-                let now = std::time::Instant::now();
-                if let Some(left_out) = self.refusals.say(now, address.ip(), &reason) {
-                    match left_out {
-                        0 => warn!("a peer at {address} was refused: {reason}"),
-                        _ => warn!(left_out, "a peer at {address} was refused: {reason}"),
-                    }
-                }
-                if differs {
-                    self.difference = Some(reason);
-                }
-            }
-        }
-    }
-
-    /// A node that waits for a machine to join, and has met nobody but peers that are configured otherwise, ends and says so:
-    /// it would wait for ever. One that is the machine or its backup has only refused somebody.
-    fn heed_difference(&mut self) {
-        match self.core.status().role {
-            RoleStatus::Out if self.standing.start_at().is_some() => {
-                if let Some(what) = self.difference.take() {
-                    self.end = Some(ExitReason::Differs(what));
-                }
-            }
-            // Whether it starts the machine itself is not known yet.
-            RoleStatus::Out | RoleStatus::Starting => {}
-            RoleStatus::Joining if !self.gauges.is_connected() => {
-                if let Some(what) = self.difference.take() {
-                    self.end = Some(ExitReason::Differs(what));
-                }
-            }
-            _ => self.difference = None,
-        }
-    }
-
-    fn restore(&mut self, transfer: TransferId, state: Bytes) {
-        self.incoming = Incoming::default();
-        if let Some(command) = self.bridge.state_received(transfer, state) {
-            self.hart.send(command);
         }
     }
 
