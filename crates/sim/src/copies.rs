@@ -34,6 +34,8 @@ impl Cluster {
         let copied: BTreeSet<usize> = (0..crate::cluster::HOSTS).filter(copied).collect();
         self.note(|| format!("hosts {copied:?} have a copy of the store, at {record:?}"));
         self.counts.copies += 1;
+        // Nor does anybody end the one that is left.
+        self.gives_up = false;
         self.arbiter.copy_for(copied);
         self.network.cut(owner, backup);
         self.network.cut(backup, owner);
