@@ -239,7 +239,10 @@ impl Cluster {
             engine_panics: (self.processes.iter())
                 .map(|process| process.computer.panics())
                 .sum(),
-            machines_lost: u64::from(!self.is_off() && !self.has_survivor()),
+            machines_lost: u64::from(
+                // Of two copies, one names somebody who has gone.
+                !self.is_off() && !self.has_survivor() && !self.arbiter.is_copied(),
+            ),
             ..self.counts
         }
     }
