@@ -7,6 +7,7 @@
 
 mod agreement;
 pub mod arbiter;
+mod bucket;
 pub mod certificate;
 mod clock;
 pub mod config;

@@ -8,13 +8,18 @@ mod tests;
 use super::recent::Recent;
 use super::secret::SwitchSecret;
 use super::word::{Nonce, Word, is_reserved};
+use crate::bucket::Bucket;
 use crate::config::MacAddress;
 pub(super) use addresses::ADDRESSES_PER_PORT_MAX;
 use addresses::{Addresses, Heard};
 use bytes::Bytes;
 use replication::{Epoch, MachineId, PortId, Rights, Verdict, Voice, is_group};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
+
+/// Frames that a port may say to all others in a second, or at once after a silence. A network of guests needs some; whoever says
+/// more makes guests deaf, each of which must look at all of them.
+pub(super) const STORM_FRAMES: u64 = 1_000;
 
 /// What the switch counts, since its start. All but the first are frames or connections that went nowhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +30,8 @@ pub struct SwitchCounters {
     pub fenced: u64,
     /// Frames that found a port's queue full.
     pub overflowed: u64,
+    /// Frames to all, beyond what a port may say to all.
+    pub stormed: u64,
     /// Frames from an address that is not the port's.
     pub foreign: u64,
     /// Frames of the type of claims that were none, or whose proof was wrong.
@@ -59,6 +66,8 @@ pub(super) struct Table {
     rights: Rights<Recent>,
     uplinks: BTreeSet<PortId>,
     addresses: Addresses,
+    /// What ports may still say to all.
+    storms: BTreeMap<PortId, Bucket>,
     /// What happened so far.
     pub(super) counters: SwitchCounters,
 }
@@ -70,6 +79,7 @@ impl Table {
             rights: secret.rights(),
             uplinks: BTreeSet::new(),
             addresses: Addresses::default(),
+            storms: BTreeMap::new(),
             counters: SwitchCounters::default(),
         }
     }
@@ -94,6 +104,7 @@ impl Table {
     pub(super) fn close(&mut self, now: Instant, port: PortId) {
         self.rights.close(self.time_of(now), port);
         self.uplinks.remove(&port);
+        self.storms.remove(&port);
         self.addresses.close(port);
     }
 
@@ -178,6 +189,12 @@ impl Table {
                 self.counters.forwarded += 1;
                 send(target, frame);
             }
+            return;
+        }
+        let full = || Bucket::new(now, STORM_FRAMES);
+        let storm = self.storms.entry(port).or_insert_with(full);
+        if !storm.take(now, STORM_FRAMES, 1) {
+            self.counters.stormed += 1;
             return;
         }
         self.counters.forwarded += 1;

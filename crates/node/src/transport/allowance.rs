@@ -1,10 +1,11 @@
 //! How much strangers may ask of the log channel: so many datagrams a second each, and so many in all. What a host can do about
 //! those that lie about their address is to bound the sum.
 
+use crate::bucket::Bucket;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Datagrams a second that one source may send, and at once after a silence. A handshake takes about ten.
 const SOURCE_DATAGRAMS: u64 = 200;
@@ -12,32 +13,6 @@ const SOURCE_DATAGRAMS: u64 = 200;
 const ALL_DATAGRAMS: u64 = 4000;
 /// Sources that are told apart. Two that fall together share an allowance; nobody can know which do.
 const SOURCES: usize = 1024;
-
-/// An allowance that fills up with time.
-#[derive(Clone, Copy, Debug)]
-struct Bucket {
-    left: u64,
-    since: Instant,
-}
-
-impl Bucket {
-    /// Takes `count` from what has come together at `rate` a second, if it is there.
-    fn take(&mut self, now: Instant, rate: u64, count: u64) -> bool {
-        let elapsed = now
-            .saturating_duration_since(self.since)
-            .min(Duration::from_secs(1));
-        let new = (elapsed.as_micros() as u64 * rate) / 1_000_000;
-        if new > 0 {
-            self.left = (self.left + new).min(rate);
-            self.since = now;
-        }
-        let enough = self.left >= count;
-        if enough {
-            self.left -= count;
-        }
-        enough
-    }
-}
 
 #[derive(Debug)]
 pub(super) struct Allowances {
@@ -48,11 +23,10 @@ pub(super) struct Allowances {
 
 impl Allowances {
     pub(super) fn new(now: Instant) -> Self {
-        let bucket = |left| Bucket { left, since: now };
         Self {
             hasher: RandomState::new(),
-            sources: vec![bucket(SOURCE_DATAGRAMS); SOURCES],
-            all: bucket(ALL_DATAGRAMS),
+            sources: vec![Bucket::new(now, SOURCE_DATAGRAMS); SOURCES],
+            all: Bucket::new(now, ALL_DATAGRAMS),
         }
     }
 
@@ -68,6 +42,7 @@ impl Allowances {
 mod tests {
     use super::*;
     use std::net::Ipv4Addr;
+    use std::time::Duration;
 
     fn admitted(allowances: &mut Allowances, now: Instant, source: u32, count: usize) -> usize {
         let source = IpAddr::V4(Ipv4Addr::from(source));

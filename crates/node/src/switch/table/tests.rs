@@ -371,3 +371,23 @@ fn a_silent_machines_address_can_be_anothers_one_day() {
     assert_eq!(bench.claim(2, renamed).0, Verdict::Admitted);
     assert_eq!(bench.claim(3, (MACHINE, 5, GUEST)).0, Verdict::AddressTaken);
 }
+
+#[test]
+fn a_storm_of_one_port_is_bounded_and_stops_nobody_else() {
+    const ALL: u8 = 0xff;
+    let mut bench = Bench::new(3);
+    let heard = |bench: &mut Bench, count| {
+        let heard = (0..count).filter(|_| bench.send(1, CLIENT, ALL) == [2, 3]);
+        heard.count() as u64
+    };
+    assert_eq!(heard(&mut bench, 5_000), STORM_FRAMES);
+    assert_eq!(bench.table.counters.stormed, 5_000 - STORM_FRAMES);
+    // What nobody is known for is for all, too; what is for one of them is not.
+    assert_eq!(bench.send(1, CLIENT, 0x44), NOBODY);
+    assert_eq!(bench.send(2, GUEST, ALL), [1, 3]);
+    assert_eq!(bench.send(1, CLIENT, GUEST), [2]);
+    bench.now += Duration::from_millis(100);
+    assert_eq!(heard(&mut bench, 5_000), STORM_FRAMES / 10);
+    bench.close(1);
+    assert!(bench.table.storms.keys().all(|port| port.0 != 1));
+}
