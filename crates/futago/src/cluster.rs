@@ -1,20 +1,18 @@
 //! The commands of a protected machine: its nodes, their switch and keys, and what asks and steers them.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr};
-use std::num::NonZeroU16;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use node::control::NoAnswer;
 use node::keyboard::Terminal;
 use node::status::{Mode, NodeStatus};
-use node::switch::{SwitchConfig, SwitchSecret, Uplink, run_switch_process};
+use node::switch::{Forward, SwitchConfig, SwitchSecret, Uplink, run_switch_process};
 use node::{Config, control};
 
 #[derive(Args)]
@@ -23,6 +21,9 @@ use node::{Config, control};
 pub(crate) struct Node {
     #[command(flatten)]
     wish: NodeWish,
+    /// With --example: the node that it pairs with [default: b for a, and a for b]
+    #[arg(long, value_name = "NAME", requires = "example")]
+    peer: Option<String>,
     #[command(flatten)]
     sandbox: Sandboxed,
 }
@@ -33,9 +34,10 @@ struct NodeWish {
     /// The node's configuration.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Print a complete commented configuration to start from.
-    #[arg(long)]
-    example: bool,
+    /// Print a commented configuration for the node NAME. It runs as it is beside what `futago guest build --output .`,
+    /// `futago keys` and `futago arbiter init` make.
+    #[arg(long, value_name = "NAME")]
+    example: Option<String>,
 }
 
 /// Whether a process keeps what it needs no more once it is up.
@@ -63,7 +65,8 @@ pub(crate) struct Switch {
     /// Connect only what connects to the socket, with no way out.
     #[arg(long, conflicts_with_all = UPLINK)]
     no_uplink: bool,
-    /// Forward TCP connections to this port of the host to the guest; may be given more than once.
+    /// Forward TCP connections to this port of the host to the guest; may be given more than once. Without an address
+    /// it is 127.0.0.1, which this host alone reaches; 0.0.0.0 opens the port to all that reach this host.
     #[arg(long, value_name = "[ADDRESS/]PORT:GUEST_PORT")]
     forward: Vec<Forward>,
     /// The guest's address.
@@ -79,34 +82,6 @@ pub(crate) struct Switch {
 /// Options that are for the way out, and mean nothing without one.
 const UPLINK: [&str; 3] = ["forward", "guest", "gateway"];
 
-/// A port that is forwarded, as passt takes it.
-#[derive(Clone, Debug)]
-struct Forward(String);
-
-impl FromStr for Forward {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (address, ports) = match text.split_once('/') {
-            Some((address, ports)) => (Some(address), ports),
-            None => (None, text),
-        };
-        let is_address = |text: &str| text.parse::<IpAddr>().is_ok();
-        let is_port = |text: &str| text.parse::<NonZeroU16>().is_ok();
-        match ports.split_once(':') {
-            Some((host, guest))
-                if address.is_none_or(is_address) && is_port(host) && is_port(guest) =>
-            {
-                Ok(Self(text.to_owned()))
-            }
-            _ => Err(
-                "it is written like `6379:6379` or `127.0.0.1/8080:80`, with ports from 1 to 65535"
-                    .to_owned(),
-            ),
-        }
-    }
-}
-
 /// All that passt is told, and where it finds the switch.
 #[derive(Args)]
 pub(crate) struct KeptUplink {
@@ -115,7 +90,7 @@ pub(crate) struct KeptUplink {
     #[arg(long)]
     program: PathBuf,
     #[arg(long)]
-    forward: Vec<String>,
+    forward: Vec<Forward>,
     #[arg(long)]
     guest: Ipv4Addr,
     #[arg(long)]
@@ -193,7 +168,9 @@ pub(crate) struct Stop {
 /// Runs `futago node`.
 pub(crate) fn node(arguments: &Node) -> Result<ExitCode> {
     let Some(path) = &arguments.wish.config else {
-        crate::output::lock().write_all(Config::example().as_bytes())?;
+        let name = arguments.wish.example.as_deref().unwrap_or_default();
+        let text = Config::example(name, peer_of(name, arguments.peer.as_deref())?)?;
+        crate::output::lock().write_all(text.as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     };
     let reason = node::run_node(Config::load(path)?, arguments.sandbox.is_confined())?;
@@ -203,6 +180,18 @@ pub(crate) fn node(arguments: &Node) -> Result<ExitCode> {
         node::log::say(&format!("futago: {reason}"));
     }
     Ok(ExitCode::from(reason.code()))
+}
+
+/// With whom the node of an example pairs.
+fn peer_of<'a>(name: &str, peer: Option<&'a str>) -> Result<&'a str> {
+    match (peer, name) {
+        (Some(peer), _) => Ok(peer),
+        (None, "a") => Ok("b"),
+        (None, "b") => Ok("a"),
+        (None, _) => bail!(
+            "say which node `{name}` pairs with, as `futago keys` names it: `futago node --example {name} --peer NAME`"
+        ),
+    }
 }
 
 /// Runs `futago switch`.
@@ -215,11 +204,7 @@ pub(crate) fn switch(arguments: Switch) -> Result<ExitCode> {
     let uplink = Uplink {
         guest: arguments.guest,
         gateway: arguments.gateway,
-        tcp_forwards: arguments
-            .forward
-            .into_iter()
-            .map(|Forward(text)| text)
-            .collect(),
+        tcp_forwards: arguments.forward,
         ..Uplink::default()
     };
     let config = SwitchConfig {

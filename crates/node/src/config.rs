@@ -182,7 +182,7 @@ impl Config {
     /// One sentence that says what is wrong, where, and what to do.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
         let text = given_file::read_text(path, CONFIG_BYTES_MAX).with_context(|| {
-            format!("cannot read the configuration {}; `futago node --example` prints one to start from", path.display())
+            format!("cannot read the configuration {}; `futago node --example a` prints one to start from", path.display())
         })?;
         let mut config = Self::parse(&text)
             .with_context(|| format!("the configuration {} is not usable", path.display()))?;
@@ -200,9 +200,13 @@ impl Config {
         Ok(config)
     }
 
-    /// The text of a complete commented file to start from.
-    pub fn example() -> &'static str {
-        example::EXAMPLE
+    /// The text of a complete commented file for node `name` of the two that pair. It runs as it is beside the files of the guest,
+    /// the keys and the store, with both nodes on one host.
+    ///
+    /// # Errors
+    /// Names that certificates cannot hold, or one for both.
+    pub fn example(name: &str, peer: &str) -> anyhow::Result<String> {
+        example::example(name, peer)
     }
 
     /// The identity behind the machine's name.
@@ -330,9 +334,13 @@ fn explain(text: &str, error: &toml::de::Error) -> anyhow::Error {
 mod tests {
     use super::*;
 
+    fn example() -> String {
+        Config::example("a", "b").unwrap()
+    }
+
     fn check_error(from: &str, to: &str, expected: &str) {
-        let text = Config::example().replacen(from, to, 1);
-        assert_ne!(text, Config::example(), "`{from}` is not in the example");
+        let text = example().replacen(from, to, 1);
+        assert_ne!(text, example(), "`{from}` is not in the example");
         let message = format!("{:#}", Config::parse(&text).unwrap_err());
         assert!(message.contains(expected), "{message}");
         assert!(!message.contains('\n'), "{message}");
@@ -340,7 +348,7 @@ mod tests {
 
     #[test]
     fn the_example_is_a_configuration() {
-        let config = Config::parse(Config::example()).unwrap();
+        let config = Config::parse(&example()).unwrap();
         assert_eq!(
             config.timeouts,
             TimeoutsConfig::default(),
@@ -349,6 +357,46 @@ mod tests {
         assert_eq!(config.machine.memory, MemorySize::default());
         assert_eq!(config.machine.mac, MacAddress::default());
         assert_eq!(config.node.code_cache, CodeCacheSize::default());
+        let default = |shown: &str, key: &str| {
+            assert!(example().contains(shown), "{key} is shown as it holds");
+        };
+        default("# seen = \"a.seen\"", "node.seen");
+        default("# withdrawn = \"keys/withdrawn.txt\"", "keys.withdrawn");
+        assert_eq!(config.seen_file(), Path::new("a.seen"));
+        assert_eq!(
+            config.key_files().withdrawn,
+            Path::new("keys/withdrawn.txt")
+        );
+    }
+
+    #[test]
+    fn the_examples_of_two_nodes_name_each_other() {
+        for [one, two] in [["a", "b"], ["zoe", "alpha-2"]] {
+            let of = |name, peer| {
+                let text = Config::example(name, peer).unwrap();
+                assert!(!text.contains(['{', '}']), "{text}");
+                Config::parse(&text).unwrap()
+            };
+            let (one_of, two_of) = (of(one, two), of(two, one));
+            for (own, other, name, peer) in
+                [(&one_of, &two_of, one, two), (&two_of, &one_of, two, one)]
+            {
+                assert_eq!(own.node.name, name);
+                assert_eq!(own.node.accepts, [peer]);
+                assert_eq!(
+                    own.node.peers.as_slice(),
+                    std::slice::from_ref(&other.node.listen)
+                );
+                let keys = NodeKeyFiles::in_directory(Path::new("keys"), name);
+                assert_eq!(own.key_files(), keys);
+                assert_eq!(own.node.control, Path::new(&format!("{name}.sock")));
+            }
+            assert_eq!(one_of.machine.append, two_of.machine.append);
+        }
+        for [name, peer] in [["a", "a"], ["a b", "c"], ["a", ""], ["a", "x\"y"]] {
+            let error = Config::example(name, peer).unwrap_err().to_string();
+            assert!(error.contains("cannot"), "{error}");
+        }
     }
 
     #[test]
@@ -395,7 +443,7 @@ mod tests {
     fn paths_are_relative_to_the_file() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("node.toml");
-        std::fs::write(&path, Config::example()).unwrap();
+        std::fs::write(&path, example()).unwrap();
         let config = Config::load(&path).unwrap();
         assert_eq!(config.machine.kernel, Some(directory.path().join("kernel")));
         assert_eq!(config.seen_file(), directory.path().join("a.seen"));

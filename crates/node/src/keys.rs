@@ -242,7 +242,8 @@ fn now_us() -> anyhow::Result<u64> {
     Ok(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }
 
-fn check_name(name: &str) -> anyhow::Result<()> {
+/// Whether a node can be called so.
+pub(crate) fn check_name(name: &str) -> anyhow::Result<()> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if name.is_empty() || name.len() > 64 || !name.bytes().all(allowed) || RESERVED.contains(&name)
     {

@@ -50,7 +50,7 @@ pub(crate) const GUEST: &[Need] = &[
 /// For the demo, beside the guest.
 pub(crate) const DEMO: &[Need] = &[program("passt", &["passt"])];
 
-/// For the tests, beside all that: the peers that they compare with.
+/// For the tests, beside all that: the peers that they compare with, and a network of their own.
 pub(crate) const TEST: &[Need] = &[
     program("qemu-riscv64", &["qemu-user"]),
     program(
@@ -63,6 +63,7 @@ pub(crate) const TEST: &[Need] = &[
         &["opensbi"],
     ),
     program("dtc", &["device-tree-compiler"]),
+    program("ip", &["iproute2"]),
 ];
 
 /// For measurements, beside all that: programs for the guest and for this machine.

@@ -1,7 +1,7 @@
 //! Whatever is wrong with what the user gives: one sentence that says what and where, and an exit status that is not 0.
 
 use std::fs;
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -414,7 +414,7 @@ fn standard_outputs() {
     fs::write(files.path("node.toml"), configuration(&files)).unwrap();
     let socket = files.text("s");
     for arguments in [
-        &["node", "--example"][..],
+        &["node", "--example", "a"][..],
         &["keys", "--directory", &keys, "show"],
         &["arbiter", "show", &files.text("arbiter"), "m"],
         &["switch", "--socket", &socket, "--machine-key", "m"],
@@ -454,12 +454,33 @@ fn switches() {
             "cannot be used with",
         ),
         (&["--machine-key", ""], "a value is required"),
-        (&["--forward", "0:0"], "ports from 1 to 65535"),
-        (&["--forward", "1:0"], "ports from 1 to 65535"),
-        (&["--forward", "1:65536"], "ports from 1 to 65535"),
-        (&["--forward", "localhost/1:1"], "ports from 1 to 65535"),
-        (&["--forward", "1"], "ports from 1 to 65535"),
+        (&["--forward", "0:0"], "`0` is no port"),
+        (&["--forward", "1:65536"], "`65536` is no port"),
+        (&["--forward", "localhost/1:1"], "is no IPv4 address"),
+        (&["--forward", "1"], "as in `6379:6379`"),
+        (&["--forward", ""], "as in `6379:6379`"),
     ] {
         misused(&[&["switch", "--socket", &socket], options].concat(), words);
+    }
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = format!("{}:80", taken.local_addr().unwrap().port());
+    for sandbox in [&[][..], &["--no-sandbox"]] {
+        let switch = |forwards: &[&str], words: &[&str]| {
+            let socket = ["switch", "--socket", &socket];
+            check(&[&socket, forwards, sandbox].concat(), words);
+        };
+        // It is said by us, before passt has anything to say.
+        switch(
+            &["--forward", &taken],
+            &["cannot forward 127.0.0.1/", "another program uses port"],
+        );
+        switch(
+            &["--forward", "192.0.2.99/7000:80"],
+            &["192.0.2.99 is no address of this host"],
+        );
+        switch(
+            &["--forward", "7000:80", "--forward", "0.0.0.0/7000:81"],
+            &["cannot forward 0.0.0.0/7000:81 beside 127.0.0.1/7000:80"],
+        );
     }
 }

@@ -8,6 +8,7 @@ mod determinism;
 mod half_made;
 mod no_files;
 mod process;
+mod readme;
 mod scarce;
 mod seen;
 mod suite;

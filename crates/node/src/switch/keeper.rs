@@ -39,7 +39,7 @@ impl Keeper {
         command.args(["--prefix", &uplink.prefix.to_string()]);
         command.args(["--mtu", &uplink.mtu.to_string()]);
         for forward in &uplink.tcp_forwards {
-            command.args(["--forward", forward]);
+            command.args(["--forward", &forward.to_string()]);
         }
         let mut child = command
             .stdin(Stdio::piped())

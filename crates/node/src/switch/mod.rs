@@ -27,6 +27,7 @@
 
 mod client;
 mod fair;
+mod forward;
 mod frame;
 pub mod hostile;
 mod keeper;
@@ -41,6 +42,7 @@ mod word;
 pub use client::{
     PortCounters, Speaker, SwitchClient, SwitchEvent, announcement, can_connect, is_socket,
 };
+pub use forward::Forward;
 pub use frame::{FRAME_BYTES_MAX, FRAME_BYTES_MIN, FrameError, put_frame, take_frame};
 pub use keeper::keep_uplink;
 pub use passt::Uplink;

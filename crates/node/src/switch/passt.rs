@@ -4,6 +4,7 @@
 //! A switch that is confined can start no program, and passt could not set up its own confinement within the switch's.
 //! There, a process beside the switch keeps passt (`keeper.rs`): it sees no frame.
 
+use super::forward::{self, Forward};
 use anyhow::{Context, bail};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -26,8 +27,10 @@ const RESTART_PAUSE: Duration = Duration::from_millis(100);
 const EXIT_MAX: Duration = Duration::from_secs(2);
 /// Of passt's words, so many lines are kept for the error message.
 const LINES_KEPT: usize = 4;
-/// Where there is no system log, passt complains about each line. That is noise.
-const NOISE: &str = "Failed to send";
+/// What says nothing of why passt ended: where there is no system log, it complains about each line.
+const NOISE: [&str; 2] = ["Failed to send", "Don't run as root"];
+/// passt takes addresses and routes of an interface of the host as its example.
+const NO_ROUTE: &str = "No external routable interface";
 
 /// How guests reach the host's network, and are reached.
 #[derive(Clone, Debug)]
@@ -42,8 +45,8 @@ pub struct Uplink {
     pub prefix: u8,
     /// Largest IP packet.
     pub mtu: u16,
-    /// Host ports whose TCP connections go to the guest, in passt's words: `HOST:GUEST`, or `ADDRESS/HOST:GUEST`.
-    pub tcp_forwards: Vec<String>,
+    /// Host ports whose TCP connections go to the guest.
+    pub tcp_forwards: Vec<Forward>,
 }
 
 impl Default for Uplink {
@@ -83,7 +86,7 @@ impl Uplink {
             command.args(["--tcp-ports", "none"]);
         }
         for forward in &self.tcp_forwards {
-            command.args(["--tcp-ports", forward]);
+            command.args(["--tcp-ports", &forward.to_string()]);
         }
         command
             .stdin(Stdio::from(socket))
@@ -100,6 +103,8 @@ pub(super) async fn keep(
     mut connect: impl FnMut() -> anyhow::Result<OwnedFd>,
 ) -> anyhow::Result<()> {
     loop {
+        // Each time: what passt says of a port that it cannot have is for those who know passt.
+        forward::check(&uplink.tcp_forwards)?;
         let started = Instant::now();
         let socket = connect()?;
         let mut child = uplink.command(socket).spawn().map_err(|error| match error.kind() {
@@ -110,7 +115,9 @@ pub(super) async fn keep(
             _ => anyhow::anyhow!("cannot start {}: {error}", uplink.program.display()),
         })?;
         let stderr = child.stderr.take().context("passt has no standard error")?;
-        info!(forwards = ?uplink.tcp_forwards, guest = %uplink.guest, "the uplink is started");
+        let forwards = uplink.tcp_forwards.iter().map(ToString::to_string);
+        let forwards = forwards.collect::<Vec<_>>().join(", ");
+        info!(forwards, guest = %uplink.guest, "the uplink is started");
         let said = RefCell::new(VecDeque::new());
         // Ends when passt does.
         listen_to(stderr, &said).await;
@@ -125,10 +132,21 @@ pub(super) async fn keep(
             .collect::<Vec<_>>()
             .join("; ");
         if started.elapsed() < LIFE_MIN {
-            bail!("passt ended at once; it said: {words}");
+            bail!("{}", explain(&words));
         }
         warn!("passt ended and is started again; it said: {words}");
         sleep(RESTART_PAUSE).await;
+    }
+}
+
+/// What it means for the user that passt has ended at once, with these words.
+fn explain(words: &str) -> String {
+    if words.contains(NO_ROUTE) {
+        "the guest's way out, passt, takes the place of this host, which has no IPv4 address with a default route: give it one, or run the switch with `--no-uplink`".to_owned()
+    } else {
+        format!(
+            "the guest's way out, passt, ended at once, so that `--no-uplink` is all that works here; it said: {words}"
+        )
     }
 }
 
@@ -136,7 +154,7 @@ pub(super) async fn keep(
 async fn listen_to(stderr: impl AsyncRead + Unpin, said: &RefCell<VecDeque<String>>) {
     let mut lines = BufReader::new(stderr).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        if line.is_empty() || line.starts_with(NOISE) {
+        if line.is_empty() || NOISE.iter().any(|noise| line.starts_with(noise)) {
             continue;
         }
         debug!("passt: {line}");

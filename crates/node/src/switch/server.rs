@@ -347,10 +347,22 @@ async fn accept(listener: &mut Listener, hub: &Rc<RefCell<Hub>>) -> anyhow::Resu
         tokio::task::spawn_local(async move {
             match serve(&hub, opened).await {
                 Ok(()) => debug!("port {id} was closed by its peer"),
+                // As whoever goes without reading all that it was sent: a process that was killed, a backup that has only looked.
+                Err(error) if is_departure(&error) => debug!("port {id} was closed: {error:#}"),
                 Err(error) => warn!("port {id} was closed: {error:#}"),
             }
         });
     }
+}
+
+/// Whether a port broke because its peer is gone.
+fn is_departure(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(|error: &io::Error| {
+        matches!(
+            error.kind(),
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
+        )
+    })
 }
 
 /// Says what was dropped: a guest can make it happen often, but not be logged often.

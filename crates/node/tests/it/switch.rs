@@ -433,7 +433,7 @@ fn a_client_reaches_a_guest_through_passt_also_after_passt_died() {
         .unwrap();
     let forward = format!("127.0.0.1/{}:6379", address.port());
     let switch = start(Some(Uplink {
-        tcp_forwards: vec![forward.clone()],
+        tcp_forwards: vec![forward.parse().unwrap()],
         ..Uplink::default()
     }));
     let socket = switch.socket.clone();
@@ -486,12 +486,13 @@ fn an_uplink_that_cannot_work_is_explained() {
         ..Uplink::default()
     });
     assert!(missing.contains("is not installed"), "{missing}");
+    // A netmask that passt does not take.
     let wrong = run(Uplink {
-        tcp_forwards: vec!["nonsense".to_owned()],
+        prefix: 99,
         ..Uplink::default()
     });
     assert!(
-        wrong.contains("passt ended at once") && wrong.contains("nonsense"),
+        wrong.contains("passt, ended at once") && wrong.contains("99"),
         "{wrong}"
     );
 }
