@@ -4,7 +4,7 @@
 mod example;
 mod value;
 
-pub use value::{CodeCacheSize, MacAddress, MemorySize};
+pub use value::{CodeCacheSize, ConsoleSize, MacAddress, MemorySize};
 
 use crate::engine::EngineKind;
 use crate::given_file;
@@ -88,6 +88,9 @@ pub struct NodeConfig {
     pub may_start: bool,
     /// File that the guest's console is appended to.
     pub console: Option<PathBuf>,
+    /// How much of it is kept.
+    #[serde(default)]
+    pub console_size: ConsoleSize,
     /// What executes the guest here; the best that the host allows where nothing is said.
     pub engine: Option<EngineKind>,
     /// What becomes of a backup that cannot keep up, where this node is the primary.
@@ -357,6 +360,7 @@ mod tests {
         assert_eq!(config.machine.memory, MemorySize::default());
         assert_eq!(config.machine.mac, MacAddress::default());
         assert_eq!(config.node.code_cache, CodeCacheSize::default());
+        assert_eq!(config.node.console_size, ConsoleSize::default());
         let default = |shown: &str, key: &str| {
             assert!(example().contains(shown), "{key} is shown as it holds");
         };
@@ -428,6 +432,11 @@ mod tests {
             "code_cache = \"256M\"",
             "code_cache = \"2G\"",
             "a code cache is from 4M to 1G",
+        );
+        check_error(
+            "console_size = \"64M\"",
+            "console_size = \"0\"",
+            "a console file is from 1M to 1024G",
         );
         check_error("accepts = [\"b\"]", "", "`node.accepts` names nobody");
         check_error("accepts = [\"b\"]", "accepts = [\"a\"]", "itself");

@@ -1,13 +1,16 @@
 //! The guest's console: what it last said is remembered, appended to a file where asked for, and sent to whoever is
 //! attached.
 
+mod file;
+
 use crate::outlet::{Gap, Outlet, WAITING_BYTES_MAX};
 use anyhow::Context;
 use bytes::Bytes;
+use file::ConsoleFile;
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::broadcast;
 use tracing::warn;
 
@@ -21,18 +24,22 @@ const PIECES_WAITING_MAX: usize = 1024;
 pub struct Console {
     kept: VecDeque<u8>,
     file: Option<Outlet>,
+    /// Bytes of the file that gave way to newer ones.
+    rotated_away: Arc<AtomicU64>,
     attached: broadcast::Sender<Bytes>,
 }
 
 impl Console {
-    /// A console that also appends to `file`, if given.
+    /// A console that also appends to `file`, if given, of which `file_bytes_max` are kept at most, half of them in an older
+    /// file beside it. To be called before this process is confined: the file's thread opens it anew.
     ///
     /// # Errors
     /// The file cannot be opened.
-    pub fn open(file: Option<&Path>) -> anyhow::Result<Self> {
+    pub fn open(file: Option<&Path>, file_bytes_max: u64) -> anyhow::Result<Self> {
+        let rotated_away = Arc::<AtomicU64>::default();
         let file = file
             .map(|path| {
-                let outlet = append_to(path)
+                let outlet = ConsoleFile::open(path, file_bytes_max, Arc::clone(&rotated_away))
                     .and_then(|file| Outlet::new(&path.display().to_string(), file, tell));
                 outlet.with_context(|| {
                     format!("cannot append to the console file {}", path.display())
@@ -42,6 +49,7 @@ impl Console {
         Ok(Self {
             kept: VecDeque::new(),
             file,
+            rotated_away,
             attached: broadcast::channel(PIECES_WAITING_MAX).0,
         })
     }
@@ -70,6 +78,11 @@ impl Console {
     pub fn bytes_dropped(&self) -> u64 {
         self.file.as_ref().map_or(0, |file| file.dropped().bytes)
     }
+
+    /// Bytes that were in the console file, and gave way to newer ones.
+    pub fn bytes_rotated_away(&self) -> u64 {
+        self.rotated_away.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Console {
@@ -78,16 +91,6 @@ impl Drop for Console {
             file.finish();
         }
     }
-}
-
-fn append_to(path: &Path) -> std::io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.create(true).append(true);
-    if std::fs::metadata(path).is_ok_and(|file| file.file_type().is_fifo()) {
-        // Opened for reading, too, a pipe does not wait for its reader.
-        options.read(true);
-    }
-    options.open(path)
 }
 
 fn tell(path: &str, gap: Gap) -> Option<String> {
@@ -120,7 +123,7 @@ mod tests {
         let path = directory.path().join("console");
         let made = std::process::Command::new("mkfifo").arg(&path).status();
         assert!(made.unwrap().success());
-        let mut console = Console::open(Some(&path)).unwrap();
+        let mut console = Console::open(Some(&path), 1 << 20).unwrap();
         for _ in 0..256 {
             console.write(&[b'x'; 1 << 16]);
         }

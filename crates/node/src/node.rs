@@ -171,7 +171,7 @@ async fn run(config: Config, confined: bool) -> anyhow::Result<ExitReason> {
     let mut secret = [0; 32];
     fill_random(&mut secret).context("the host gives no random numbers")?;
     let identity = own_identity(&config)?;
-    let console = Console::open(config.node.console.as_deref())?;
+    let console = Console::open(config.node.console.as_deref(), config.node.console_size.0)?;
     let engine = EngineChoice::of(config.node.engine, config.node.code_cache.0)
         .context("`node.engine` is not possible here")?;
     let machine = if config.node.may_start {

@@ -182,6 +182,9 @@ pub struct NodeStatus {
     /// What else went nowhere, by queue.
     #[serde(default)]
     pub dropped: Dropped,
+    /// Bytes of the console file that gave way to newer ones, as `node.console_size` wants it.
+    #[serde(default)]
+    pub console_file_rotated_bytes: u64,
     /// Panics of the engine that executes the guest, each of which was contained: the guest went on. Each is a bug.
     #[serde(default)]
     pub engine_faults: u64,

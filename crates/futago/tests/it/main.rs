@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod boots;
+mod console;
 mod demo;
 mod determinism;
 mod half_made;

@@ -138,7 +138,7 @@ impl Node {
         self.waits_for(words, &["--json"], |said| said.contains(words));
     }
 
-    fn waits_for(&self, words: &str, options: &[&str], is_said: impl Fn(&str) -> bool) {
+    pub(crate) fn waits_for(&self, words: &str, options: &[&str], is_said: impl Fn(&str) -> bool) {
         let begun = Instant::now();
         loop {
             let said = String::from_utf8(self.status(options).stdout).unwrap();

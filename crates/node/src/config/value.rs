@@ -14,6 +14,10 @@ const MEMORY_BYTES_MAX: u64 = 64 << 30;
 const MEMORY_BYTES_DEFAULT: u64 = 256 << 20;
 /// Least and most bytes of translated code.
 const CODE_CACHE_BYTES: RangeInclusive<u64> = 4 << 20..=1 << 30;
+/// Kept of a console where nothing else is said, in bytes.
+const CONSOLE_BYTES_DEFAULT: u64 = 64 << 20;
+/// Least and most bytes of a console that are kept.
+const CONSOLE_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 40;
 
 /// A size of guest memory, in bytes: whole MiB from 16M to 64G, written like `256M` or `1G`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +73,33 @@ impl FromStr for CodeCacheSize {
                     bare(text)
                 )
             })
+    }
+}
+
+/// How much of the guest's console its file keeps, in bytes: whole MiB from 1M to 1024G, written like `64M`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConsoleSize(pub u64);
+
+impl Default for ConsoleSize {
+    fn default() -> Self {
+        Self(CONSOLE_BYTES_DEFAULT)
+    }
+}
+
+impl FromStr for ConsoleSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bytes = parse_size(text)
+            .ok_or_else(|| format!("`{text}` is no size: sizes are written like `64M` or `1G`"))?;
+        if CONSOLE_BYTES.contains(&bytes) {
+            Ok(Self(bytes))
+        } else {
+            Err(format!(
+                "`{text}` is out of range: a console file is from 1M to 1024G{}",
+                bare(text)
+            ))
+        }
     }
 }
 
@@ -151,6 +182,14 @@ impl<'de> Deserialize<'de> for MemorySize {
 }
 
 impl<'de> Deserialize<'de> for CodeCacheSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for ConsoleSize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?
             .parse()

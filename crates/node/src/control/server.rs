@@ -406,7 +406,7 @@ mod tests {
             };
             let sockets = [open("steer", Role::Steer), open("look", Role::Look)];
             tokio::spawn(async move {
-                let console = crate::console::Console::open(None).unwrap();
+                let console = crate::console::Console::open(None, 0).unwrap();
                 while let Some(event) = control.recv().await {
                     let what = match event {
                         ControlEvent::Status(reply) => {

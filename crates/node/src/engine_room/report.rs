@@ -346,6 +346,7 @@ impl EngineRoom {
                 .collect(),
             inputs_dropped: hart.inputs_dropped,
             dropped,
+            console_file_rotated_bytes: self.console.bytes_rotated_away(),
             sandbox: self.sandbox.to_string(),
             engine_faults: hart.engine_faults,
             uptime_s: self.gauges.started.elapsed().as_secs_f64(),

@@ -302,6 +302,13 @@ impl fmt::Display for NodeStatus {
         if let Some(takeover) = &self.takeover {
             line(f, "takeover", &takeover.to_string())?;
         }
+        if self.console_file_rotated_bytes > 0 {
+            let words = format!(
+                "{} MiB of its file gave way to newer ones, as `console_size` wants it",
+                self.console_file_rotated_bytes.div_ceil(1 << 20)
+            );
+            line(f, "console", &words)?;
+        }
         line(f, "store", &self.store_words())?;
         line(f, "sandbox", &self.sandbox)?;
         for warning in self.warnings() {
