@@ -66,6 +66,7 @@ control = "{name}.sock"  # for futago status, console, stop: this user's and roo
 may_start = true  # may start the machine where it runs nowhere; else it only joins
 # seen = "{name}.seen"  # what the node has seen of the arbiter; if left out, NAME.seen beside this file
 console = "{name}.console"  # what the guest says on its serial port while this node is the machine is appended here
+console_size = "64M"  # kept of that: 1M to 1024G; the older half is moved to {name}.console.1
 # engine = "translator"  # or "interpreter"; if left out, the faster one that this host allows
 slow_backup = "drop"  # a backup that lags for 10 s at a brake of 80 %: "drop" it, or "brake" on
 code_cache = "256M"  # translated code that is kept: 4M to 1G
