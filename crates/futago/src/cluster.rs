@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,10 @@ struct NodeWish {
     /// `futago keys` and `futago arbiter init` make.
     #[arg(long, value_name = "NAME")]
     example: Option<String>,
+    /// Look what would keep the node of this configuration from running, and start and change nothing. One line for each
+    /// thing that it needs; exit status 1 if anything is wrong.
+    #[arg(long, value_name = "FILE")]
+    check: Option<PathBuf>,
 }
 
 /// Whether a process keeps what it needs no more once it is up.
@@ -167,6 +171,9 @@ pub(crate) struct Stop {
 
 /// Runs `futago node`.
 pub(crate) fn node(arguments: &Node) -> Result<ExitCode> {
+    if let Some(path) = &arguments.wish.check {
+        return check(path);
+    }
     let Some(path) = &arguments.wish.config else {
         let name = arguments.wish.example.as_deref().unwrap_or_default();
         let text = Config::example(name, peer_of(name, arguments.peer.as_deref())?)?;
@@ -180,6 +187,19 @@ pub(crate) fn node(arguments: &Node) -> Result<ExitCode> {
         node::log::say(&format!("futago: {reason}"));
     }
     Ok(ExitCode::from(reason.code()))
+}
+
+/// Runs `futago node --check`.
+fn check(path: &Path) -> Result<ExitCode> {
+    let findings = node::check::check_node(&Config::load(path)?);
+    let mut out = crate::output::lock();
+    for finding in &findings {
+        writeln!(out, "{finding}")?;
+    }
+    Ok(match findings.iter().all(|finding| finding.found.is_ok()) {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
 }
 
 /// With whom the node of an example pairs.

@@ -41,9 +41,7 @@ impl Console {
             .map(|path| {
                 let outlet = ConsoleFile::open(path, file_bytes_max, Arc::clone(&rotated_away))
                     .and_then(|file| Outlet::new(&path.display().to_string(), file, tell));
-                outlet.with_context(|| {
-                    format!("cannot append to the console file {}", path.display())
-                })
+                outlet.with_context(|| cannot_append(path))
             })
             .transpose()?;
         Ok(Self {
@@ -91,6 +89,19 @@ impl Drop for Console {
             file.finish();
         }
     }
+}
+
+/// What is said of a console file that could be opened. Nothing is made.
+///
+/// # Errors
+/// One sentence on why it cannot be opened.
+pub(crate) fn look_at_file(path: &Path) -> anyhow::Result<String> {
+    let found = file::look(path).with_context(|| cannot_append(path))?;
+    Ok(format!("{} {found}", path.display()))
+}
+
+fn cannot_append(path: &Path) -> String {
+    format!("cannot append to the console file {}", path.display())
 }
 
 fn tell(path: &str, gap: Gap) -> Option<String> {

@@ -11,6 +11,12 @@ use std::io::{self, ErrorKind};
 /// Bytes of translated code that are kept where nothing else is said.
 pub const CODE_CACHE_BYTES_DEFAULT: usize = 256 << 20;
 
+/// What the interpreter takes for code that it has decoded, at most: 16 MiB of instructions, which move once they are more, and
+/// 16 MiB to find them by;
+const INTERPRETER_BYTES_MAX: u64 = 48 << 20;
+/// and so much for each page of guest memory.
+const INTERPRETER_PAGE_BYTES: u64 = 8;
+
 /// The kinds of engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -93,6 +99,17 @@ impl EngineChoice {
         match self {
             Self::Interpreter { .. } => EngineKind::Interpreter,
             Self::Translator { .. } => EngineKind::Translator,
+        }
+    }
+
+    /// Bytes that an engine takes of this host at most, beside the memory of its guest, whatever that executes.
+    pub(crate) fn memory_bytes_max(self, memory_bytes: u64) -> u64 {
+        match self {
+            Self::Interpreter { .. } => {
+                let pages = memory_bytes / machine::ram::PAGE_BYTES as u64;
+                INTERPRETER_BYTES_MAX + pages * INTERPRETER_PAGE_BYTES
+            }
+            Self::Translator { cache_bytes } => jit::memory_bytes_max(cache_bytes, memory_bytes),
         }
     }
 

@@ -9,6 +9,7 @@ mod agreement;
 pub mod arbiter;
 mod bucket;
 pub mod certificate;
+pub mod check;
 mod clock;
 pub mod config;
 pub mod console;

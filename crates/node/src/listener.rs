@@ -1,5 +1,6 @@
 //! UNIX sockets to listen on: made for their user alone, and accepted from for as long as the process lives.
 
+use crate::new_files;
 use anyhow::{Context, bail};
 use rustix::fs::{Mode, fchmod};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -39,11 +40,7 @@ impl Listener {
     /// Binds a UNIX socket; one that nobody listens on any more is replaced.
     pub(crate) fn bind(path: &Path, access: Access) -> anyhow::Result<Self> {
         replace_dead(path)?;
-        let listener = bind(path, access).map_err(|error| {
-            let advice = advice(path, &error);
-            anyhow::Error::new(error)
-                .context(format!("cannot listen on {}: {advice}", path.display()))
-        })?;
+        let listener = bind(path, access).map_err(|error| cannot_listen(path, error))?;
         Ok(Self {
             listener,
             path: path.to_owned(),
@@ -127,19 +124,45 @@ fn advice(path: &Path, error: &io::Error) -> &'static str {
 }
 
 fn replace_dead(path: &Path) -> anyhow::Result<()> {
+    if is_dead(path)? {
+        fs::remove_file(path)
+            .with_context(|| format!("cannot replace the dead socket {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Whether there is a socket that nobody listens on any more.
+fn is_dead(path: &Path) -> anyhow::Result<bool> {
     if !fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket()) {
-        return Ok(());
+        return Ok(false);
     }
     match std::os::unix::net::UnixStream::connect(path) {
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path)
-            .with_context(|| format!("cannot replace the dead socket {}", path.display())),
         // Its queue of connections may be full: somebody listens all the same.
         Ok(_) => bail!(
             "{} is in use by another process: stop it, or choose another socket",
             path.display()
         ),
-        Err(_) => Ok(()),
+        Err(error) => Ok(error.kind() == ErrorKind::ConnectionRefused),
     }
+}
+
+/// Looks whether [`Listener::bind`] would succeed, and makes nothing.
+pub(crate) fn look(path: &Path) -> anyhow::Result<()> {
+    let made = if is_dead(path)? {
+        new_files::can_be_made(path)
+    } else if fs::symlink_metadata(path).is_ok() {
+        Err(ErrorKind::AddrInUse.into())
+    } else {
+        SocketAddrUnix::new(path)
+            .map_err(|_| ErrorKind::InvalidFilename.into())
+            .and_then(|_| new_files::can_be_made(path))
+    };
+    made.map_err(|error| cannot_listen(path, error))
+}
+
+fn cannot_listen(path: &Path, error: io::Error) -> anyhow::Error {
+    let advice = advice(path, &error);
+    anyhow::Error::new(error).context(format!("cannot listen on {}: {advice}", path.display()))
 }
 
 fn bind(path: &Path, access: Access) -> io::Result<UnixListener> {

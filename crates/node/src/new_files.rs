@@ -3,12 +3,29 @@
 
 use crate::names::{hex, random_u128};
 use anyhow::{Context, bail};
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{Access, CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+/// Whether this process may make a file of this name, as far as looking shows it.
+pub(crate) fn can_be_made(path: &Path) -> io::Result<()> {
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    is_writable(directory.unwrap_or(Path::new(".")))
+}
+
+/// Whether this process may make files in a directory, as far as looking shows it.
+pub(crate) fn is_writable(directory: &Path) -> io::Result<()> {
+    rustix::fs::access(directory, Access::WRITE_OK | Access::EXEC_OK)?;
+    match directory.is_dir() {
+        true => Ok(()),
+        false => Err(ErrorKind::NotADirectory.into()),
+    }
+}
 
 /// Files that appear together. Until [`Self::place`] has succeeded, dropping this removes all of them.
 #[derive(Debug, Default)]

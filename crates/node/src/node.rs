@@ -146,9 +146,7 @@ fn halted(f: &mut fmt::Formatter<'_>, reason: &HaltReason, owner: &str) -> fmt::
 /// One sentence (with its chain) on what is missing or broken on this host. Nothing of the machine is lost by it that was
 /// ever told to anyone, as long as its peer lives.
 pub fn run_node(config: Config, confined: bool) -> anyhow::Result<ExitReason> {
-    // With them, no client and no peer can take away what the node itself needs, above all to reach its arbiter.
-    let others = 2 * CLIENTS_MAX + config.node.peers.len();
-    open_files::ensure_room(open_files::NODE_FILES + others)?;
+    open_files::ensure_room(files_needed(&config))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -172,8 +170,7 @@ async fn run(config: Config, confined: bool) -> anyhow::Result<ExitReason> {
     fill_random(&mut secret).context("the host gives no random numbers")?;
     let identity = own_identity(&config)?;
     let console = Console::open(config.node.console.as_deref(), config.node.console_size.0)?;
-    let engine = EngineChoice::of(config.node.engine, config.node.code_cache.0)
-        .context("`node.engine` is not possible here")?;
+    let engine = engine_of(&config)?;
     let machine = if config.node.may_start {
         Some(VmOptions::of_config(&config.machine, engine).boot()?.0)
     } else {
@@ -261,8 +258,20 @@ async fn run(config: Config, confined: bool) -> anyhow::Result<ExitReason> {
     room.run(sources, stops).await
 }
 
+/// Files that a node may have open. With them, no client and no peer can take away what the node itself needs, above all to
+/// reach its arbiter.
+pub(crate) fn files_needed(config: &Config) -> usize {
+    open_files::NODE_FILES + 2 * CLIENTS_MAX + config.node.peers.len()
+}
+
+/// What executes the guest here.
+pub(crate) fn engine_of(config: &Config) -> anyhow::Result<EngineChoice> {
+    EngineChoice::of(config.node.engine, config.node.code_cache.0)
+        .context("`node.engine` is not possible here")
+}
+
 /// This node's certificates, which must be this node's.
-fn own_identity(config: &Config) -> anyhow::Result<TlsIdentity> {
+pub(crate) fn own_identity(config: &Config) -> anyhow::Result<TlsIdentity> {
     let identity = load_identity(&config.key_files())?;
     let (subject, name) = (&identity.facts.subject, &config.node.name);
     ensure!(

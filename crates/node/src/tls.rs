@@ -9,7 +9,7 @@ use replication::Withdrawn;
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::version::TLS13;
 use std::fmt;
@@ -85,6 +85,14 @@ pub fn load_identity(files: &NodeKeyFiles) -> anyhow::Result<TlsIdentity> {
         WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
             .build()
             .context("cannot set up the check of peers' certificates")?;
+    verifier
+        .verify_client_cert(&chain[0], &chain[1..], UnixTime::now())
+        .with_context(|| {
+            format!(
+                "the certificate {own} was not issued by the authority {}: both must come from the same `futago keys`",
+                files.authority.display()
+            )
+        })?;
     let mismatch = || {
         format!(
             "the certificate {} and the key {} do not belong together",

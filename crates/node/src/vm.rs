@@ -102,6 +102,27 @@ impl VmOptions {
         }
     }
 
+    /// The files that it is started with: firmware, kernel, initial RAM disk and device tree.
+    pub(crate) fn images(&self) -> [ImageFile<'_>; 4] {
+        let program_bytes_max = program_bytes_max(self.memory_bytes);
+        let bios = self.bios.as_deref().filter(|bios| !is_bios_word(bios));
+        [
+            ("firmware", bios, program_bytes_max),
+            ("kernel", self.kernel.as_deref(), program_bytes_max),
+            (
+                "initial RAM disk",
+                self.initrd.as_deref(),
+                self.memory_bytes,
+            ),
+            ("device tree", self.dtb.as_deref(), self.memory_bytes),
+        ]
+        .map(|(what, path, bytes_max)| ImageFile {
+            what,
+            path,
+            bytes_max,
+        })
+    }
+
     /// The machine in its initial state, with fresh entropy and the host's date, together with what it was started with.
     ///
     /// # Errors
@@ -120,18 +141,11 @@ impl VmOptions {
             self.kernel.is_some() || bios.is_some_and(|bios| !is_bios_word(bios)),
             "there is nothing to run: name a kernel (`--kernel`, `machine.kernel`) or firmware (`--bios`, `machine.bios`)"
         );
-        let program_bytes_max = program_bytes_max(self.memory_bytes);
-        let read = |what: &str, path: &Option<PathBuf>, bytes_max| {
-            path.as_deref()
-                .map(|path| read_file(what, path, bytes_max))
-                .transpose()
-        };
-        let firmware = match bios {
-            Some(path) if !is_bios_word(path) => {
-                Firmware::Image(read_file("firmware", path, program_bytes_max)?)
-            }
-            Some(path) if is_no_bios(path) => Firmware::None,
-            _ => Firmware::BuiltIn,
+        let [firmware, kernel, initrd, dtb] = self.images();
+        let firmware = match (firmware.read()?, bios) {
+            (Some(image), _) => Firmware::Image(image),
+            (None, Some(path)) if is_no_bios(path) => Firmware::None,
+            (None, _) => Firmware::BuiltIn,
         };
         let mut seed = [0; 32];
         fill_random(&mut seed).context("the host's random source gives nothing")?;
@@ -140,10 +154,10 @@ impl VmOptions {
             .context("the host's clock is before 1970")?;
         let boot = Boot {
             firmware,
-            kernel: read("kernel", &self.kernel, program_bytes_max)?,
-            initrd: read("initial RAM disk", &self.initrd, self.memory_bytes)?,
+            kernel: kernel.read()?,
+            initrd: initrd.read()?,
             append: self.append.clone(),
-            dtb: read("device tree", &self.dtb, self.memory_bytes)?,
+            dtb: dtb.read()?,
             seed,
             host_words: self.host_words,
             epoch_ns: u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX),
@@ -201,9 +215,27 @@ pub(crate) fn program_bytes_max(memory_bytes: u64) -> u64 {
     memory_bytes.saturating_add(DEBUG_BYTES_MAX)
 }
 
-fn read_file(what: &str, path: &Path, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
-    let bytes = given_file::read(path, bytes_max)
-        .with_context(|| format!("cannot read the {what} {}", path.display()))?;
-    ensure!(!bytes.is_empty(), "the {what} {} is empty", path.display());
-    Ok(bytes)
+/// A file that a machine is started with, if it has one of the kind.
+pub(crate) struct ImageFile<'a> {
+    /// The kind.
+    pub(crate) what: &'static str,
+    /// Where it is.
+    pub(crate) path: Option<&'a Path>,
+    bytes_max: u64,
+}
+
+impl ImageFile<'_> {
+    /// All of it; none if there is to be none.
+    ///
+    /// # Errors
+    /// It cannot be read, or is empty.
+    pub(crate) fn read(&self) -> anyhow::Result<Option<Vec<u8>>> {
+        let (Some(path), what) = (self.path, self.what) else {
+            return Ok(None);
+        };
+        let bytes = given_file::read(path, self.bytes_max)
+            .with_context(|| format!("cannot read the {what} {}", path.display()))?;
+        ensure!(!bytes.is_empty(), "the {what} {} is empty", path.display());
+        Ok(Some(bytes))
+    }
 }

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod boots;
+mod check;
 mod console;
 mod demo;
 mod determinism;

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, UdpSocket};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Output};
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ const IDLE: [u8; 8] = 0xffdf_f06f_1050_0073_u64.to_le_bytes();
 /// A directory with keys, a store, a guest, and a configuration for each of two nodes.
 pub(crate) struct Site {
     directory: tempfile::TempDir,
-    addresses: [SocketAddr; 2],
+    pub(crate) addresses: [SocketAddr; 2],
 }
 
 pub(crate) struct Node {
@@ -62,8 +63,8 @@ impl Site {
         self.start_with(name, str::to_owned)
     }
 
-    /// With another configuration than usual.
-    pub(crate) fn start_with(&self, name: &str, change: impl FnOnce(&str) -> String) -> Node {
+    /// Writes a node's configuration, which `change` makes of the usual one.
+    pub(crate) fn configure(&self, name: &str, change: impl FnOnce(&str) -> String) -> PathBuf {
         let own = usize::from(name == "b");
         let (listen, peer) = (self.addresses[own], self.addresses[1 - own]);
         let other = ["b", "a"][own];
@@ -78,6 +79,12 @@ impl Site {
         );
         let config = self.path().join(format!("{name}.toml"));
         fs::write(&config, change(&text)).unwrap();
+        config
+    }
+
+    /// With another configuration than usual.
+    pub(crate) fn start_with(&self, name: &str, change: impl FnOnce(&str) -> String) -> Node {
+        let config = self.configure(name, change);
         let log = self.path().join(format!("{name}.log"));
         let file = File::options().create(true).append(true).open(&log);
         let child = futago(&["node", "--config", config.to_str().unwrap()])
@@ -363,7 +370,7 @@ fn a_level_of_the_log_that_is_none_is_refused() {
 }
 
 /// A switch without a way out, in the background.
-fn start_switch(site: &Site) -> Node {
+pub(crate) fn start_switch(site: &Site) -> Node {
     let socket = site.path().join("switch.sock");
     let socket = socket.to_str().unwrap().to_owned();
     let log = site.path().join("switch.log");
@@ -377,7 +384,13 @@ fn start_switch(site: &Site) -> Node {
         )
         .spawn()
         .unwrap();
-    Node { child, log, socket }
+    let switch = Node { child, log, socket };
+    let begun = Instant::now();
+    while UnixStream::connect(&switch.socket).is_err() {
+        assert!(begun.elapsed() < PATIENCE, "{}", switch.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    switch
 }
 
 fn with_network(text: &str) -> String {

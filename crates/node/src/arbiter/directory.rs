@@ -29,6 +29,7 @@ use super::lines::TEXT_BYTES_MAX;
 use super::record::{parse_record, render_record};
 use super::{ArbiterStore, SwapResult};
 use crate::names::{hex, random_u128};
+use crate::new_files;
 use anyhow::{Context, bail, ensure};
 use replication::{Epoch, MachineId, Record};
 use std::io::ErrorKind;
@@ -86,6 +87,13 @@ fn temporary_name(record: &Record) -> String {
     )
 }
 
+fn unwritable(root: &Path) -> String {
+    format!(
+        "cannot write in the arbiter directory {}; check its permissions and space",
+        root.display()
+    )
+}
+
 impl DirectoryArbiter {
     /// The arbiter of `machine` in the store at `root`.
     ///
@@ -127,6 +135,28 @@ impl DirectoryArbiter {
         &self.root
     }
 
+    /// The newest record of the machine, as far as looking shows it: unlike [`ArbiterStore::read`], this makes sure of nothing.
+    ///
+    /// # Errors
+    /// One sentence: the store cannot be reached or read.
+    pub fn look(&mut self) -> anyhow::Result<Option<Record>> {
+        let opened = self.opened()?;
+        self.highest(&opened)
+    }
+
+    /// Whether this process may write in the store, as far as looking shows it.
+    ///
+    /// # Errors
+    /// One sentence on what is wrong.
+    pub fn look_whether_writable(&mut self) -> anyhow::Result<()> {
+        let opened = self.opened()?;
+        let machine = opened.machine.is_some().then(|| self.path(""));
+        for directory in [Some(self.root.clone()), machine].into_iter().flatten() {
+            new_files::is_writable(&directory).with_context(|| unwritable(&self.root))?;
+        }
+        Ok(())
+    }
+
     /// Whether the store can be read and written just now: for a node that starts. Later on, an arbiter may go and
     /// come back.
     ///
@@ -141,12 +171,7 @@ impl DirectoryArbiter {
         let at = machine_directory(&opened)?;
         let written = self.files.create(at, &name, b"probe");
         let removed = self.files.remove(at, &name);
-        written.and(removed).with_context(|| {
-            format!(
-                "cannot write in the arbiter directory {}; check its permissions and space",
-                self.root.display()
-            )
-        })
+        written.and(removed).with_context(|| unwritable(&self.root))
     }
 
     /// Opens the directories of the store, which must still be the one that it was.

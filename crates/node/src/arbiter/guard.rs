@@ -1,9 +1,8 @@
 //! A store beside what its node has seen of it: an answer that shows less is no answer.
 
 use super::identity::StoreId;
-use super::seen::{Seen, SeenFile, SeenRole};
+use super::seen::{Seen, SeenFile, SeenRole, check_age};
 use super::{ArbiterStore, SwapResult};
-use anyhow::ensure;
 use replication::{Epoch, MachineId, NodeId, Record};
 use std::path::{Path, PathBuf};
 use tracing::warn;
@@ -33,8 +32,7 @@ impl<S: ArbiterStore> GuardedStore<S> {
         (machine, node): (MachineId, NodeId),
         file: SeenFile,
     ) -> anyhow::Result<(Self, Option<Seen>)> {
-        let earlier = file.load()?;
-        file.check(earlier.as_ref(), machine, id, root)?;
+        let earlier = file.load_of(machine, id, root)?;
         let seen = earlier.unwrap_or(Seen {
             machine,
             store: id,
@@ -58,14 +56,7 @@ impl<S: ArbiterStore> GuardedStore<S> {
 
     /// Takes in what the store shows.
     fn see(&mut self, record: Option<Record>) -> anyhow::Result<()> {
-        let shown = record.map_or(Epoch(0), |record| record.epoch);
-        ensure!(
-            shown >= self.seen.epoch,
-            "the arbiter directory {0} shows epoch {1} of the machine, but this node has seen epoch {2}: it is an older copy; restore the right one, or, once no node of the machine runs any more, `futago arbiter recover --beyond {2}`",
-            self.root.display(),
-            shown.0,
-            self.seen.epoch.0
-        );
+        check_age(&self.root, record, self.seen.epoch)?;
         if let Some(record) = record {
             self.seen = self.seen.after(&record, self.node);
         }

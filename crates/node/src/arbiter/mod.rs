@@ -19,7 +19,7 @@ pub use identity::{StoreId, init_store};
 pub use lines::LinesError;
 pub use operator::{EPOCHS_SKIPPED_MAX, RecordView, recover, show, what_is_given_up};
 pub use record::{parse_record, render_record};
-pub use seen::{Seen, SeenFile, SeenRole};
+pub use seen::{Seen, SeenFile, SeenRole, check_age};
 pub use worker::{ArbiterAnswer, ArbiterWorker};
 
 use replication::Record;

@@ -5,7 +5,7 @@ use super::identity::StoreId;
 use super::lines::{self, LinesError, TEXT_BYTES_MAX};
 use crate::given_file;
 use crate::names::{hex, parse_hex};
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use replication::{Epoch, MachineId, Mode, NodeId, Record};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -70,6 +70,22 @@ impl Seen {
             ..self
         }
     }
+}
+
+/// Fails if the store at `root` shows less than was seen in it before.
+///
+/// # Errors
+/// One sentence that says what to do.
+pub fn check_age(root: &Path, shown: Option<Record>, seen: Epoch) -> anyhow::Result<()> {
+    let shown = shown.map_or(Epoch(0), |record| record.epoch);
+    ensure!(
+        shown >= seen,
+        "the arbiter directory {0} shows epoch {1} of the machine, but this node has seen epoch {2}: it is an older copy; restore the right one, or, once no node of the machine runs any more, `futago arbiter recover --beyond {2}`",
+        root.display(),
+        shown.0,
+        seen.0
+    );
+    Ok(())
 }
 
 /// The file.
@@ -137,11 +153,23 @@ impl SeenFile {
         })
     }
 
-    /// Fails unless `store` is the one that was seen before.
+    /// What was kept, which must be about this machine and this store.
     ///
     /// # Errors
-    /// One sentence that says what to do.
-    pub fn check(
+    /// As [`Self::load`], or one sentence that says what to do.
+    pub fn load_of(
+        &self,
+        machine: MachineId,
+        store: StoreId,
+        root: &Path,
+    ) -> anyhow::Result<Option<Seen>> {
+        let seen = self.load()?;
+        self.check(seen.as_ref(), machine, store, root)?;
+        Ok(seen)
+    }
+
+    /// Fails unless `store` is the one that was seen before.
+    fn check(
         &self,
         seen: Option<&Seen>,
         machine: MachineId,

@@ -1,8 +1,9 @@
 //! The file that a guest's console is appended to. A file has a bound: once half of it is reached, FILE becomes FILE.1, in the
 //! place of what was there, and a new FILE is begun. Pipes and devices have none.
 
+use crate::new_files;
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -100,6 +101,20 @@ impl AsFd for ConsoleFile {
 
 fn is_same(one: &Metadata, other: &Metadata) -> bool {
     (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// Whether a console file could be opened, and what may be said of it. Nothing is made.
+///
+/// # Errors
+/// It could not.
+pub(super) fn look(path: &Path) -> io::Result<&'static str> {
+    match path.metadata() {
+        Ok(_) => append_to(path).map(|_| "is there, and is appended to"),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            new_files::can_be_made(path).map(|()| "will be made")
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn append_to(path: &Path) -> io::Result<File> {

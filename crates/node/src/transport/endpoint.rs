@@ -6,7 +6,8 @@ use super::gate::{Gate, widen};
 use crate::tls::TlsIdentity;
 use anyhow::Context;
 use quinn::{AckFrequencyConfig, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, VarInt};
-use std::net::UdpSocket;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,14 +48,26 @@ const INCOMING_MAX: usize = 128;
 /// What one of them may send before it is looked at, in bytes: a handshake's first flight.
 const INCOMING_BYTES_MAX: u64 = 64 << 10;
 
+/// The log channel's port.
+pub(crate) fn bind_port(listen: SocketAddr) -> anyhow::Result<UdpSocket> {
+    UdpSocket::bind(listen).map_err(|error| {
+        let advice = match error.kind() {
+            ErrorKind::AddrInUse => {
+                "another program uses it; change `node.listen` or stop that program"
+            }
+            ErrorKind::AddrNotAvailable => "it is no address of this host; correct `node.listen`",
+            _ => "see what the host says of it",
+        };
+        anyhow::Error::new(error).context(format!("cannot listen on UDP {listen}: {advice}"))
+    })
+}
+
 pub(super) fn bind(
     config: &TransportConfig,
     identity: &TlsIdentity,
 ) -> anyhow::Result<(quinn::Endpoint, Arc<Gate>)> {
     let listen = config.listen;
-    let socket = UdpSocket::bind(listen).with_context(|| {
-        format!("cannot listen on UDP {listen}: another program may use it; change `node.listen` or stop that program")
-    })?;
+    let socket = bind_port(listen)?;
     widen(&socket, SOCKET_BUFFER_BYTES);
     let mut endpoint_config = EndpointConfig::new(Arc::new(ResetKey(identity.reset_secret)));
     endpoint_config

@@ -25,6 +25,7 @@ mod registry;
 mod trust;
 
 pub use bulk::TransferProgress;
+pub(crate) use endpoint::bind_port;
 pub use frame::{FRAME_BYTES_MAX, FrameError, decode_message, encode_message, split_message};
 pub use handshake::{HandshakeError, PROTOCOL_VERSION};
 pub use held::{Held, RECEIVED_BYTES_MAX};

@@ -346,7 +346,7 @@ fn a_taken_port_is_explained() {
             state_bytes_max: 1,
         };
         let error = Transport::start(config, identity, mpsc::channel(1).0).unwrap_err();
-        assert!(format!("{error:#}").contains("another program may use it"));
+        assert!(format!("{error:#}").contains("another program uses it"));
     });
 }
 
