@@ -1,6 +1,6 @@
 //! The commands of a protected machine: its nodes, their switch and keys, and what asks and steers them.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -332,15 +332,17 @@ pub(crate) fn console(arguments: &Control) -> Result<ExitCode> {
         .spawn(typing)
         .context("cannot read the keyboard")?;
     let mut buffer = [0; 4096];
-    let mut out = crate::output::lock();
+    let mut out = crate::output::lock_stream();
     loop {
         // The node's end is the session's end.
         let Ok(length @ 1..) = guest.read(&mut buffer) else {
             return Ok(ExitCode::SUCCESS);
         };
-        out.write_all(&buffer[..length])
-            .and_then(|()| out.flush())
-            .context("cannot show the console")?;
+        match out.write_all(&buffer[..length]).and_then(|()| out.flush()) {
+            // So is that of whoever has read enough of it.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
+            shown => shown.context("cannot show the console")?,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use node::certificate::date;
 use node::keys::{self, DAYS_DEFAULT, NodeKeyFiles, load_withdrawn};
@@ -84,6 +84,12 @@ pub(crate) fn run(arguments: &Keys) -> Result<ExitCode> {
             } else {
                 names.clone()
             };
+            if names.is_empty() {
+                bail!(
+                    "{} holds no node's certificate; `futago keys --machine NAME a b` makes two",
+                    directory.display()
+                );
+            }
             for name in names {
                 let files = NodeKeyFiles::in_directory(directory, &name);
                 let facts = keys::read_facts(&files.certificate)?;

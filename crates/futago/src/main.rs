@@ -11,13 +11,14 @@ mod output;
 mod unprotected;
 mod vm;
 
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 /// Keeps one virtual machine running on two hosts, so that the loss of either loses nothing.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, max_term_width = 80)]
 struct Arguments {
     /// What to log to standard error, instead of warnings and what happens to the machine: off, error,
     /// warn, info, debug or trace, or MODULE=LEVEL,… RUST_LOG in the environment says it, too
@@ -63,7 +64,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(answer) => return explain(&answer),
+    };
     let result =
         node::log::start(arguments.log.as_deref()).and_then(|()| match arguments.command {
             Command::Demo(arguments) => demo::run(&arguments),
@@ -83,6 +87,10 @@ fn main() -> ExitCode {
             Command::Keys(arguments) => keys::run(&arguments),
             Command::Guest(command) => guest::run(command).map(|()| ExitCode::SUCCESS),
         });
+    let result = result.and_then(|code| {
+        output::finish()?;
+        Ok(code)
+    });
     let code = result.unwrap_or_else(|error| {
         node::log::say(&format!("futago: {}", sentence(&error)));
         ExitCode::FAILURE
@@ -91,10 +99,77 @@ fn main() -> ExitCode {
     code
 }
 
-/// The whole chain of causes in one line.
+/// Prints what the command line led to instead of a command: help, or what is wrong with it.
+fn explain(answer: &clap::Error) -> ExitCode {
+    let printed = answer.print().and_then(|()| std::io::stdout().flush());
+    match printed {
+        // Whoever closed it has read enough.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            let error = anyhow::Error::new(error).context("cannot write to standard output");
+            node::log::say(&format!("futago: {}", sentence(&error)));
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(u8::MAX)),
+    }
+}
+
+/// The whole chain of causes in one line, nothing twice, and without the numbers that the host has for its errors.
 fn sentence(error: &anyhow::Error) -> String {
-    format!("{error:#}")
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
+    let mut sentence = String::new();
+    for cause in error.chain().map(unnumbered) {
+        if sentence.ends_with(&cause) {
+            continue;
+        }
+        if !sentence.is_empty() {
+            sentence.push_str(": ");
+        }
+        sentence.push_str(&cause);
+    }
+    let words: Vec<_> = sentence.split_whitespace().collect();
+    words.join(" ")
+}
+
+/// What an error says, without `(os error 2)`.
+fn unnumbered(error: &(dyn std::error::Error + 'static)) -> String {
+    const NUMBER: &str = " (os error ";
+    let mut text = error.to_string();
+    while let Some(begin) = text.find(NUMBER)
+        && let Some(length) = text[begin..].find(')')
+    {
+        text.replace_range(begin..=begin + length, "");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn a_chain_of_causes_is_one_sentence() {
+        let error = anyhow::anyhow!("No such file or directory (os error 2)")
+            .context("it cannot be read: No such file or directory (os error 2)")
+            .context("the record\n  is of no use");
+        let words = "the record is of no use: it cannot be read: No such file or directory";
+        assert_eq!(sentence(&error), words);
+    }
+
+    #[test]
+    fn help_fits_80_columns() {
+        let mut commands = vec![Arguments::command().max_term_width(80)];
+        commands[0].build();
+        while let Some(mut command) = commands.pop() {
+            let name = command.get_bin_name().unwrap_or_default().to_owned();
+            for help in [command.render_help(), command.render_long_help()] {
+                for line in help.to_string().lines() {
+                    assert!(line.chars().count() <= 80, "{name}: {line}");
+                }
+            }
+            let shown = command
+                .get_subcommands()
+                .filter(|command| !command.is_hide_set());
+            commands.extend(shown.cloned());
+        }
+    }
 }

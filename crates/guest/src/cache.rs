@@ -81,7 +81,13 @@ impl Cache {
         progress: &mut dyn FnMut(&Progress),
     ) -> Result<Cache> {
         let context = || format!("cannot use {} to keep guest images", directory.display());
-        fs::create_dir_all(directory).with_context(context)?;
+        fs::create_dir_all(directory)
+            .map_err(|error| match error.kind() {
+                // It says so of a name that is no directory.
+                ErrorKind::AlreadyExists => ErrorKind::NotADirectory.into(),
+                _ => error,
+            })
+            .with_context(context)?;
         // mmdebstrap changes its working directory.
         let directory = directory.canonicalize().with_context(context)?;
         let lock = File::create(directory.join("lock")).with_context(context)?;

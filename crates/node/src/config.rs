@@ -413,7 +413,7 @@ mod tests {
         check_error(
             "memory = \"256M\"",
             "memory = \"12X\"",
-            "memory sizes are written like",
+            "`12X` is no size: memory is from 16M to 64G",
         );
         check_error("mac = \"52:", "mac = \"53:", "group address");
         check_error("listen = \"127.0.0.1:7401\"", "listen = \"here\"", "line ");

@@ -16,7 +16,7 @@ use rcgen::{
 };
 use replication::Subject;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
@@ -114,6 +114,11 @@ pub fn create_keys_until(
         .recursive(true)
         .mode(0o700)
         .create(directory)
+        .map_err(|error| match error.kind() {
+            // It says so of a name that is no directory.
+            ErrorKind::AlreadyExists => ErrorKind::NotADirectory.into(),
+            _ => error,
+        })
         .with_context(|| format!("cannot create the key directory {}", directory.display()))?;
     let mut new = NewFiles::default();
     let issuer = match existing_authority(directory)? {
@@ -205,8 +210,10 @@ pub fn withdraw_keys(
 pub fn read_facts(path: &Path) -> anyhow::Result<CertificateFacts> {
     let unreadable = || format!("cannot read the certificate {}", path.display());
     let pem = given_file::read(path, PEM_BYTES_MAX).with_context(unreadable)?;
-    let certificate = CertificateDer::from_pem_slice(&pem)
-        .map_err(|error| anyhow::anyhow!("{}: {error}", unreadable()))?;
+    let certificate = CertificateDer::from_pem_slice(&pem).map_err(|error| match error {
+        pem::Error::NoItemsFound => anyhow::anyhow!("{} holds no certificate", path.display()),
+        error => anyhow::anyhow!("{}: {error}", unreadable()),
+    })?;
     CertificateFacts::read(&certificate)
         .with_context(|| format!("the certificate {} is of no use", path.display()))
 }

@@ -3,12 +3,12 @@
 use crate::certificate::{CertificateFacts, date};
 use crate::given_file;
 use crate::keys::{NodeKeyFiles, PEM_BYTES_MAX, load_withdrawn};
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use replication::Withdrawn;
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::version::TLS13;
@@ -64,7 +64,10 @@ pub fn load_identity(files: &NodeKeyFiles) -> anyhow::Result<TlsIdentity> {
         )
     };
     let key = given_file::read(&files.key, PEM_BYTES_MAX).map_err(|error| unreadable(&error))?;
-    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| unreadable(&error))?;
+    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| match error {
+        pem::Error::NoItemsFound => unreadable(&"it holds none"),
+        error => unreadable(&error),
+    })?;
     let own = files.certificate.display();
     let facts = CertificateFacts::read(&chain[0])
         .with_context(|| format!("the certificate {own} is of no use"))?;
@@ -85,18 +88,19 @@ pub fn load_identity(files: &NodeKeyFiles) -> anyhow::Result<TlsIdentity> {
         WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
             .build()
             .context("cannot set up the check of peers' certificates")?;
-    verifier
+    // No peer would believe it, and none be believed.
+    if verifier
         .verify_client_cert(&chain[0], &chain[1..], UnixTime::now())
-        .with_context(|| {
-            format!(
-                "the certificate {own} was not issued by the authority {}: both must come from the same `futago keys`",
-                files.authority.display()
-            )
-        })?;
-    let mismatch = || {
-        format!(
-            "the certificate {} and the key {} do not belong together",
-            files.certificate.display(),
+        .is_err()
+    {
+        bail!(
+            "the certificate {own} was not issued by the authority {}: take both from the same directory of `futago keys`",
+            files.authority.display()
+        );
+    }
+    let mismatch = |_| {
+        anyhow!(
+            "the certificate {own} and the key {} do not belong together: take both from the same directory of `futago keys`",
             files.key.display()
         )
     };
@@ -105,7 +109,7 @@ pub fn load_identity(files: &NodeKeyFiles) -> anyhow::Result<TlsIdentity> {
         .context("TLS 1.3 is missing")?
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain.clone(), key.clone_key())
-        .with_context(mismatch)?;
+        .map_err(mismatch)?;
     server.alpn_protocols = vec![ALPN.to_vec()];
     // A resumed session would not look at certificates again: neither at their end, nor at their withdrawal.
     server.send_tls13_tickets = 0;
@@ -114,7 +118,7 @@ pub fn load_identity(files: &NodeKeyFiles) -> anyhow::Result<TlsIdentity> {
         .context("TLS 1.3 is missing")?
         .with_root_certificates(roots)
         .with_client_auth_cert(chain, key)
-        .with_context(mismatch)?;
+        .map_err(mismatch)?;
     client.alpn_protocols = vec![ALPN.to_vec()];
     client.resumption = rustls::client::Resumption::disabled();
     Ok(TlsIdentity {
@@ -185,6 +189,14 @@ mod tests {
                 ..own
             },
             "holds no certificate",
+        );
+        let other = create_keys(&directory.path().join("other"), "m", &["a".to_owned()]).unwrap();
+        check(
+            NodeKeyFiles {
+                authority: other[0].authority.clone(),
+                ..files[0].clone()
+            },
+            "was not issued by the authority",
         );
         let expired = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_600_000_000);
         renew_keys(directory.path(), "a", expired).unwrap();

@@ -174,12 +174,20 @@ impl VmOptions {
     fn blame(&self, error: &BootError) -> String {
         let file = match error {
             BootError::Dtb(_) => &self.dtb,
-            BootError::KernelFormat | BootError::KernelPacked(_) | BootError::KernelBigEndian => {
-                &self.kernel
-            }
-            BootError::Elf { what, .. } if *what == "kernel" => &self.kernel,
-            BootError::Elf { .. } => &self.bios,
+            BootError::KernelFormat
+            | BootError::KernelPacked(_)
+            | BootError::KernelCutOff { .. }
+            | BootError::KernelForeign
+            | BootError::KernelBigEndian => &self.kernel,
             BootError::InitrdTooLarge { .. } => &self.initrd,
+            BootError::Elf { what, .. }
+            | BootError::Outside { what, .. }
+            | BootError::Overlap { what, .. } => match *what {
+                "kernel" => &self.kernel,
+                "firmware" => &self.bios,
+                "initrd" => &self.initrd,
+                _ => &None,
+            },
             _ => &None,
         };
         let with = file

@@ -101,16 +101,19 @@ pub(crate) fn sim(arguments: &[String]) -> Result<()> {
 /// `cargo xtask bless`
 pub(crate) fn bless() -> Result<()> {
     let cargo = process::cargo_path();
-    let scope = [
-        "test",
-        "--release",
-        "--package",
-        "replication",
-        "--test",
-        "it",
-        "scenario",
-    ];
-    process::run("env", &[&["FUTAGO_BLESS=1", &cargo][..], &scope].concat())
+    for (package, test) in [("replication", "scenario"), ("futago", "words")] {
+        let scope = [
+            "test",
+            "--release",
+            "--package",
+            package,
+            "--test",
+            "it",
+            test,
+        ];
+        process::run("env", &[&["FUTAGO_BLESS=1", &cargo][..], &scope].concat())?;
+    }
+    Ok(())
 }
 
 fn with<'a>(fixed: &[&'a str], more: &'a [String]) -> Vec<&'a str> {

@@ -16,3 +16,4 @@ mod seen;
 mod suite;
 mod typed;
 mod unheard;
+mod words;

@@ -18,6 +18,9 @@ const KERNEL_ALIGN: u64 = 2 * MIB;
 const KERNEL_OFFSET: u64 = 2 * MIB;
 /// The device tree stays below this address, so that 32-bit code can reach it.
 const DTB_END_MAX: u64 = 3072 * MIB;
+/// Linux for RISC-V keeps so much of its command line, in bytes, and cuts off the rest without a word
+/// (`COMMAND_LINE_SIZE`, without the zero at the end).
+const APPEND_BYTES_MAX: usize = 1023;
 /// The initial RAM disk goes this far behind the kernel, or by half of memory if that is less.
 const INITRD_DISTANCE_MAX: u64 = 512 * MIB;
 
@@ -40,6 +43,21 @@ pub enum BootError {
     /// The kernel is packed.
     #[error("the kernel is packed ({0}): unpack it to a plain RISC-V Image")]
     KernelPacked(&'static str),
+    /// The kernel ends before its headers say.
+    #[error(
+        "the kernel is cut off: it has {bytes} bytes, and its headers speak of {whole}; copy it anew"
+    )]
+    KernelCutOff {
+        /// Its size.
+        bytes: u64,
+        /// Where the last section ends that its headers name, or they themselves.
+        whole: u64,
+    },
+    /// The kernel has the first bytes of an EFI program, and is no Linux Image for RISC-V.
+    #[error(
+        "the kernel is for another processor, or cut off within its first 64 bytes: it begins as an EFI program, and is no RISC-V Linux Image"
+    )]
+    KernelForeign,
     /// The kernel is for big-endian harts.
     #[error("the kernel is for big-endian harts, and this one is little-endian")]
     KernelBigEndian,
@@ -53,7 +71,8 @@ pub enum BootError {
     },
     /// Something does not fit.
     #[error(
-        "the {what} does not fit: it needs {bytes} bytes at {address:#x}, and memory is {memory:#x?}"
+        "the {what} does not fit: it needs {bytes} bytes at {address:#x}, and memory is from {:#x} to {:#x}; give the machine more memory",
+        .memory.start, .memory.end
     )]
     Outside {
         /// What does not fit.
@@ -77,7 +96,7 @@ pub enum BootError {
     },
     /// The initial RAM disk is too large.
     #[error(
-        "the initrd of {bytes} bytes is too large: {room} bytes are free between kernel and device tree"
+        "the initrd of {bytes} bytes is too large: {room} bytes are free between kernel and device tree; give the machine more memory"
     )]
     InitrdTooLarge {
         /// Its size.
@@ -91,6 +110,12 @@ pub enum BootError {
     /// The command line cannot be handed over.
     #[error("the kernel command line contains a zero byte")]
     Append,
+    /// The command line is longer than kernels take it.
+    #[error(
+        "the kernel command line has {0} bytes: Linux takes {max} of them, and cuts off the rest without a word",
+        max = APPEND_BYTES_MAX
+    )]
+    AppendTooLong(usize),
 }
 
 /// How the hart starts.
@@ -223,6 +248,9 @@ impl Loader<'_> {
     }
 }
 
+/// How a program for EFI firmware begins, a Linux Image with an EFI stub among them.
+const EFI_MAGIC: &[u8] = b"MZ";
+
 /// The header of a RISC-V Linux `Image` (Linux, `Documentation/arch/riscv/boot-image-header.rst`).
 struct ImageHeader {
     /// From the start of memory, in bytes.
@@ -255,6 +283,9 @@ impl ImageHeader {
         };
         // Kernels before 5.6 have only the first of the two magics. What has neither may be raw code.
         if image.get(56..60) != Some(MAGIC2) && image.get(48..56) != Some(MAGIC) {
+            if image.starts_with(EFI_MAGIC) {
+                return Err(BootError::KernelForeign);
+            }
             if !is_code(image) {
                 return Err(BootError::KernelFormat);
             }
@@ -267,11 +298,46 @@ impl ImageHeader {
         if flags & BIG_ENDIAN != 0 {
             return Err(BootError::KernelBigEndian);
         }
+        let (bytes, whole) = (image.len() as u64, efi_bytes(image));
+        if bytes < whole {
+            return Err(BootError::KernelCutOff { bytes, whole });
+        }
         Ok(ImageHeader {
             text_offset,
             image_bytes,
         })
     }
+}
+
+/// How long the headers of an EFI program say that its file is; they themselves, where it ends within them. 0 for a kernel that
+/// is none, whose length nothing says (PE format, "COFF file header" and "Section table").
+fn efi_bytes(image: &[u8]) -> u64 {
+    const POINTER: usize = 60;
+    const SIGNATURE_BYTES: usize = 4;
+    const HEADER_BYTES: usize = 20;
+    const SECTION_BYTES: usize = 40;
+    let word = |at: usize| Some(u32::from_le_bytes(*image.get(at..)?.first_chunk()?) as usize);
+    let half = |at: usize| {
+        Some(usize::from(u16::from_le_bytes(
+            *image.get(at..)?.first_chunk()?,
+        )))
+    };
+    if !image.starts_with(EFI_MAGIC) {
+        return 0;
+    }
+    let header = word(POINTER).unwrap_or_default() + SIGNATURE_BYTES;
+    // Number of sections, and size of the optional header between.
+    let (Some(sections), Some(optional)) = (half(header + 2), half(header + 16)) else {
+        return (header + HEADER_BYTES) as u64;
+    };
+    let first = header + HEADER_BYTES + optional;
+    let mut whole = (first + sections * SECTION_BYTES) as u64;
+    for section in (0..sections).map(|number| first + number * SECTION_BYTES) {
+        if let (Some(bytes), Some(at)) = (word(section + 16), word(section + 20)) {
+            whole = whole.max(at as u64 + bytes as u64);
+        }
+    }
+    whole
 }
 
 /// Whether this may be machine code: it begins with an instruction, and is not a text.
@@ -310,6 +376,9 @@ pub fn load(bus: &mut Bus, board: &Board, boot: &Boot) -> Result<Entry, BootErro
     let append = boot.append.as_deref();
     if append.is_some_and(|append| append.contains('\0')) {
         return Err(BootError::Append);
+    }
+    if let Some(append) = append.filter(|append| append.len() > APPEND_BYTES_MAX) {
+        return Err(BootError::AppendTooLong(append.len()));
     }
     // The addresses of the initial RAM disk are of fixed size: the blob's length is known before them.
     tree::choose(&mut tree, append, boot.initrd.as_ref().map(|_| (0, 0)));

@@ -6,10 +6,8 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// Smallest guest memory, in bytes.
-const MEMORY_BYTES_MIN: u64 = 16 << 20;
-/// Largest guest memory, in bytes.
-const MEMORY_BYTES_MAX: u64 = 64 << 30;
+/// Least and most bytes of guest memory.
+const MEMORY_BYTES: RangeInclusive<u64> = 16 << 20..=64 << 30;
 /// The guest's memory where nothing else is said, in bytes.
 const MEMORY_BYTES_DEFAULT: u64 = 256 << 20;
 /// Least and most bytes of translated code.
@@ -33,17 +31,8 @@ impl FromStr for MemorySize {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bytes = parse_size(text).ok_or_else(|| {
-            format!("`{text}` is no memory size: memory sizes are written like `256M` or `1G`")
-        })?;
-        if (MEMORY_BYTES_MIN..=MEMORY_BYTES_MAX).contains(&bytes) {
-            Ok(Self(bytes))
-        } else {
-            Err(format!(
-                "`{text}` is out of range: memory is from 16M to 64G{}",
-                bare(text)
-            ))
-        }
+        let range = "memory is from 16M to 64G";
+        parse_size(text, &MEMORY_BYTES, range).map(Self)
     }
 }
 
@@ -61,18 +50,11 @@ impl FromStr for CodeCacheSize {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bytes = parse_size(text)
-            .ok_or_else(|| format!("`{text}` is no size: sizes are written like `256M` or `1G`"))?;
+        let range = "a code cache is from 4M to 1G";
+        let bytes = parse_size(text, &CODE_CACHE_BYTES, range)?;
         usize::try_from(bytes)
-            .ok()
-            .filter(|_| CODE_CACHE_BYTES.contains(&bytes))
             .map(Self)
-            .ok_or_else(|| {
-                format!(
-                    "`{text}` is out of range: a code cache is from 4M to 1G{}",
-                    bare(text)
-                )
-            })
+            .map_err(|_| format!("`{text}` is more than this host can address"))
     }
 }
 
@@ -90,37 +72,41 @@ impl FromStr for ConsoleSize {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bytes = parse_size(text)
-            .ok_or_else(|| format!("`{text}` is no size: sizes are written like `64M` or `1G`"))?;
-        if CONSOLE_BYTES.contains(&bytes) {
-            Ok(Self(bytes))
-        } else {
-            Err(format!(
-                "`{text}` is out of range: a console file is from 1M to 1024G{}",
-                bare(text)
-            ))
-        }
+        let range = "a console file is from 1M to 1024G";
+        parse_size(text, &CONSOLE_BYTES, range).map(Self)
     }
 }
 
-/// What to add to a sentence about a size that has no letter, and may be meant in bytes.
-fn bare(text: &str) -> &'static str {
-    if text.ends_with(|last: char| last.is_ascii_digit()) {
-        ", and a number without a letter counts MiB"
-    } else {
-        ""
-    }
-}
-
-/// A number of MiB or, with the letter, GiB; in bytes.
-fn parse_size(text: &str) -> Option<u64> {
+/// A size in bytes: whole MiB within `range`, which `range_words` say to people.
+fn parse_size(text: &str, range: &RangeInclusive<u64>, range_words: &str) -> Result<u64, String> {
     let (digits, shift) = match text.as_bytes().last() {
+        Some(b'K' | b'k') => (&text[..text.len() - 1], 10),
         Some(b'M' | b'm') => (&text[..text.len() - 1], 20),
         Some(b'G' | b'g') => (&text[..text.len() - 1], 30),
+        Some(b'T' | b't') => (&text[..text.len() - 1], 40),
         // As for QEMU, a bare number is in MiB.
         _ => (text, 20),
     };
-    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
+    let Ok(number) = digits.parse::<u64>() else {
+        return Err(format!(
+            "`{text}` is no size: {range_words}, written like `256M` or `1G`"
+        ));
+    };
+    let bytes = number.checked_mul(1 << shift);
+    let Some(bytes) = bytes.filter(|bytes| range.contains(bytes)) else {
+        // It may be meant in bytes.
+        let bare = match digits == text {
+            true => ", and a number without a letter counts MiB",
+            false => "",
+        };
+        return Err(format!("`{text}` is out of range: {range_words}{bare}"));
+    };
+    if bytes % (1 << 20) != 0 {
+        return Err(format!(
+            "`{text}` is no whole number of MiB: {range_words}, written like `256M` or `1G`"
+        ));
+    }
+    Ok(bytes)
 }
 
 /// An Ethernet address of one station.
@@ -213,8 +199,22 @@ mod tests {
     fn sizes_and_addresses() {
         assert_eq!("1G".parse(), Ok(MemorySize(1 << 30)));
         assert_eq!("64".parse(), Ok(MemorySize(64 << 20)));
-        for wrong in ["", "M", "1T", "1M", "99999999999999G", "65G", "-1G"] {
-            assert!(wrong.parse::<MemorySize>().is_err(), "{wrong}");
+        assert_eq!("32768k".parse(), Ok(MemorySize(32 << 20)));
+        for (wrong, why) in [
+            ("", "no size"),
+            ("M", "no size"),
+            ("-1G", "no size"),
+            ("1.5G", "no size"),
+            ("64K", "out of range"),
+            ("1T", "out of range"),
+            ("1M", "out of range"),
+            ("99999999999999G", "out of range"),
+            ("65G", "out of range"),
+            ("20000K", "no whole number of MiB"),
+        ] {
+            let error = wrong.parse::<MemorySize>().unwrap_err();
+            assert!(error.contains(why), "{error}");
+            assert!(error.contains("memory is from 16M to 64G"), "{error}");
         }
         // Meant in bytes, perhaps.
         let error = "100000001".parse::<MemorySize>().unwrap_err();

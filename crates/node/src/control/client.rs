@@ -149,6 +149,9 @@ fn explain(path: &Path, error: io::Error, process: Option<Pid>) -> anyhow::Error
         ErrorKind::NotFound => not_running(format!(
             "no node answers at {socket}; is `futago node` running with this control socket? {error}"
         )),
+        ErrorKind::InvalidInput | ErrorKind::InvalidFilename => {
+            anyhow!("{socket} is no control socket: a socket's path has at most 107 bytes")
+        }
         _ => anyhow::Error::new(error).context(format!(
             "no node answers at {socket}; is `futago node` running with this control socket?"
         )),

@@ -203,6 +203,14 @@ fn open(socket: &Path) -> anyhow::Result<StdStream> {
             "the switch at {} takes no connection: is its process stopped?",
             socket.display()
         ),
+        Errno::CONNREFUSED if is_socket(socket).is_err() => anyhow::anyhow!(
+            "cannot connect to the network socket {}: it is no socket; name the one that `futago switch --socket` or passt listens on",
+            socket.display()
+        ),
+        Errno::NAMETOOLONG => anyhow::anyhow!(
+            "{} is no network socket: a socket's path has at most 107 bytes",
+            socket.display()
+        ),
         error => anyhow::Error::new(error).context(unusable(socket)),
     })
 }

@@ -182,6 +182,9 @@ fn bad_kernels() {
         fails(&kernel(b"\x1f\x8b\x08".to_vec())),
         BootError::KernelPacked("gzip")
     );
+    let mut foreign = vec![0x13; 4096];
+    foreign[..2].copy_from_slice(b"MZ");
+    assert_eq!(fails(&kernel(foreign)), BootError::KernelForeign);
     let mut big = image(64, 0x20_0000, 0);
     big[24] = 1;
     assert_eq!(fails(&kernel(big)), BootError::KernelBigEndian);
@@ -231,9 +234,58 @@ fn a_given_tree_is_kept_and_completed() {
     );
     let bad = Boot {
         append: Some("a\0b".to_owned()),
-        ..boot
+        ..boot.clone()
     };
     assert_eq!(start(MEMORY_BYTES_MIN, &bad).err(), Some(BootError::Append));
+    for (len, error) in [(1023, None), (1024, Some(BootError::AppendTooLong(1024)))] {
+        let long = Boot {
+            append: Some("a".repeat(len)),
+            dtb: None,
+            ..boot.clone()
+        };
+        assert_eq!(start(MEMORY_BYTES_MIN, &long).err(), error);
+    }
+}
+
+#[test]
+fn a_kernel_that_is_cut_off_is_refused_wherever_it_ends() {
+    let mut whole = image(0x3000, 0x20_0000, 1 << 20);
+    let mut put = |at: usize, bytes: &[u8]| whole[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, b"MZ");
+    put(60, &64_u32.to_le_bytes());
+    // Two sections, an optional header of 160 bytes.
+    put(64 + 6, &2_u16.to_le_bytes());
+    put(64 + 20, &160_u16.to_le_bytes());
+    for (number, bytes, at) in [(0, 0x1000_u32, 0x1000_u32), (1, 0x1000, 0x2000)] {
+        let section = 64 + 24 + 160 + number * 40;
+        put(section + 16, &bytes.to_le_bytes());
+        put(section + 20, &at.to_le_bytes());
+    }
+    assert!(start(MEMORY_BYTES_MIN, &kernel(whole.clone())).is_ok());
+    for bytes in 0..whole.len() {
+        // Each length among the headers, some beyond.
+        if bytes > 400 && bytes % 509 != 0 && bytes + 1 != whole.len() {
+            continue;
+        }
+        let error = start(MEMORY_BYTES_MIN, &kernel(whole[..bytes].to_vec())).err();
+        assert!(
+            matches!(
+                error,
+                Some(
+                    BootError::KernelCutOff { .. }
+                        | BootError::KernelForeign
+                        | BootError::KernelFormat
+                )
+            ),
+            "{bytes}: {error:?}"
+        );
+    }
+    // Whatever the headers say, it is a number.
+    whole[70..].fill(0xff);
+    assert!(matches!(
+        start(MEMORY_BYTES_MIN, &kernel(whole)).err(),
+        Some(BootError::KernelCutOff { .. })
+    ));
 }
 
 /// An ELF file with one segment and a program header table that ends where the segment's bytes start.
