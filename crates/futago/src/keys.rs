@@ -8,7 +8,10 @@ use std::time::SystemTime;
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use node::certificate::date;
-use node::keys::{self, DAYS_DEFAULT, NodeKeyFiles, load_withdrawn};
+use node::keys::{
+    self, AUTHORITY_CERTIFICATE_FILE, AUTHORITY_KEY_FILE, DAYS_DEFAULT, NodeKeyFiles,
+    load_withdrawn,
+};
 use node::status::days_left;
 
 #[derive(Args)]
@@ -76,6 +79,10 @@ pub(crate) fn run(arguments: &Keys) -> Result<ExitCode> {
                 )?;
             }
             writeln!(out, "good until {}", date(ends))?;
+            writeln!(
+                out,
+                "each host takes {AUTHORITY_CERTIFICATE_FILE} and its own two files; {AUTHORITY_KEY_FILE} stays at home"
+            )?;
         }
         Some(Command::Show { names }) => {
             keys::check_authority(directory)?;

@@ -45,6 +45,12 @@ enum Command {
     /// What a confined switch starts, to keep its uplink.
     #[command(hide = true)]
     Uplink(cluster::KeptUplink),
+    /// What a node starts, to look for the addresses of a host.
+    #[command(hide = true)]
+    Lookup {
+        /// The host's name.
+        host: String,
+    },
     /// Ask a running node how it is.
     Status(cluster::Status),
     /// The console of a running node's guest. Ctrl-A x leaves it.
@@ -77,6 +83,7 @@ fn main() -> ExitCode {
             Command::Node(arguments) => cluster::node(&arguments),
             Command::Switch(arguments) => cluster::switch(arguments),
             Command::Uplink(arguments) => cluster::uplink(arguments),
+            Command::Lookup { host } => node::answer_lookups(&host).map(|()| ExitCode::SUCCESS),
             Command::Status(arguments) => cluster::status(&arguments),
             Command::Console(arguments) => cluster::console(&arguments),
             Command::Swap(_) => Err(anyhow::anyhow!(

@@ -4,18 +4,18 @@
 use crate::agreement::agreement_of;
 use crate::arbiter::{DirectoryArbiter, SeenFile, check_age};
 use crate::certificate::{date, days_left};
-use crate::config::Config;
+use crate::config::{Config, NodeAddress};
 use crate::console;
 use crate::engine::EngineChoice;
 use crate::listener;
 use crate::new_files;
-use crate::node::{engine_of, files_needed, own_identity};
+use crate::node::{engine_of, files_needed, listen_address, own_identity};
 use crate::open_files;
 use crate::room::Room;
 use crate::switch::{SwitchSecret, can_connect, is_socket, key_of_node};
-use crate::transport::bind_port;
+use crate::transport::{addresses_of, bind_port};
 use crate::vm::VmOptions;
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use replication::{Mode, Record};
 use std::fmt;
 use std::net::{SocketAddr, UdpSocket};
@@ -103,15 +103,16 @@ pub fn check_node(config: &Config) -> Vec<Finding> {
     if let Some(path) = &config.node.console {
         look("console", console::look_at_file(path));
     }
-    let listen = config.node.listen;
-    look(
-        "listen",
-        bind_port(listen).map(|_| format!("UDP {listen} is free")),
-    );
+    let listen = listen_address(&config.node.listen);
+    let bound = listen.as_ref().ok().copied();
+    let free = |listen| bind_port(listen).map(|_| format!("UDP {listen} is free"));
+    look("listen", listen.and_then(free));
     // Where the address is not this host's, nothing can be said of ways from it.
-    if let Ok(socket) = UdpSocket::bind((listen.ip(), 0)) {
+    if let Some(listen) = bound
+        && let Ok(socket) = UdpSocket::bind((listen.ip(), 0))
+    {
         for peer in &config.node.peers {
-            look("peer", route(&socket, *peer));
+            look("peer", peer_at(&socket, peer, listen));
         }
     }
     findings
@@ -225,6 +226,17 @@ fn said(record: Option<Record>) -> String {
         Mode::Down => "the machine is off",
     };
     format!("whose newest record is of epoch {}: {mode}", record.epoch.0)
+}
+
+/// Where a peer is, and whether datagrams could leave for it.
+fn peer_at(socket: &UdpSocket, peer: &NodeAddress, listen: SocketAddr) -> anyhow::Result<String> {
+    let addresses = addresses_of(peer, listen)
+        .map_err(|problem| anyhow!("nobody can be asked at {peer} of `node.peers`: {problem}"))?;
+    let mut ways = Vec::new();
+    for address in addresses {
+        ways.push(route(socket, address)?);
+    }
+    Ok(ways.join(", "))
 }
 
 /// Whether datagrams could leave for a peer; none does.

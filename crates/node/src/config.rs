@@ -1,9 +1,11 @@
 //! The configuration of a node: one commented TOML file. Each key or value that is wrong gets one sentence that says
 //! what, where, and what to do.
 
+mod address;
 mod example;
 mod value;
 
+pub use address::NodeAddress;
 pub use value::{CodeCacheSize, ConsoleSize, MacAddress, MemorySize};
 
 use crate::engine::EngineKind;
@@ -13,7 +15,6 @@ use crate::names::machine_id;
 use anyhow::{Context, bail, ensure};
 use replication::MachineId;
 use serde::Deserialize;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -69,10 +70,10 @@ pub struct NodeConfig {
     /// For logs and status.
     pub name: String,
     /// UDP address of the log channel.
-    pub listen: SocketAddr,
+    pub listen: NodeAddress,
     /// Addresses at which other nodes of the machine listen.
     #[serde(default)]
-    pub peers: Vec<SocketAddr>,
+    pub peers: Vec<NodeAddress>,
     /// Names of the nodes that may pair with this one, as their certificates say them.
     #[serde(default)]
     pub accepts: Vec<String>,

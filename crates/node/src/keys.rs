@@ -100,6 +100,13 @@ pub fn create_keys_until(
             !names[..index].contains(name),
             "`{name}` is given twice: each node has one certificate"
         );
+    }
+    // Before all else: without it, nothing can be issued or renewed here.
+    let authority = existing_authority(directory)?;
+    if authority.is_none() {
+        check_no_orphans(directory)?;
+    }
+    for name in names {
         let files = NodeKeyFiles::in_directory(directory, name);
         for path in [&files.certificate, &files.key] {
             if path.exists() {
@@ -121,7 +128,7 @@ pub fn create_keys_until(
         })
         .with_context(|| format!("cannot create the key directory {}", directory.display()))?;
     let mut new = NewFiles::default();
-    let issuer = match existing_authority(directory)? {
+    let issuer = match authority {
         Some(issuer) => issuer,
         None => new_authority(directory, &mut new)?,
     };
@@ -318,6 +325,21 @@ fn existing_authority(directory: &Path) -> anyhow::Result<Option<Issuer<'static,
     }
 }
 
+/// Refuses a directory with certificates whose authority is not there: a new one's nodes would not know them.
+fn check_no_orphans(directory: &Path) -> anyhow::Result<()> {
+    if !directory.exists() {
+        return Ok(());
+    }
+    if let Some(name) = names_in(directory)?.first() {
+        bail!(
+            "{} has the certificate of {name}, and not the authority that issued it, {AUTHORITY_CERTIFICATE_FILE} and {AUTHORITY_KEY_FILE}: \
+             restore both from where they are kept, or make a new authority in another directory, for all nodes",
+            directory.display()
+        );
+    }
+    Ok(())
+}
+
 /// Makes an authority, whose files are prepared.
 fn new_authority(directory: &Path, new: &mut NewFiles) -> anyhow::Result<Issuer<'static, KeyPair>> {
     let key = KeyPair::generate().context("cannot generate a key")?;
@@ -427,6 +449,27 @@ mod tests {
         let error = create_keys(directory.path(), "m", &names(&["b"])).unwrap_err();
         assert!(error.to_string().contains("exists already"));
         create_keys(directory.path(), "m", &names(&["c"])).unwrap();
+        // A host that has only what it needs issues nothing, and says why.
+        let key = directory.path().join(AUTHORITY_KEY_FILE);
+        let kept = fs::read(&key).unwrap();
+        fs::remove_file(&key).unwrap();
+        for name in ["b", "d"] {
+            let error = create_keys(directory.path(), "m", &names(&[name])).unwrap_err();
+            assert!(
+                error.to_string().contains("authority.key is missing"),
+                "{error}"
+            );
+        }
+        let certificate = directory.path().join(AUTHORITY_CERTIFICATE_FILE);
+        let shown = fs::read(&certificate).unwrap();
+        fs::remove_file(&certificate).unwrap();
+        for name in ["b", "d"] {
+            let error = create_keys(directory.path(), "m", &names(&[name])).unwrap_err();
+            let words = "has the certificate of a, and not the authority that issued it";
+            assert!(error.to_string().contains(words), "{error}");
+        }
+        fs::write(&certificate, shown).unwrap();
+        fs::write(&key, kept).unwrap();
         for wrong in ["../d", "", "show"] {
             assert!(create_keys(directory.path(), "m", &names(&[wrong])).is_err());
         }

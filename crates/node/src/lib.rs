@@ -23,6 +23,7 @@ pub mod keyboard;
 pub mod keys;
 mod listener;
 pub mod log;
+mod lookup;
 pub mod names;
 mod new_files;
 mod node;
@@ -40,4 +41,5 @@ pub mod unprotected;
 pub mod vm;
 
 pub use config::Config;
+pub use lookup::answer_lookups;
 pub use node::{ExitReason, run_node};

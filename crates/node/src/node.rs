@@ -3,13 +3,14 @@
 use crate::agreement::agreement_of;
 use crate::arbiter::{ArbiterWorker, DirectoryArbiter, GuardedStore, SeenFile};
 use crate::certificate::{self, date};
-use crate::config::Config;
+use crate::config::{Config, NodeAddress};
 use crate::console::Console;
 use crate::control::{CLIENTS_MAX, ControlCounters, ControlSocket, Role};
 use crate::engine::EngineChoice;
 use crate::engine_room::{Doors, EngineRoom, Fate};
 use crate::hart_thread::HartThread;
 use crate::log::STORY;
+use crate::lookup::look_up;
 use crate::names::{fill_random, fresh_node_id, hex, random_u128};
 use crate::open_files;
 use crate::sandbox::{Kind, Place, Sandbox};
@@ -17,12 +18,13 @@ use crate::signals::EndSignals;
 use crate::status::{CERTIFICATE_DAYS_WARN, days_left};
 use crate::switch::key_of_node;
 use crate::tls::{TlsIdentity, load_identity};
-use crate::transport::{Reloader, Transport, TransportConfig};
+use crate::transport::{Peer, Reloader, Transport, TransportConfig};
 use crate::vm::VmOptions;
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use replica::{Hart, HartConfig};
 use replication::{Agreement, HaltReason, Hello, Mode, NodeId, Record};
 use std::fmt;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -40,6 +42,8 @@ const FRAMES_MAX: usize = 1024;
 /// A connection is given up after so many times the suspicion timeout, but not before [`IDLE_MIN`].
 const IDLE_SUSPICIONS: u32 = 8;
 const IDLE_MIN: Duration = Duration::from_secs(3);
+/// Its lane, and two pipes to who looks for its name.
+const FILES_A_PEER: usize = 3;
 /// So often it is looked when the node's certificate ends.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(3600);
 /// A snapshot is at most this much larger than the guest's memory.
@@ -208,8 +212,11 @@ async fn run(config: Config, confined: bool) -> anyhow::Result<ExitReason> {
         .map(|path| open(path, Role::Look))
         .transpose()?;
     let (transport_events, from_transport) = mpsc::channel(EVENTS_MAX);
+    let listen = listen_address(&config.node.listen)?;
+    let peers = Peer::all(&config.node.peers, listen).await?;
+    warn_of_loopback(listen, &peers);
     let transport = Transport::start(
-        transport_config(&config, node, agreement),
+        transport_config(&config, (listen, peers), node, agreement),
         &identity,
         transport_events,
     )?;
@@ -261,7 +268,7 @@ async fn run(config: Config, confined: bool) -> anyhow::Result<ExitReason> {
 /// Files that a node may have open. With them, no client and no peer can take away what the node itself needs, above all to
 /// reach its arbiter.
 pub(crate) fn files_needed(config: &Config) -> usize {
-    open_files::NODE_FILES + 2 * CLIENTS_MAX + config.node.peers.len()
+    open_files::NODE_FILES + 2 * CLIENTS_MAX + FILES_A_PEER * config.node.peers.len()
 }
 
 /// What executes the guest here.
@@ -335,7 +342,41 @@ fn places(config: &Config) -> Vec<Place> {
     places
 }
 
-fn transport_config(config: &Config, node: NodeId, agreement: Agreement) -> TransportConfig {
+/// The address of this host that `node.listen` means: of a name's, the first that can be had.
+pub(crate) fn listen_address(written: &NodeAddress) -> anyhow::Result<SocketAddr> {
+    let (host, port) = match written {
+        NodeAddress::Fixed(address) => return Ok(*address),
+        NodeAddress::Named { host, port } => (host, *port),
+    };
+    let found = look_up(host)
+        .map_err(|problem| anyhow!("`node.listen`, {written}, cannot be used: {problem}; give an address of this host, or 0.0.0.0:{port} for all of them"))?;
+    let mut addresses = found.into_iter().map(|ip| SocketAddr::new(ip, port));
+    let can_be_had = |address: &SocketAddr| UdpSocket::bind(address).is_ok();
+    let first = addresses.clone().next();
+    // What is wrong with the first is said when it is bound.
+    (addresses.find(can_be_had).or(first)).with_context(|| format!("{written} has no address"))
+}
+
+/// On many hosts, their own name is an address of the loopback to themselves.
+fn warn_of_loopback(listen: SocketAddr, peers: &[Peer]) {
+    let is_elsewhere =
+        |peer: &&Peer| (peer.addresses().iter()).any(|address| !address.ip().is_loopback());
+    if listen.ip().is_loopback()
+        && let Some(peer) = peers.iter().find(is_elsewhere)
+    {
+        warn!(
+            "`node.listen` is {listen}, which no other host reaches, and the peer {} is another host: let it be this host's address towards that one",
+            peer.written()
+        );
+    }
+}
+
+fn transport_config(
+    config: &Config,
+    (listen, peers): (SocketAddr, Vec<Peer>),
+    node: NodeId,
+    agreement: Agreement,
+) -> TransportConfig {
     TransportConfig {
         hello: Hello {
             machine: config.machine_id(),
@@ -344,8 +385,8 @@ fn transport_config(config: &Config, node: NodeId, agreement: Agreement) -> Tran
             name: config.node.name.clone(),
             agreement,
         },
-        listen: config.node.listen,
-        peers: config.node.peers.clone(),
+        listen,
+        peers,
         accepts: config.node.accepts.clone(),
         idle_timeout: (config.timeouts.suspicion() * IDLE_SUSPICIONS).max(IDLE_MIN),
         state_bytes_max: config.machine.memory.0 + STATE_BYTES_EXTRA,

@@ -177,6 +177,9 @@ pub struct NodeStatus {
     /// Addresses of `node.peers` at which nobody answers.
     #[serde(default)]
     pub unanswered: Vec<String>,
+    /// Those whose host's name has no address.
+    #[serde(default)]
+    pub unknown: Vec<String>,
     /// Inputs from outside for which there was no room.
     pub inputs_dropped: u64,
     /// What else went nowhere, by queue.

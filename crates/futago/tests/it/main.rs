@@ -8,6 +8,7 @@ mod console;
 mod demo;
 mod determinism;
 mod half_made;
+mod names;
 mod no_files;
 mod process;
 mod readme;

@@ -1,5 +1,6 @@
 //! The program as a process that does not outlive its test.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -24,6 +25,22 @@ pub(crate) fn futago(arguments: &[&str]) -> Command {
         .env_remove("RUST_LOG")
         .stdin(Stdio::null());
     command
+}
+
+/// A command by way of other programs that start it, and become it.
+pub(crate) fn by_way_of(before: &[&str], command: &Command) -> Command {
+    let mut words = before.iter().map(OsStr::new);
+    let program = words.next().unwrap_or(command.get_program());
+    let mut started = Command::new(program);
+    started.args(words);
+    if !before.is_empty() {
+        started.arg(command.get_program());
+    }
+    started
+        .args(command.get_args())
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::null());
+    started
 }
 
 /// `futago` in the background, with what it says in files.

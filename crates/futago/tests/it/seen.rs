@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Output};
 use std::time::{Duration, Instant};
 
-use crate::process::{PATIENCE, futago};
+use crate::process::{PATIENCE, by_way_of, futago};
 
 /// `wfi`, `j -4`: a guest that does nothing, for ever.
 const IDLE: [u8; 8] = 0xffdf_f06f_1050_0073_u64.to_le_bytes();
@@ -84,14 +84,23 @@ impl Site {
 
     /// With another configuration than usual.
     pub(crate) fn start_with(&self, name: &str, change: impl FnOnce(&str) -> String) -> Node {
+        self.start_by(name, &[], change)
+    }
+
+    /// By way of other programs that become it.
+    pub(crate) fn start_by(
+        &self,
+        name: &str,
+        before: &[&str],
+        change: impl FnOnce(&str) -> String,
+    ) -> Node {
         let config = self.configure(name, change);
         let log = self.path().join(format!("{name}.log"));
         let file = File::options().create(true).append(true).open(&log);
-        let child = futago(&["node", "--config", config.to_str().unwrap()])
-            .env("NO_COLOR", "")
-            .stderr(file.unwrap())
-            .spawn()
-            .unwrap();
+        let node = futago(&["node", "--config", config.to_str().unwrap()]);
+        let mut command = by_way_of(before, &node);
+        let child = command.env("NO_COLOR", "").stderr(file.unwrap());
+        let child = child.spawn().unwrap();
         let socket = self.path().join(format!("{name}.sock"));
         Node {
             child,

@@ -57,7 +57,7 @@ mac = "52:54:00:12:34:56"  # the guest's MAC address
 # This node, and the other.
 [node]
 name = "{name}"  # as its certificate says
-# On two hosts these two addresses are all that must be changed: this host's own, and the other's.
+# On two hosts these two addresses are all that must be changed: this host's own, and the other's; names of hosts will do.
 listen = "{listen}"  # UDP address of the log channel
 peers = ["{peer_listens}"]  # where the other node listens
 accepts = ["{peer}"]  # who may pair with this node, by the names in their certificates

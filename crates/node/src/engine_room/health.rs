@@ -287,15 +287,16 @@ impl EngineRoom {
 
     /// Where nobody answers, in words that follow a sentence.
     fn unanswered(&self) -> String {
-        let addresses: Vec<_> = (self.gauges.unanswered.iter())
-            .map(ToString::to_string)
-            .collect();
-        match addresses.as_slice() {
+        let mut words = match self.gauges.unanswered().as_slice() {
             [] => String::new(),
             some => format!(
                 "; nobody answers at {}, which `node.peers` names",
                 some.join(", ")
             ),
+        };
+        for (written, problem) in &self.gauges.unknown {
+            words.push_str(&format!("; {written} of `node.peers`: {problem}"));
         }
+        words
     }
 }

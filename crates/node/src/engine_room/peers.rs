@@ -7,6 +7,7 @@ use crate::node::ExitReason;
 use crate::transport::TransportEvent;
 use bytes::Bytes;
 use replication::{HostId, Local, Message, RoleStatus, TransferId};
+use std::net::SocketAddr;
 use tracing::{debug, info, warn};
 
 impl EngineRoom {
@@ -31,7 +32,7 @@ impl EngineRoom {
                 info!(target: STORY, "{name} is connected, at {address}");
                 debug!(name, peer = %short(peer.0), "this process of it");
                 self.gauges.connected(peer, &name);
-                self.gauges.unanswered.remove(&address);
+                self.gauges.heard_at(address);
                 let host = HostId::of_name(&name);
                 self.tell(Local::Connected { peer, host });
             }
@@ -76,16 +77,25 @@ impl EngineRoom {
                     self.who(to)
                 );
             }
-            TransportEvent::Unanswered { address } => {
-                self.gauges.unanswered.insert(address);
-                info!(target: STORY, "nobody answers at {address}, which `node.peers` names: is the node there started, the address right, and no firewall between?");
+            TransportEvent::Unanswered { written, addresses } => {
+                let place = place(&written, &addresses);
+                info!(target: STORY, "nobody answers at {place}, which `node.peers` names: is the node there started, the address right, and no firewall between?");
+                self.gauges.unanswered.insert(written, addresses);
+            }
+            TransportEvent::Unknown { written, problem } => {
+                info!(target: STORY, "nobody can be asked at {written}, which `node.peers` names, and which is tried again: {problem}");
+                self.gauges.unknown.insert(written, problem);
+            }
+            TransportEvent::Known { written, addresses } => {
+                info!(target: STORY, "the host's name is known now: {}", place(&written, &addresses));
+                self.gauges.unknown.remove(&written);
             }
             TransportEvent::Refused {
                 address,
                 reason,
                 differs,
             } => {
-                self.gauges.unanswered.remove(&address);
+                self.gauges.heard_at(address);
                 let now = std::time::Instant::now();
                 if let Some(left_out) = self.refusals.say(now, address.ip(), &reason) {
                     match left_out {
@@ -125,5 +135,14 @@ impl EngineRoom {
         if let Some(command) = self.bridge.state_received(transfer, state) {
             self.hart.send(command);
         }
+    }
+}
+
+/// A peer's place, as the configuration has it, and its addresses where that is a name.
+pub(super) fn place(written: &str, addresses: &[SocketAddr]) -> String {
+    let found: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    match found.as_slice() {
+        [address] if address == written => address.clone(),
+        _ => format!("{written} ({})", found.join(", ")),
     }
 }

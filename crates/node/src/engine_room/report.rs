@@ -1,6 +1,7 @@
 //! What is measured for people: rates, pauses, compared digests; and the status made of it.
 
 use super::EngineRoom;
+use super::peers::place;
 use crate::certificate;
 use crate::log::STORY;
 use crate::names::{hex, short};
@@ -9,7 +10,7 @@ use crate::transport::TransferProgress;
 use bytes::Bytes;
 use eventlog::{Entry, Event};
 use replication::{Flag, LogIndex, NodeId, Record, Refused, RoleStatus, Status, TransferStatus};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -25,8 +26,10 @@ pub(super) struct Gauges {
     started: Instant,
     /// Who is connected, and their names.
     connected: BTreeMap<NodeId, String>,
-    /// Where nobody answers.
-    pub(super) unanswered: BTreeSet<SocketAddr>,
+    /// Entries of `node.peers`, and their addresses, where nobody answers.
+    pub(super) unanswered: BTreeMap<String, Vec<SocketAddr>>,
+    /// Those whose names have no address, and why.
+    pub(super) unknown: BTreeMap<String, String>,
     /// Who was, latest last.
     gone: VecDeque<(NodeId, String)>,
     /// Looks at the bytes sent so far, oldest first.
@@ -46,7 +49,8 @@ impl Gauges {
         Self {
             started: now,
             connected: BTreeMap::new(),
-            unanswered: BTreeSet::new(),
+            unanswered: BTreeMap::new(),
+            unknown: BTreeMap::new(),
             gone: VecDeque::new(),
             samples: VecDeque::from([(now, 0)]),
             snapshot_asked: None,
@@ -67,6 +71,20 @@ impl Gauges {
         let gone = || self.gone.iter().rfind(|(gone, _)| *gone == peer);
         let name = self.connected.get(&peer);
         name.or_else(|| Some(&gone()?.1)).map_or("", String::as_str)
+    }
+
+    /// Somebody is there.
+    pub(super) fn heard_at(&mut self, address: SocketAddr) {
+        self.unanswered
+            .retain(|_, addresses| !addresses.contains(&address));
+    }
+
+    /// Where nobody answers, for people.
+    pub(super) fn unanswered(&self) -> Vec<String> {
+        let places = self.unanswered.iter();
+        places
+            .map(|(written, addresses)| place(written, addresses))
+            .collect()
     }
 
     pub(super) fn disconnected(&mut self, peer: NodeId) {
@@ -338,12 +356,8 @@ impl EngineRoom {
             memory_ready: self.memory_missing().is_none(),
             memory_free_bytes: Some(self.room.free_bytes()).filter(|free| *free != u64::MAX),
             store_away_s: self.standing.away_for().map(|time| time.as_secs_f64()),
-            unanswered: self
-                .gauges
-                .unanswered
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
+            unanswered: self.gauges.unanswered(),
+            unknown: self.gauges.unknown.keys().cloned().collect(),
             inputs_dropped: hart.inputs_dropped,
             dropped,
             console_file_rotated_bytes: self.console.bytes_rotated_away(),

@@ -1,8 +1,10 @@
 //! Dialling and accepting. Both ends of a pair may do both; the registry sees to it that one connection comes of it.
 
+use super::TransportEvent;
 use super::connection::{describe, serve};
 use super::endpoint::{CLOSE_DUPLICATE, CLOSE_REFUSED};
 use super::handshake::{self, HandshakeError, Refusal, Reply, sanitize};
+use super::peer::Peer;
 use super::places::{Admission, Places};
 use super::registry::Registry;
 use crate::keys::NODE_SERVER_NAME;
@@ -65,14 +67,23 @@ enum DialEnd {
 
 type Streams = (quinn::SendStream, quinn::RecvStream);
 
-/// Keeps a connection to `address` for as long as the node lives.
-pub(super) async fn dial(endpoint: quinn::Endpoint, address: SocketAddr, registry: Arc<Registry>) {
+/// Keeps a connection to a peer for as long as the node lives. Where it has several addresses, they have their turns.
+pub(super) async fn dial(endpoint: quinn::Endpoint, mut peer: Peer, registry: Arc<Registry>) {
     let mut backoff = BACKOFF_MIN;
     let mut last_refusal = None;
     let mut silence = Silence::begin();
+    let mut turn = 0;
     loop {
+        let addresses = peer.addresses();
+        let Some(&address) = addresses.get(turn % addresses.len().max(1)) else {
+            if !find(&mut peer, &registry).await {
+                return;
+            }
+            silence = Silence::begin();
+            continue;
+        };
         let changed = registry.changed.notified();
-        if !registry.start_dial(address) {
+        if !registry.start_dial(address, &addresses) {
             changed.await;
             silence = Silence::begin();
             continue;
@@ -86,7 +97,7 @@ pub(super) async fn dial(endpoint: quinn::Endpoint, address: SocketAddr, registr
                 outcome = &mut attempt => outcome,
                 () = silence.is_long() => {
                     silence.told = true;
-                    registry.unanswered(address).await;
+                    registry.unanswered(peer.written(), &addresses).await;
                     attempt.await
                 }
             }
@@ -125,13 +136,49 @@ pub(super) async fn dial(endpoint: quinn::Endpoint, address: SocketAddr, registr
                 sleep(BACKOFF_REFUSED).await;
                 continue;
             }
-            Err(DialEnd::Unreachable | DialEnd::Duplicate) => {}
+            Err(DialEnd::Unreachable) => {
+                turn += 1;
+                if turn % addresses.len() == 0 {
+                    // Its host may have moved.
+                    peer.look_again();
+                }
+            }
+            Err(DialEnd::Duplicate) => {}
         }
         if registry.events.is_closed() {
             return;
         }
         sleep(backoff).await;
         backoff = (backoff * 2).min(BACKOFF_MAX);
+    }
+}
+
+/// Looks for the addresses of a peer until it has any; says whether it has, before the node has ended.
+async fn find(peer: &mut Peer, registry: &Registry) -> bool {
+    let mut told = false;
+    loop {
+        let (written, addresses) = (peer.written().to_owned(), peer.addresses());
+        if !addresses.is_empty() {
+            // Whoever listens to nothing any more is found out below.
+            if told {
+                let event = TransportEvent::Known { written, addresses };
+                let _ = registry.events.send(event).await;
+            }
+            return true;
+        }
+        if let Some(problem) = peer.problem().filter(|_| !told) {
+            told = true;
+            let event = TransportEvent::Unknown { written, problem };
+            let _ = registry.events.send(event).await;
+        }
+        if registry.events.is_closed() {
+            return false;
+        }
+        peer.look_again();
+        peer.answered(BACKOFF_MAX).await;
+        if peer.addresses().is_empty() {
+            sleep(BACKOFF_MAX).await;
+        }
     }
 }
 

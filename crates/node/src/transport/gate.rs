@@ -1,11 +1,12 @@
 //! The door through which datagrams come in. Whatever is sent to the port of the log channel, by whomever, must not crowd out what
 //! peers say: neither from the kernel's buffer nor from this thread's time.
 //!
-//! Each configured peer has a *lane*, a socket of the same port that is connected to the peer's address: the kernel puts the
+//! Each configured peer whose address is known at the start has a *lane*, a socket of the same port that is connected to the peer's address: the kernel puts the
 //! peer's datagrams into its buffer and all others into the main one. From the main socket, datagrams of connected peers pass, and
 //! those of strangers as far as their allowances reach; the rest is dropped before QUIC looks at it, and counted.
 
 use super::allowance::Allowances;
+use super::peer::Peer;
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, Runtime, UdpPoller};
 use std::collections::BTreeSet;
@@ -43,13 +44,13 @@ impl Gate {
     /// Takes a bound socket, and opens lanes of its port for `peers`.
     pub(super) fn new(
         socket: UdpSocket,
-        peers: &[SocketAddr],
+        peers: &[Peer],
         buffer_bytes: usize,
         runtime: &dyn Runtime,
     ) -> io::Result<Self> {
         let listen = socket.local_addr()?;
         let mut lanes = Vec::new();
-        for &peer in peers.iter().take(LANES_MAX) {
+        for peer in peers.iter().flat_map(Peer::addresses).take(LANES_MAX) {
             // A peer without a lane is only less protected from the noise of others.
             if let Ok(lane) = lane(&socket, listen, peer) {
                 widen(&lane, buffer_bytes);

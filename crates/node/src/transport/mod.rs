@@ -20,6 +20,7 @@ mod gate;
 mod handshake;
 mod held;
 pub mod hostile;
+mod peer;
 mod places;
 mod registry;
 mod trust;
@@ -29,6 +30,8 @@ pub(crate) use endpoint::bind_port;
 pub use frame::{FRAME_BYTES_MAX, FrameError, decode_message, encode_message, split_message};
 pub use handshake::{HandshakeError, PROTOCOL_VERSION};
 pub use held::{Held, RECEIVED_BYTES_MAX};
+pub use peer::Peer;
+pub(crate) use peer::addresses_of;
 
 use crate::tls::TlsIdentity;
 use bytes::Bytes;
@@ -47,8 +50,8 @@ pub struct TransportConfig {
     pub hello: Hello,
     /// UDP address to listen on, and to dial from.
     pub listen: SocketAddr,
-    /// Addresses to dial.
-    pub peers: Vec<SocketAddr>,
+    /// Whom to dial.
+    pub peers: Vec<Peer>,
     /// Names of the nodes that may pair with this one.
     pub accepts: Vec<String>,
     /// Silence after which a connection is given up. Longer than the protocol's suspicion.
@@ -103,10 +106,26 @@ pub enum TransportEvent {
         /// Which transfer.
         transfer: TransferId,
     },
-    /// Nobody has answered at an address that is dialled, for some time. Told once, until somebody does.
+    /// Nobody has answered where a peer is dialled, for some time. Told once, until somebody does.
     Unanswered {
-        /// The address.
-        address: SocketAddr,
+        /// The peer, as the configuration has it.
+        written: String,
+        /// Its addresses.
+        addresses: Vec<SocketAddr>,
+    },
+    /// A peer's name has no address. Told once, until it has one.
+    Unknown {
+        /// The peer, as the configuration has it.
+        written: String,
+        /// Why, as a phrase.
+        problem: String,
+    },
+    /// It has one now.
+    Known {
+        /// The peer, as the configuration has it.
+        written: String,
+        /// Its addresses.
+        addresses: Vec<SocketAddr>,
     },
     /// A peer was turned away, or turned this node away.
     Refused {
@@ -160,8 +179,9 @@ impl Transport {
         let trust = Trust::new(&config.hello, &config.accepts, identity, client);
         let registry = Arc::new(Registry::new(config, trust, gate, events));
         tokio::spawn(dial::accept(endpoint.clone(), Arc::clone(&registry)));
-        for &address in &registry.config.peers {
-            tokio::spawn(dial::dial(endpoint.clone(), address, Arc::clone(&registry)));
+        for peer in &registry.config.peers {
+            let (peer, registry) = (peer.clone(), Arc::clone(&registry));
+            tokio::spawn(dial::dial(endpoint.clone(), peer, registry));
         }
         Ok(Self {
             registry,

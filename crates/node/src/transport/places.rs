@@ -1,8 +1,9 @@
 //! Who may be in a handshake: a bounded number at once, few from one source, and under load only those that have shown that they
 //! receive at the address that they send from.
 
+use super::peer::Peer;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Peers that may be in their handshake at once.
@@ -27,14 +28,14 @@ pub(super) enum Admission {
 
 #[derive(Debug, Default)]
 pub(super) struct Places {
-    peers: Vec<IpAddr>,
+    peers: Vec<Peer>,
     taken: Mutex<BTreeMap<IpAddr, usize>>,
 }
 
 impl Places {
-    pub(super) fn new(peers: &[SocketAddr]) -> Arc<Self> {
+    pub(super) fn new(peers: &[Peer]) -> Arc<Self> {
         Arc::new(Self {
-            peers: peers.iter().map(|peer| peer.ip().to_canonical()).collect(),
+            peers: peers.to_vec(),
             taken: Mutex::default(),
         })
     }
@@ -54,7 +55,7 @@ impl Places {
         if !proven && (all >= PLACES_UNPROVEN_MAX || own >= PLACES_PER_SOURCE_MAX / 2) {
             return Admission::Prove;
         }
-        let most = if self.peers.contains(&source) {
+        let most = if self.peers.iter().any(|peer| peer.is_at(source)) {
             PLACES_MAX
         } else {
             PLACES_MAX - PLACES_FOR_PEERS
@@ -92,7 +93,7 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::Ipv4Addr;
+    use std::net::{Ipv4Addr, SocketAddr};
 
     fn address(last: u32) -> IpAddr {
         IpAddr::V4(Ipv4Addr::from(last))
@@ -101,7 +102,7 @@ mod tests {
     #[test]
     fn strangers_prove_themselves_under_load_and_leave_room_for_peers() {
         let peer = address(1_000_000);
-        let places = Places::new(&[SocketAddr::new(peer, 7)]);
+        let places = Places::new(&[SocketAddr::new(peer, 7).into()]);
         let mut held = Vec::new();
         let mut take = |source, proven| match places.ask(source, proven) {
             Admission::Place(place) => {

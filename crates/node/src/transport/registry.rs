@@ -117,10 +117,10 @@ impl Registry {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a dial to `address` may start now: not while its node is connected.
-    pub(super) fn start_dial(&self, address: SocketAddr) -> bool {
+    /// Whether a dial to `address` may start now: not while its node, which has all of `addresses`, is connected.
+    pub(super) fn start_dial(&self, address: SocketAddr, addresses: &[SocketAddr]) -> bool {
         let mut table = self.table();
-        let connected = table.peers.values().any(|peer| peer.address == address);
+        let connected = (table.peers.values()).any(|peer| addresses.contains(&peer.address));
         let free = !connected && !table.dialing.contains_key(&address);
         if free {
             table.dialing.insert(address, Some(Instant::now()));
@@ -301,18 +301,17 @@ impl Registry {
         }
     }
 
-    /// Reports that nobody answers at an address, unless whoever is there has come by itself meanwhile.
-    pub(super) async fn unanswered(&self, address: SocketAddr) {
-        let has_come =
-            (self.table().peers.values()).any(|peer| peer.connection.remote_address() == address);
+    /// Reports that nobody answers where a peer is dialled, unless it has come by itself meanwhile.
+    pub(super) async fn unanswered(&self, written: &str, addresses: &[SocketAddr]) {
+        let has_come = (self.table().peers.values())
+            .any(|peer| addresses.contains(&peer.connection.remote_address()));
         if has_come {
             return;
         }
+        let (written, addresses) = (written.to_owned(), addresses.to_vec());
+        let event = TransportEvent::Unanswered { written, addresses };
         // As below.
-        let _ = self
-            .events
-            .send(TransportEvent::Unanswered { address })
-            .await;
+        let _ = self.events.send(event).await;
     }
 
     /// Counts and reports a peer that was turned away.

@@ -129,10 +129,10 @@ fn pair_process() {
             socket.local_addr().unwrap()
         };
         let (at_a, at_b) = (free(21), free(22));
-        let node = |index: usize, listen, peer| {
+        let node = |index: usize, listen, peer: SocketAddr| {
             start_config(&ours[index], 1 + index as u64, |config| {
                 config.listen = listen;
-                config.peers = vec![peer];
+                config.peers = vec![peer.into()];
                 config.idle_timeout = Duration::from_secs(20);
             })
         };

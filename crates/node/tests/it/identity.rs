@@ -31,7 +31,7 @@ fn only_named_nodes_of_the_machine_may_pair() {
         let at_a = a.transport.local_address();
         let dial = |identity: &TlsIdentity, id: u64, name: &str| {
             start_config(identity, id, |config| {
-                config.peers = vec![at_a];
+                config.peers = vec![at_a.into()];
                 config.hello.name = name.to_owned();
             })
         };
@@ -51,14 +51,14 @@ fn only_named_nodes_of_the_machine_may_pair() {
         drop(x);
         // The dialler looks, too.
         let mut picky = start_config(&ours[1], 7, |config| {
-            config.peers = vec![at_a];
+            config.peers = vec![at_a.into()];
             config.accepts = vec!["c".to_owned()];
         });
         expect_refusal(&mut picky, &mut a, "node `a` may not pair with this one").await;
         drop(picky);
         // The protocol knows nodes by their identity: that is no more another's to take than the name.
         let mut thief = start_config(&ours[1], 9, |config| {
-            config.peers = vec![at_a];
+            config.peers = vec![at_a.into()];
             config.hello.node = NodeId::of_process(9, "c");
         });
         let text = "its certificate is of node b, and the identity that it claims of another";

@@ -5,7 +5,7 @@ use node::keys::create_keys;
 use node::names;
 use node::tls::{TlsIdentity, load_identity};
 use node::transport::{
-    FRAME_BYTES_MAX, RECEIVED_BYTES_MAX, Transport, TransportConfig, TransportEvent,
+    FRAME_BYTES_MAX, Peer, RECEIVED_BYTES_MAX, Transport, TransportConfig, TransportEvent,
 };
 use replication::{Agreement, Epoch, Hello, LogIndex, Message, NodeId, Room, TransferId};
 use std::net::SocketAddr;
@@ -59,7 +59,7 @@ fn start_with(
         config.hello.machine_name = machine.to_owned();
         config.hello.agreement = Agreement::default().with("machine.memory", memory);
         config.listen = listen;
-        config.peers = peers.to_vec();
+        config.peers = peers.iter().copied().map(Peer::from).collect();
     })
 }
 
