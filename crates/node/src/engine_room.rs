@@ -434,12 +434,8 @@ impl EngineRoom {
             }
             Effect::Halt { reason } => {
                 self.network.silence();
-                if matches!(reason, HaltReason::PoweredOff) {
-                    debug!("the node ends: the machine is off");
-                } else {
-                    // Whoever runs the node says it, as its last word.
-                    debug!("the node halts");
-                }
+                // Whoever runs the node says it, as its last word.
+                debug!("the node halts: {reason:?}");
                 let owner = match &reason {
                     HaltReason::Lost { record } => Some(record.owner),
                     HaltReason::OtherStore { claimed, .. } => Some(claimed.owner),

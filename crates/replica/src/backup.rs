@@ -58,10 +58,9 @@ impl Backup {
             horizon: self.replayer.horizon(),
             queued: self.replayer.queued(),
             touched_bytes: self.machine().touched_bytes(),
-            typed: 0,
             typed_waiting: self.machine().console_waiting() as u64,
-            inputs_dropped: 0,
             engine_faults: self.machine().faults().count(),
+            ..HartStatus::default()
         }
     }
 

@@ -108,13 +108,12 @@ impl Primary {
         HartStatus {
             position,
             horizon: position,
-            queued: 0,
             touched_bytes: self.machine().touched_bytes(),
-            typed: 0,
             typed_waiting: self.machine().console_waiting() as u64
                 + self.inputs.iter().map(Input::typed_bytes).sum::<u64>(),
             inputs_dropped: self.inputs_dropped,
             engine_faults: self.machine().faults().count(),
+            ..HartStatus::default()
         }
     }
 

@@ -29,15 +29,24 @@ struct Claim {
     answers: u32,
 }
 
+/// What an owner of an earlier epoch says.
+#[derive(Clone, Copy, Debug)]
+struct Earlier {
+    record: Record,
+    /// When that was heard first.
+    heard: Instant,
+    /// It was said again after all the time that the peer had to read of a later one.
+    insists: bool,
+}
+
 /// The newest record that this node's store has shown, and those that its peers have seen.
 #[derive(Debug, Default)]
 pub(crate) struct Testimony {
     shown: Option<Record>,
     /// Of connected peers: those that are newer than `shown`, or beside it.
     claims: BTreeMap<NodeId, Claim>,
-    /// Connected peers that say to be the protected owner of an earlier epoch: of which record, since when, and whether they
-    /// say so again after all the time that they had to read of a later one.
-    insisting: BTreeMap<NodeId, (Record, Instant, bool)>,
+    /// Connected peers that say to be the protected owner of an earlier epoch.
+    earlier: BTreeMap<NodeId, Earlier>,
     doubted: bool,
 }
 
@@ -74,7 +83,7 @@ impl Testimony {
             }
             return;
         }
-        self.insisting.remove(&from);
+        self.earlier.remove(&from);
         let claim = self.claims.entry(from).or_insert(Claim {
             record,
             first: record,
@@ -87,24 +96,29 @@ impl Testimony {
     }
 
     fn hear_earlier(&mut self, now: Instant, from: NodeId, record: Record) {
-        let told = self.insisting.entry(from).or_insert((record, now, false));
-        if told.0 != record {
-            *told = (record, now, false);
+        let first = Earlier {
+            record,
+            heard: now,
+            insists: false,
+        };
+        let told = self.earlier.entry(from).or_insert(first);
+        if told.record != record {
+            *told = first;
         }
-        told.2 |= told.1.after(DOUBT_US) <= now;
+        told.insists |= told.heard.after(DOUBT_US) <= now;
     }
 
     /// A peer that goes on to be the owner of an earlier epoch, protected, although it has had time to read of this one.
     pub(crate) fn insisting(&self) -> Option<(NodeId, Record)> {
-        let mut all = self.insisting.iter();
-        let insists = all.find(|(_, (_, _, insists))| *insists);
-        insists.map(|(peer, (record, _, _))| (*peer, *record))
+        let mut all = self.earlier.iter();
+        let found = all.find(|(_, told)| told.insists);
+        found.map(|(peer, told)| (*peer, told.record))
     }
 
     /// The channel to a peer is gone, and its word with it.
     pub(crate) fn forget(&mut self, peer: NodeId) {
         self.claims.remove(&peer);
-        self.insisting.remove(&peer);
+        self.earlier.remove(&peer);
     }
 
     /// Whether some peer has seen what the store does not show: nobody starts the machine then.
@@ -147,7 +161,7 @@ impl Testimony {
 
     /// How much is remembered.
     pub(crate) fn footprint(&self) -> usize {
-        self.claims.len().max(self.insisting.len())
+        self.claims.len().max(self.earlier.len())
     }
 }
 

@@ -19,9 +19,7 @@ pub(super) struct Story {
     /// Who is being made the backup.
     joiner: Option<NodeId>,
     /// The other half of the pair.
-    other: String,
-    /// The process that it was.
-    other_process: Option<NodeId>,
+    other: Option<NodeId>,
     was_primary: bool,
     /// Who lets this node wait, and why.
     refused: Option<(NodeId, Discriminant<Refusal>)>,
@@ -30,7 +28,7 @@ pub(super) struct Story {
 impl Story {
     /// The process that was the other half of the pair last.
     pub(super) fn former(&self) -> Option<NodeId> {
-        self.other_process
+        self.other
     }
 }
 
@@ -44,8 +42,7 @@ impl EngineRoom {
             self.story.mode = mode;
         }
         if let Some(peer) = core.peer {
-            self.story.other = self.who(peer);
-            self.story.other_process = Some(peer);
+            self.story.other = Some(peer);
         }
         self.story.was_primary = core.role == RoleStatus::Primary;
         let joiner = match (&core.role, core.transfer) {
@@ -72,7 +69,8 @@ impl EngineRoom {
         let is_primary = core.role == RoleStatus::Primary;
         let epoch = core.epoch.0;
         let peer = core.peer.map(|peer| self.who(peer)).unwrap_or_default();
-        let former = std::mem::take(&mut self.story.other);
+        let former = self.story.other.map(|other| self.who(other));
+        let former = former.unwrap_or_default();
         let reason = self.reason(core).unwrap_or_default();
         match (self.health.mode, before) {
             (Mode::Protected, Mode::Unsure) => {

@@ -17,8 +17,8 @@ pub(super) struct Typing {
 }
 
 impl Typing {
-    /// Takes a piece; who typed it hears when it has been given to the machine. Nothing is heard of when the guest has read
-    /// everything.
+    /// Takes a piece; who typed it hears when it has been given to the machine, and after an empty one when the guest has read
+    /// all that was typed before.
     pub(super) fn take(&mut self, bytes: Vec<u8>, taken: oneshot::Sender<()>) {
         // Of those who have left, nothing is typed any more.
         self.waiting.retain(|(_, taken)| !taken.is_closed());

@@ -1,7 +1,7 @@
 //! What goes out by one port, from all others: each has a lane, and they leave in turns. Whoever sends more than the port takes
 //! waits behind itself, and loses what is its own.
 
-use super::frame::frame_bytes;
+use super::frame::{frame_bytes, put_frame};
 use super::port::OutQueue;
 use bytes::BytesMut;
 use replication::PortId;
@@ -43,7 +43,7 @@ impl FairQueue {
             self.turns.push_back(from);
         }
         let before = lane.len();
-        super::frame::put_frame(lane, frame);
+        put_frame(lane, frame);
         self.waiting += lane.len() - before;
         true
     }

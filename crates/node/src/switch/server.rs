@@ -174,10 +174,11 @@ async fn serve(hub: &RefCell<Hub>, opened: Opened) -> anyhow::Result<()> {
             .await
             .context("the connection broke")?
         {
-            while hub.borrow_mut().receive(id, &mut received)? {
+            let mut has_more = true;
+            while has_more {
+                has_more = hub.borrow_mut().receive(id, &mut received)?;
                 tokio::task::yield_now().await;
             }
-            tokio::task::yield_now().await;
         }
         anyhow::Ok(())
     };

@@ -193,7 +193,7 @@ impl Table {
         }
         let full = || Bucket::new(now, STORM_FRAMES);
         let storm = self.storms.entry(port).or_insert_with(full);
-        if !storm.take(now, STORM_FRAMES, 1) {
+        if !storm.take(now, 1) {
             self.counters.stormed += 1;
             return;
         }

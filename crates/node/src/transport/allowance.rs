@@ -33,8 +33,7 @@ impl Allowances {
     /// Whether so many datagrams from a source may be looked at.
     pub(super) fn admit(&mut self, now: Instant, source: IpAddr, datagrams: u64) -> bool {
         let slot = self.hasher.hash_one(source) as usize % SOURCES;
-        self.sources[slot].take(now, SOURCE_DATAGRAMS, datagrams)
-            && self.all.take(now, ALL_DATAGRAMS, datagrams)
+        self.sources[slot].take(now, datagrams) && self.all.take(now, datagrams)
     }
 }
 

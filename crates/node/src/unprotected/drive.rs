@@ -128,9 +128,11 @@ impl Host {
         machine.console_waiting() as u64 <= TYPED_WAITING_MAX && self.typed.borrow().is_some()
     }
 
-    /// Types what waits; whoever typed it goes on.
-    fn type_in(&self, inputs: &mut VecDeque<Input>) {
-        if let Some((typed, taken)) = self.typed.take() {
+    /// Types what waits, if it may be typed; whoever typed it goes on.
+    fn type_in(&self, machine: &Machine, inputs: &mut VecDeque<Input>) {
+        if self.may_type(machine)
+            && let Some((typed, taken)) = self.typed.take()
+        {
             inputs.push_back(Input::Console(typed));
             // It may have ended.
             let _ = taken.send(());
@@ -199,9 +201,7 @@ fn drive_on(
         if let Some(ending) = host.take_events(wait, first_words.due(), &mut inputs) {
             return Ok(ending);
         }
-        if host.may_type(recorder.machine()) {
-            host.type_in(&mut inputs);
-        }
+        host.type_in(recorder.machine(), &mut inputs);
         let mut step = recorder.step(host.ticks(), &mut inputs, SLICE);
         if step.refused > 0 {
             tracing::debug!("the machine refused {} inputs", step.refused);
