@@ -141,6 +141,11 @@ impl<T: Default> Rights<T> {
     }
 
     /// What is known of a machine.
+    pub fn known(&self, machine: MachineId) -> Option<&SpokenFor<T>> {
+        self.machines.get(machine)
+    }
+
+    /// What is known of a machine, and may change.
     pub fn machine(&mut self, machine: MachineId) -> Option<&mut SpokenFor<T>> {
         self.machines.get_mut(machine)
     }

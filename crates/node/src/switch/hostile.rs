@@ -6,7 +6,8 @@ use super::table::{ADDRESSES_PER_PORT_MAX, Kind, SwitchCounters, Table};
 use super::word::{Nonce, Word, is_reserved};
 use bytes::Bytes;
 use replication::{
-    Address, Claim, Epoch, MACHINES_MAX, MachineId, NodeId, PortId, Verdict, is_group,
+    ADDRESS_AGE_US_MAX, Address, Claim, Epoch, MACHINES_MAX, MachineId, NodeId, PortId, Verdict,
+    is_group,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -24,6 +25,13 @@ struct Port {
     spoken: Option<(MachineId, Epoch)>,
 }
 
+/// Whom an uplink may serve.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Station {
+    Machine(MachineId),
+    Port(PortId),
+}
+
 struct Siege {
     table: Table,
     secret: SwitchSecret,
@@ -34,6 +42,8 @@ struct Siege {
     newest: BTreeMap<MachineId, Epoch>,
     /// The claims that were admitted last, and where.
     speakers: BTreeMap<MachineId, (PortId, Claim)>,
+    /// Who said something to an uplink last, and when.
+    served: Option<(Station, Instant)>,
     /// Whose machine's an address is.
     owners: BTreeMap<Address, MachineId>,
 }
@@ -56,6 +66,7 @@ pub fn run(data: &[u8], watch: &mut dyn FnMut(bool)) -> SwitchCounters {
         newest: BTreeMap::new(),
         speakers: BTreeMap::new(),
         owners: BTreeMap::new(),
+        served: None,
     };
     let mut data = data;
     while let Some((what, rest)) = data.split_first() {
@@ -173,7 +184,7 @@ impl Siege {
         assert!(addresses <= PORTS_MAX * ADDRESSES_PER_PORT_MAX + MACHINES_MAX);
     }
 
-    fn judge_frame(&self, from: PortId, frame: &Bytes, sent: &[(PortId, Bytes)]) {
+    fn judge_frame(&mut self, from: PortId, frame: &Bytes, sent: &[(PortId, Bytes)]) {
         if sent.is_empty() {
             return;
         }
@@ -198,6 +209,31 @@ impl Siege {
                 "somebody hears what is for another"
             );
         }
+        let is_uplink = |id: &PortId| self.ports[id].nonce.is_none();
+        if sent.iter().any(|(target, _)| is_uplink(target)) {
+            let station = machine_of(from).map_or(Station::Port(from), Station::Machine);
+            self.judge_way_out(station);
+        }
+    }
+
+    /// `station` has said something to an uplink: that may not take it from somebody who still needs it.
+    fn judge_way_out(&mut self, station: Station) {
+        let served = self.served.replace((station, self.now));
+        let Some((before, at)) = served.filter(|(before, _)| *before != station) else {
+            return;
+        };
+        let is_silent = self.now.duration_since(at) >= Duration::from_micros(ADDRESS_AGE_US_MAX);
+        let is_free = match before {
+            Station::Machine(machine) => {
+                let (speaker, _) = self.speakers[&machine];
+                is_silent && !self.ports.contains_key(&speaker)
+            }
+            Station::Port(port) => {
+                let is_machine = matches!(station, Station::Machine(_));
+                is_silent || is_machine || !self.ports.contains_key(&port)
+            }
+        };
+        assert!(is_free, "{station:?} takes the way out from {before:?}");
     }
 
     fn judge_word(&mut self, from: PortId, frame: &Bytes, sent: &[(PortId, Bytes)]) {
@@ -313,6 +349,7 @@ mod tests {
             all.forged += counters.forged;
             all.claims_refused += counters.claims_refused;
             all.unheard += counters.unheard;
+            all.uplink_taken += counters.uplink_taken;
         }
         let each = [
             all.forwarded,
@@ -321,6 +358,7 @@ mod tests {
             all.forged,
             all.claims_refused,
             all.unheard,
+            all.uplink_taken,
         ];
         assert!(each.iter().all(|count| *count > 100), "{all:?}");
     }

@@ -155,10 +155,10 @@ impl Hub {
     }
 }
 
-/// Serves a port to a peer that has just been born: it is told every address that is known, by their announcements.
+/// Serves a port to a peer that has just been born: it is told whom it serves, by an announcement.
 async fn serve_uplink(hub: &RefCell<Hub>, stream: UnixStream) -> anyhow::Result<()> {
     let mut queue = FairQueue::default();
-    for address in hub.borrow().table.addresses() {
+    for address in hub.borrow().table.served() {
         queue.push(SWITCH, &announcement(address));
     }
     let opened = hub.borrow_mut().open(Kind::Uplink, stream, queue);
@@ -373,6 +373,10 @@ async fn report(hub: &RefCell<Hub>) {
         tokio::time::sleep(REPORT_EVERY).await;
         let counters = hub.borrow().counters();
         before.forwarded = counters.forwarded;
+        // Stations among themselves say something to all now and then: once is enough.
+        if before.uplink_taken > 0 {
+            before.uplink_taken = counters.uplink_taken;
+        }
         if counters != before {
             let (port, overflowed) = hub.borrow().loudest();
             warn!(

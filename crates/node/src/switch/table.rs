@@ -4,6 +4,7 @@
 mod addresses;
 #[cfg(test)]
 mod tests;
+mod way_out;
 
 use super::recent::Recent;
 use super::secret::SwitchSecret;
@@ -14,8 +15,9 @@ pub(super) use addresses::ADDRESSES_PER_PORT_MAX;
 use addresses::{Addresses, Heard};
 use bytes::Bytes;
 use replication::{Epoch, MachineId, PortId, Rights, Verdict, Voice, is_group};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Instant;
+use way_out::{Station, WayOut};
 
 /// Frames that a port may say to all others in a second, or at once after a silence. A network of guests needs some; whoever says
 /// more makes guests deaf, each of which must look at all of them.
@@ -32,6 +34,8 @@ pub struct SwitchCounters {
     pub overflowed: u64,
     /// Frames to all, beyond what a port may say to all.
     pub stormed: u64,
+    /// Frames that the uplink did not hear, because it serves another machine or port.
+    pub uplink_taken: u64,
     /// Frames from an address that is not the port's.
     pub foreign: u64,
     /// Frames of the type of claims that were none, or whose proof was wrong.
@@ -64,7 +68,7 @@ pub(super) struct Table {
     /// Its time is counted from here.
     made: Instant,
     rights: Rights<Recent>,
-    uplinks: BTreeSet<PortId>,
+    way_out: WayOut,
     addresses: Addresses,
     /// What ports may still say to all.
     storms: BTreeMap<PortId, Bucket>,
@@ -77,7 +81,7 @@ impl Table {
         Self {
             made: Instant::now(),
             rights: secret.rights(),
-            uplinks: BTreeSet::new(),
+            way_out: WayOut::default(),
             addresses: Addresses::default(),
             storms: BTreeMap::new(),
             counters: SwitchCounters::default(),
@@ -95,7 +99,7 @@ impl Table {
             Kind::Station(nonce) => self.rights.open(port, Some(nonce)),
             Kind::Uplink => {
                 self.rights.open(port, None);
-                self.uplinks.insert(port);
+                self.way_out.open(port);
             }
         }
     }
@@ -103,7 +107,7 @@ impl Table {
     /// A port was closed.
     pub(super) fn close(&mut self, now: Instant, port: PortId) {
         self.rights.close(self.time_of(now), port);
-        self.uplinks.remove(&port);
+        self.way_out.close(port);
         self.storms.remove(&port);
         self.addresses.close(port);
     }
@@ -113,6 +117,18 @@ impl Table {
         let machines = self.rights.machines();
         let spoken = machines.filter(|machine| self.rights.is_open(machine.spoken_by));
         (self.addresses.iter()).chain(spoken.map(|machine| MacAddress(machine.address)))
+    }
+
+    /// The addresses that the uplink serves.
+    pub(super) fn served(&self) -> impl Iterator<Item = MacAddress> {
+        let (machine, port) = match self.way_out.served() {
+            Some(Station::Machine(machine)) => (self.rights.known(machine), None),
+            Some(Station::Port(port)) => (None, Some(port)),
+            None => (None, None),
+        };
+        let plain = port.map(|port| self.addresses.of(port));
+        let machines = machine.map(|machine| MacAddress(machine.address));
+        machines.into_iter().chain(plain.into_iter().flatten())
     }
 
     /// A frame came in on `port`. Calls `send` with each port that it goes to; after a claim, with the answer and what is
@@ -152,7 +168,7 @@ impl Table {
 
     /// Whether a plain port may have the address: none of another plain port, unless the port is the way out.
     fn is_own(&mut self, now: Instant, port: PortId, source: MacAddress) -> bool {
-        let may_take = self.uplinks.contains(&port);
+        let may_take = self.way_out.is_uplink(port);
         match self.addresses.hear(now, source, port, may_take) {
             Heard::Own => true,
             Heard::Displaced => {
@@ -185,7 +201,9 @@ impl Table {
         }
         let to_all = is_group(destination.0);
         if !to_all && let Some(target) = self.addresses.find(now, destination) {
-            if target != port {
+            if !self.way_out.passes(now, port, target, &self.rights) {
+                self.counters.uplink_taken += 1;
+            } else if target != port {
                 self.counters.forwarded += 1;
                 send(target, frame);
             }
@@ -201,8 +219,13 @@ impl Table {
         for (target, is_machines) in self.rights.ports() {
             // What is for one station that is not known yet is for no machine: all of those are known.
             let is_for = !is_machines || (to_all && !self.rights.is_fenced(target));
-            if target != port && is_for {
+            if target == port || !is_for {
+                continue;
+            }
+            if self.way_out.passes(now, port, target, &self.rights) {
                 send(target, frame);
+            } else {
+                self.counters.uplink_taken += 1;
             }
         }
     }

@@ -99,6 +99,12 @@ impl Addresses {
         }
     }
 
+    /// The addresses of a port.
+    pub(super) fn of(&self, port: PortId) -> impl Iterator<Item = MacAddress> {
+        let own = self.by_port.get(&port);
+        own.into_iter().flatten().map(|(address, _)| *address)
+    }
+
     /// Every address.
     pub(super) fn iter(&self) -> impl Iterator<Item = MacAddress> {
         self.seen.keys().copied()

@@ -391,3 +391,62 @@ fn a_storm_of_one_port_is_bounded_and_stops_nobody_else() {
     bench.close(1);
     assert!(bench.table.storms.keys().all(|port| port.0 != 1));
 }
+
+#[test]
+fn the_way_out_serves_one_who_keeps_it() {
+    const OUT: u8 = 0x50;
+    const UPLINK: u64 = 9;
+    let mut bench = Bench::new(4);
+    bench.table.open(PortId(UPLINK), Kind::Uplink);
+    let served = |bench: &Bench| Vec::from_iter(bench.table.served().map(|address| address.0[0]));
+    bench.send(UPLINK, OUT, 0xff);
+    // The first to speak has it: to all, to somebody unknown, or to what is behind it.
+    assert_eq!(bench.send(3, CLIENT, 0xff), [1, 2, 4, UPLINK]);
+    assert_eq!(bench.send(4, 0x22, 0xff), [1, 2, 3]);
+    assert_eq!(bench.send(4, 0x22, 0x66), [1, 2, 3]);
+    assert_eq!(bench.send(4, 0x22, OUT), NOBODY);
+    assert_eq!(bench.table.counters.uplink_taken, 3);
+    assert_eq!(served(&bench), [CLIENT]);
+    // A machine, which has proven itself, takes it from a plain port, and nobody from a machine.
+    bench.admitted(1, 4);
+    assert_eq!(bench.claim(2, (MachineId(6), 1, 0x12)).0, Verdict::Admitted);
+    assert_eq!(bench.send(1, GUEST, OUT), [UPLINK]);
+    assert_eq!(bench.send(3, CLIENT, OUT), NOBODY);
+    assert_eq!(bench.send(2, 0x12, OUT), NOBODY);
+    assert_eq!(served(&bench), [GUEST]);
+    bench.now += ADDRESS_AGE_MAX * 2;
+    bench.send(UPLINK, OUT, 0xff);
+    assert_eq!(bench.send(2, 0x12, OUT), NOBODY, "it is only silent");
+    // Its next owner has it as before.
+    bench.close(1);
+    bench.send(3, CLIENT, 0xff);
+    bench.table.open(PortId(1), Kind::Station(nonce(1)));
+    bench.admitted(1, 5);
+    assert_eq!(bench.send(1, GUEST, OUT), [UPLINK]);
+    // passt is started anew, and serves the same.
+    bench.close(UPLINK);
+    bench.table.open(PortId(UPLINK), Kind::Uplink);
+    bench.send(UPLINK, OUT, 0xff);
+    assert_eq!(bench.send(2, 0x12, OUT), NOBODY);
+    assert_eq!(bench.send(1, GUEST, OUT), [UPLINK]);
+    // A machine that is gone for so long leaves it.
+    bench.close(1);
+    bench.now += ADDRESS_AGE_MAX;
+    bench.send(UPLINK, OUT, 0xff);
+    assert_eq!(bench.send(2, 0x12, OUT), [UPLINK]);
+    assert_eq!(served(&bench), [0x12]);
+}
+
+#[test]
+fn a_plain_port_that_is_gone_or_silent_leaves_the_way_out() {
+    let mut bench = Bench::new(4);
+    bench.table.open(PortId(9), Kind::Uplink);
+    assert_eq!(bench.send(1, GUEST, 0xff), [2, 3, 4, 9]);
+    assert_eq!(bench.send(2, CLIENT, 0xff), [1, 3, 4]);
+    bench.close(1);
+    assert_eq!(bench.table.served().count(), 0);
+    assert_eq!(bench.send(2, CLIENT, 0xff), [3, 4, 9]);
+    bench.now += ADDRESS_AGE_MAX;
+    assert_eq!(bench.send(3, 0x22, 0xff), [2, 4, 9]);
+    assert_eq!(bench.send(2, CLIENT, 0xff), [3, 4]);
+}
