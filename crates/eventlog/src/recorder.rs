@@ -121,7 +121,8 @@ impl Recorder {
 
     /// Applies inputs and executes up to `budget` positions, less when the guest waits, says something, or costs the host much.
     /// `host` is host time now, in guest clock ticks since an origin that stays the same. Inputs are taken from
-    /// the front of `inputs`; those left there want another step.
+    /// the front of `inputs`. Of those left there, frames may wait until the guest has taken others ([`Recorder::takes_any`]); the
+    /// rest wants another step.
     pub fn step(&mut self, host: u64, inputs: &mut VecDeque<Input>, budget: u64) -> Step {
         let mut step = self.begin();
         if self.stopped.is_some() {
@@ -132,7 +133,7 @@ impl Recorder {
         self.mark_outputs(host, &mut step);
         let awake = !self.machine.is_idle();
         self.digest_if_due(host, awake, &mut step);
-        if !self.steer(host, !inputs.is_empty(), &mut step) {
+        if !self.steer(host, self.takes_any(inputs), &mut step) {
             step.state = self.idle();
             return step;
         }
@@ -141,7 +142,7 @@ impl Recorder {
             if self.machine.spent() - spent >= RUN_EFFORT_MAX {
                 break;
             }
-            let Some(input) = inputs.pop_front() else {
+            let Some(input) = self.next_of(inputs).and_then(|at| inputs.remove(at)) else {
                 break;
             };
             if !self.apply(host, input, &mut step) {
@@ -150,6 +151,22 @@ impl Recorder {
         }
         self.run(host, budget, &mut step);
         step
+    }
+
+    /// Whether one of `inputs` could be applied now.
+    pub fn takes_any(&self, inputs: &VecDeque<Input>) -> bool {
+        self.next_of(inputs).is_some()
+    }
+
+    /// The first input that need not wait. A frame does not overtake another one, and all else overtakes frames.
+    fn next_of(&self, inputs: &VecDeque<Input>) -> Option<usize> {
+        let mut frames_wait = false;
+        inputs.iter().position(|input| {
+            let is_frame = matches!(input, Input::Frame { .. });
+            let waits = is_frame && (frames_wait || self.machine.must_wait(input));
+            frames_wait |= waits;
+            !waits
+        })
     }
 
     /// Empties the translation caches at a logged position and takes a snapshot there: a replayer that restores

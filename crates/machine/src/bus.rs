@@ -429,6 +429,15 @@ impl Bus {
         self.uart.waiting() + slots.sum::<usize>()
     }
 
+    /// Whether an input would be dropped now that need not be lost.
+    pub(crate) fn must_wait(&self, input: &Input) -> bool {
+        let Input::Frame { device, frame } = input else {
+            return false;
+        };
+        let net = (self.virtio.iter()).find(|slot| slot.net_index() == Some(*device));
+        net.is_some_and(|net| net.must_wait(frame))
+    }
+
     /// Typed bytes go to the virtio console if a driver runs it, else to the serial port.
     fn console_read(&mut self, bytes: &[u8], now: u64) {
         let around = &mut Surroundings {

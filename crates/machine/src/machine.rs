@@ -326,6 +326,11 @@ impl Machine {
         &self.board
     }
 
+    /// Whether an input would be dropped now, and not later: it is a frame, and the guest has yet to take those that came before.
+    pub fn must_wait(&self, input: &Input) -> bool {
+        self.core.bus.must_wait(input)
+    }
+
     /// Typed bytes that the guest has yet to read. At most [`CONSOLE_BACKLOG_MAX`](crate::CONSOLE_BACKLOG_MAX) wait; beyond, they are dropped.
     pub fn console_waiting(&self) -> usize {
         self.core.bus.console_waiting()

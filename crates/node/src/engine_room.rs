@@ -47,7 +47,7 @@ use typing::Typing;
 const OUTPUT_BYTES_MAX: usize = 64 << 20;
 /// Between two looks at rates, and at what needs a look now and then.
 const HOUSEKEEPING: Duration = Duration::from_millis(250);
-/// So often commands that found no room are offered to the hart again.
+/// So often commands, and frames, that found no room are offered to the hart again.
 const OFFER_AGAIN: Duration = Duration::from_millis(1);
 
 /// The ways in and out of the engine room.
@@ -214,12 +214,17 @@ impl EngineRoom {
                 self.transport.close(&reason.to_string()).await;
                 return Ok(reason);
             }
-            let deadline = tokio::time::Instant::from_std(self.deadline());
+            let leaves_frames = self.network.leaves_frames(&self.hart);
+            let mut deadline = self.deadline();
+            if leaves_frames {
+                deadline = deadline.min(std::time::Instant::now() + OFFER_AGAIN);
+            }
+            let deadline = tokio::time::Instant::from_std(deadline);
             let event = tokio::select! {
                 event = sources.hart.recv() => Event::Hart(event.unwrap_or_else(HartEvent::lost)),
                 Some(event) = sources.transport.recv() => Event::Transport(event),
                 Some(event) = sources.arbiter.recv() => Event::Arbiter(event),
-                Some(event) = sources.switch.recv() => Event::Switch(event),
+                Some(event) = sources.switch.recv(), if !leaves_frames => Event::Switch(event),
                 Some(event) = sources.control.recv() => Event::Control(event),
                 () = tokio::time::sleep_until(deadline) => Event::Time,
                 () = stops.next() => Event::Signal,
@@ -268,7 +273,7 @@ impl EngineRoom {
             Event::Transport(event) => self.on_transport(event),
             Event::Arbiter(answer) => self.on_arbiter(answer),
             Event::Switch(SwitchEvent::Frame(frame)) => {
-                if self.network.accepts(&frame) {
+                if self.network.accepts(&frame, &self.hart) {
                     let frame = frame.to_vec();
                     self.hart
                         .send(HartCommand::Input(Input::Frame { device: 0, frame }));

@@ -19,6 +19,9 @@ use tokio::sync::mpsc;
 const COMMANDS_MAX: usize = 1024;
 /// Inputs are not taken any more when so many commands wait.
 const INPUTS_WAITING_MAX: usize = 768;
+/// Frames are left where they are while so many commands wait, or so many inputs for room in the machine: what is on its
+/// way is not long, and those who send share what the guest takes.
+const FRAMES_WAITING_MAX: usize = 128;
 /// A slice of execution takes about this long: the latency of an input while the guest is busy.
 const SLICE: Duration = Duration::from_micros(200);
 const BUDGET_MIN: u64 = 1_000;
@@ -120,6 +123,13 @@ impl HartThread {
     /// Whether an input would not be dropped now.
     pub(crate) fn takes_inputs(&self) -> bool {
         self.commands.len() < INPUTS_WAITING_MAX && self.waiting.is_empty()
+    }
+
+    /// Whether a frame is to be given now.
+    pub(crate) fn takes_frames(&self) -> bool {
+        self.takes_inputs()
+            && self.commands.len() < FRAMES_WAITING_MAX
+            && self.status().inputs_waiting < FRAMES_WAITING_MAX
     }
 
     /// Gives what waits, as far as there is room.

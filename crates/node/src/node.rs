@@ -38,7 +38,7 @@ const EVENTS_MAX: usize = 1024;
 /// room, and its guest with it.
 const REPORTS_MAX: usize = 128;
 /// Frames from the network that may wait for the engine room.
-const FRAMES_MAX: usize = 1024;
+const FRAMES_MAX: usize = 128;
 /// A connection is given up after so many times the suspicion timeout, but not before [`IDLE_MIN`].
 const IDLE_SUSPICIONS: u32 = 8;
 const IDLE_MIN: Duration = Duration::from_secs(3);

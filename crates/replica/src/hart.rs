@@ -76,6 +76,8 @@ pub struct HartStatus {
     pub typed: u64,
     /// See `typed`.
     pub typed_waiting: u64,
+    /// Inputs that wait for their turn, or for room in the machine.
+    pub inputs_waiting: usize,
     /// Inputs dropped for want of room, since this hart began.
     pub inputs_dropped: u64,
     /// Panics that were contained since this machine was made here.

@@ -111,6 +111,7 @@ impl Primary {
             touched_bytes: self.machine().touched_bytes(),
             typed_waiting: self.machine().console_waiting() as u64
                 + self.inputs.iter().map(Input::typed_bytes).sum::<u64>(),
+            inputs_waiting: self.inputs.len(),
             inputs_dropped: self.inputs_dropped,
             engine_faults: self.machine().faults().count(),
             ..HartStatus::default()
@@ -174,7 +175,9 @@ impl Primary {
                 self.brake.ran_from(host);
                 return Advice::Again;
             }
-            RecorderState::Idle { .. } if !self.inputs.is_empty() => return Advice::Again,
+            RecorderState::Idle { .. } if self.recorder.takes_any(&self.inputs) => {
+                return Advice::Again;
+            }
             RecorderState::Idle { wake_at } => wake_at,
             RecorderState::PoweredOff => {
                 self.over = true;

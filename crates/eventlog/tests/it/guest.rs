@@ -1,4 +1,4 @@
-//! A small guest (`tests/guest/echo.S`), and a virtual host that records it.
+//! Small guests (`tests/guest/`), and a virtual host that records them.
 
 use eventlog::{Entry, Event, Recorder, RecorderConfig, RecorderState, Step};
 use machine::{
@@ -12,27 +12,22 @@ use std::sync::OnceLock;
 /// One millisecond in ticks.
 pub(crate) const MS: u64 = TICKS_PER_SECOND / 1_000;
 
-/// The guest's bytes, assembled by the cross compiler.
+/// The bytes of `echo.S`.
 fn image() -> Vec<u8> {
     static IMAGE: OnceLock<Vec<u8>> = OnceLock::new();
-    IMAGE.get_or_init(assemble).clone()
+    IMAGE.get_or_init(|| assemble("echo")).clone()
 }
 
+/// A guest's bytes, assembled by the cross compiler.
 #[expect(
     clippy::disallowed_methods,
     reason = "the guest's bytes come from a file, before any machine exists"
 )]
-fn assemble() -> Vec<u8> {
-    let source = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../eventlog/tests/guest/echo.S"
-    );
-    let elf = concat!(
-        env!("CARGO_TARGET_TMPDIR"),
-        "/",
-        env!("CARGO_PKG_NAME"),
-        ".elf"
-    );
+pub(crate) fn assemble(guest: &str) -> Vec<u8> {
+    let sources = concat!(env!("CARGO_MANIFEST_DIR"), "/../eventlog/tests/guest");
+    let source = &format!("{sources}/{guest}.S");
+    let made = concat!(env!("CARGO_TARGET_TMPDIR"), "/", env!("CARGO_PKG_NAME"));
+    let elf = &format!("{made}-{guest}.elf");
     let raw = &elf.replace(".elf", ".bin");
     let flags = "-march=rv64imac_zicsr -mabi=lp64 -mcmodel=medany -nostdlib -static \
                  -Wl,-Ttext=0x80000000 -Wl,--no-relax -Wl,--build-id=none";

@@ -1,6 +1,7 @@
 //! Tests of the log from outside the crate.
 #![allow(clippy::unwrap_used)] // also in helpers, which clippy does not take for tests
 
+mod card;
 mod codec;
 mod digests;
 mod guest;

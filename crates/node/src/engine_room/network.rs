@@ -1,6 +1,7 @@
 //! The machine's network: a port of a switch that is open only while this node is the machine.
 
 use crate::config::{Config, MacAddress};
+use crate::hart_thread::HartThread;
 use crate::log::STORY;
 use crate::status::Dropped;
 use crate::switch::{
@@ -18,6 +19,8 @@ use tracing::{debug, info, warn};
 const ASK_MAX: Duration = Duration::from_secs(2);
 /// Between two looks whether a node that is not the machine would have a network.
 const LOOK_AHEAD: Duration = Duration::from_secs(3);
+/// Frames are left with the switch for so long, if the guest takes none. Then they are dropped: what the switch says waits behind them.
+const LEAVE_MAX: Duration = Duration::from_millis(100);
 const MUTE: &str = "what listens on its socket does not ask who speaks; if it is no `futago switch`, remove the key file beside the socket and start the node again";
 
 pub(super) struct Network {
@@ -30,6 +33,8 @@ pub(super) struct Network {
     events: mpsc::Sender<SwitchEvent>,
     counters: Arc<PortCounters>,
     client: Option<SwitchClient>,
+    /// Since when frames are left with the switch.
+    left_since: Option<Instant>,
     connected_at: Instant,
     /// Whether frames leave through the client.
     admitted: bool,
@@ -62,6 +67,7 @@ impl Network {
             events,
             counters: Arc::default(),
             client: None,
+            left_since: None,
             connected_at: Instant::now(),
             admitted: false,
             epoch: None,
@@ -234,9 +240,28 @@ impl Network {
         }
     }
 
-    /// Whether a frame from the network is for the guest: the switch floods what it does not know.
-    pub(super) fn accepts(&self, frame: &[u8]) -> bool {
-        self.epoch.is_some() && (frame[0] & 1 != 0 || frame[..6] == self.mac.0)
+    /// Whether frames are left with the switch now: those who send share what the guest takes, while a queue here would be
+    /// whoever's who sends most.
+    pub(super) fn leaves_frames(&mut self, hart: &HartThread) -> bool {
+        if hart.takes_frames() {
+            self.left_since = None;
+            return false;
+        }
+        let since = self.left_since.get_or_insert_with(Instant::now);
+        since.elapsed() < LEAVE_MAX
+    }
+
+    /// Whether a frame from the network is for the guest, which has room for it: the switch floods what it does not know.
+    pub(super) fn accepts(&self, frame: &[u8], hart: &HartThread) -> bool {
+        let is_for_guest = frame[0] & 1 != 0 || frame[..6] == self.mac.0;
+        if self.epoch.is_none() || !is_for_guest {
+            return false;
+        }
+        let has_room = hart.takes_frames();
+        if !has_room {
+            (self.counters.received_overflowed).fetch_add(1, Ordering::Relaxed);
+        }
+        has_room
     }
 
     /// Nothing leaves any more, for good.

@@ -124,7 +124,8 @@ pub struct SwitchClient {
 
 impl SwitchClient {
     /// Connects. With a `speaker`, frames are held until the switch has admitted it; without one, the port is a plain
-    /// one. Events go to `events`; frames that find no room there are dropped, as on a wire.
+    /// one. Events go to `events`; as long as there is no room, frames are
+    /// left with the switch.
     ///
     /// # Errors
     /// Nobody listens there.
@@ -261,14 +262,9 @@ async fn serve(shared: Arc<Shared>, events: mpsc::Sender<SwitchEvent>) {
                 } else {
                     Some(SwitchEvent::Frame(frame))
                 };
-                // Closed: the node is ending.
-                if let Some(event) = event
-                    && let Err(mpsc::error::TrySendError::Full(event)) = events.try_send(event)
-                {
-                    match event {
-                        SwitchEvent::Frame(_) => count(&shared.counters.received_overflowed),
-                        event => drop(events.send(event).await),
-                    }
+                if let Some(event) = event {
+                    // Closed: the node is ending.
+                    let _ = events.send(event).await;
                 }
             }
         }

@@ -21,7 +21,7 @@ use std::time::Instant;
 const SLICE: u64 = 50_000;
 /// Inputs that wait for the loop; frames beyond are dropped, keys wait.
 const EVENTS_MAX: usize = 4096;
-/// Inputs that wait for the machine; while there are so many, no more are taken from those that wait for the loop.
+/// Inputs that wait for the machine; frames beyond are dropped.
 const INPUTS_MAX: usize = 1024;
 
 /// Why a machine came to its end.
@@ -163,7 +163,13 @@ impl Host {
         let room = INPUTS_MAX.saturating_sub(inputs.len());
         for event in first.into_iter().chain(self.events.try_iter().take(room)) {
             match event {
-                HostEvent::Input(input) => inputs.push_back(input),
+                HostEvent::Input(input) if inputs.len() < INPUTS_MAX => inputs.push_back(input),
+                // The guest does not take what came before it.
+                HostEvent::Input(_) => {
+                    if let Some(cable) = &self.cable {
+                        cable.count_dropped();
+                    }
+                }
                 HostEvent::Typed { typed, taken } => {
                     self.typed.replace(Some((typed, taken)));
                 }
@@ -218,7 +224,7 @@ fn drive_on(
         wait = match step.state {
             RecorderState::Running => None,
             RecorderState::Idle { .. }
-                if !inputs.is_empty() || host.may_type(recorder.machine()) =>
+                if recorder.takes_any(&inputs) || host.may_type(recorder.machine()) =>
             {
                 None
             }

@@ -56,6 +56,13 @@ impl Cable {
         Ok(Self { outgoing, counters })
     }
 
+    /// A frame that came in went nowhere.
+    pub(super) fn count_dropped(&self) {
+        self.counters
+            .received_overflowed
+            .fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Sends a frame; when the other side is too slow it is dropped.
     pub(super) fn send(&self, frame: Vec<u8>) {
         if self.outgoing.try_send(frame).is_err() {

@@ -262,6 +262,38 @@ fn a_guest_gets_no_rights_by_what_it_says() {
     );
 }
 
+/// What a node has no time for stays with the switch, where each sender has its share.
+#[test]
+fn whoever_floods_a_machine_takes_nothing_from_others() {
+    const FLOOD_FRAMES: usize = 50_000;
+    let switch = start(None);
+    let mut plain = connect(&switch.socket);
+    let mut flood = connect(&switch.socket);
+    runtime().block_on(async {
+        let mut node = Port::connect(&switch.socket, Some(speaker(&switch.socket, 3)));
+        node.admitted().await;
+        let mut noise = frame(MAC, [2, 0, 0, 0, 0, 6], 0);
+        noise.resize(1_500, 0);
+        let flooding = tokio::task::spawn_blocking(move || {
+            (0..FLOOD_FRAMES).for_each(|_| send(&mut flood, &noise));
+            flood
+        });
+        // The port is asked for nothing meanwhile.
+        let _flood = flooding.await.unwrap();
+        for word in 1..=200 {
+            send(&mut plain, &frame(MAC, [2, 0, 0, 0, 0, 1], word));
+        }
+        let mut heard = Vec::new();
+        while heard.len() < 200 {
+            let word = node.word().await;
+            heard.extend(Some(word).filter(|word| *word != 0));
+        }
+        assert!(heard.into_iter().eq(1..=200));
+    });
+    let counters = switch.stop();
+    assert!(counters.overflowed > 0, "no flood: {counters:?}");
+}
+
 #[test]
 fn nonsense_closes_the_port_and_nothing_else() {
     let switch = start(None);

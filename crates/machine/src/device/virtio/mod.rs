@@ -295,6 +295,14 @@ impl Virtio {
         }
     }
 
+    /// Whether a frame would be dropped now that need not be lost: the driver runs, and has yet to take those before it.
+    pub fn must_wait(&self, frame: &[u8]) -> bool {
+        match &self.device {
+            Device::Net(net) => self.running() && !net.has_room_for(frame),
+            _ => false,
+        }
+    }
+
     /// Typed bytes arrive; `false` means that this is no console, or not run by a driver.
     pub fn receive_console(&mut self, bytes: &[u8], around: &mut Surroundings<'_>) -> bool {
         let running = self.running();

@@ -107,11 +107,14 @@ impl Net {
         self.backlog.clear();
     }
 
+    /// Whether a frame can be kept.
+    pub(super) fn has_room_for(&self, frame: &[u8]) -> bool {
+        self.backlog.len() < BACKLOG_MAX && self.backlog_bytes() + frame.len() <= BACKLOG_BYTES_MAX
+    }
+
     /// Keeps a frame until it is delivered.
     pub(super) fn receive(&mut self, frame: &[u8], running: bool) {
-        let fits = self.backlog.len() < BACKLOG_MAX
-            && self.backlog_bytes() + frame.len() <= BACKLOG_BYTES_MAX;
-        if running && fits {
+        if running && self.has_room_for(frame) {
             self.backlog.push_back(frame.to_vec());
         } else {
             self.note_dropped(1);
