@@ -101,6 +101,16 @@ pub fn create_keys_until(
             "`{name}` is given twice: each node has one certificate"
         );
     }
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|error| match error.kind() {
+            // It says so of a name that is no directory.
+            ErrorKind::AlreadyExists => ErrorKind::NotADirectory.into(),
+            _ => error,
+        })
+        .with_context(|| format!("cannot create the key directory {}", directory.display()))?;
     // Before all else: without it, nothing can be issued or renewed here.
     let authority = existing_authority(directory)?;
     if authority.is_none() {
@@ -117,16 +127,6 @@ pub fn create_keys_until(
             }
         }
     }
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)
-        .map_err(|error| match error.kind() {
-            // It says so of a name that is no directory.
-            ErrorKind::AlreadyExists => ErrorKind::NotADirectory.into(),
-            _ => error,
-        })
-        .with_context(|| format!("cannot create the key directory {}", directory.display()))?;
     let mut new = NewFiles::default();
     let issuer = match authority {
         Some(issuer) => issuer,
@@ -327,9 +327,6 @@ fn existing_authority(directory: &Path) -> anyhow::Result<Option<Issuer<'static,
 
 /// Refuses a directory with certificates whose authority is not there: a new one's nodes would not know them.
 fn check_no_orphans(directory: &Path) -> anyhow::Result<()> {
-    if !directory.exists() {
-        return Ok(());
-    }
     if let Some(name) = names_in(directory)?.first() {
         bail!(
             "{} has the certificate of {name}, and not the authority that issued it, {AUTHORITY_CERTIFICATE_FILE} and {AUTHORITY_KEY_FILE}: \
