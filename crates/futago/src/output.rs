@@ -23,7 +23,10 @@ pub(crate) fn finish() -> io::Result<()> {
 }
 
 fn named(error: &io::Error) -> io::Error {
-    let why = format!("cannot write to standard output: {error}");
+    let why = match is_closed(error) {
+        true => "whoever read standard output has closed it".to_owned(),
+        false => format!("cannot write to standard output: {error}"),
+    };
     io::Error::new(error.kind(), why)
 }
 

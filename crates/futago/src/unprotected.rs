@@ -1,13 +1,13 @@
 //! `futago run`, `record` and `replay`: one machine on this host.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
-use node::unprotected::{Ending, RecordOptions, ReplayEvent, ReplayOptions, RunOptions};
+use node::unprotected::{Ending, RecordOptions, ReplayEvent, ReplayOptions, RunOptions, is_damage};
 
 use crate::cluster::Sandboxed;
 use crate::vm;
@@ -17,7 +17,30 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Between two signs of progress, on a terminal and elsewhere.
 const PROGRESS_EVERY: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(10)];
 
+/// What the exit status of `futago run` and `record` says.
+const ENDINGS: &str = "\
+Exit status:
+   0  the guest switched itself off, or was told to end (Ctrl-A x, a signal)
+   1  it could not be started, asked for a reset, or not all that it said
+      could be written
+   N  the code with which a program ended by `tohost` or by the test device;
+      255 stands for all that are larger";
+
+/// What the exit status of `futago replay` says.
+const VERDICTS: &str = "\
+Exit status:
+   0  the machine did the same again, to the record's end
+   1  the record cannot be read, or is none for this program
+   3  the record is damaged or cut off; up to there nothing differed
+   4  the machine went another way than the record says";
+
+/// The record is damaged.
+const DAMAGED: u8 = 3;
+/// The machine differs; a node whose state differs ends with the same.
+const DIVERGED: u8 = 4;
+
 #[derive(Args)]
+#[command(after_help = ENDINGS)]
 pub(crate) struct Run {
     #[command(flatten)]
     vm: vm::Options,
@@ -27,9 +50,13 @@ pub(crate) struct Run {
 }
 
 #[derive(Args)]
+#[command(after_help = ENDINGS)]
 pub(crate) struct Record {
     /// The record to write.
     file: PathBuf,
+    /// Write over an earlier record; never over anything else.
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     vm: vm::Options,
     /// Take a snapshot that replay can start from so often; the guest stands still for some 100 ms.
@@ -41,6 +68,7 @@ pub(crate) struct Record {
 }
 
 #[derive(Args)]
+#[command(after_help = VERDICTS)]
 pub(crate) struct Replay {
     /// The record to replay. Every digest in it is compared with the machine.
     file: PathBuf,
@@ -66,24 +94,27 @@ pub(crate) fn run(arguments: Run) -> Result<ExitCode> {
         vm,
         signature: arguments.signature,
     })?;
-    say_ending(summary.ending);
-    Ok(exit_code(summary.ending, summary.console_lost))
+    say_ending(summary.ending, summary.console_lost);
+    Ok(exit_code(summary.ending, summary.console_lost.is_some()))
 }
 
 fn exit_code(ending: Ending, console_lost: bool) -> ExitCode {
     match ending {
         Ending::PoweredOff | Ending::Quit | Ending::Code(0) if console_lost => ExitCode::FAILURE,
         Ending::PoweredOff | Ending::Quit | Ending::Code(0) => ExitCode::SUCCESS,
-        Ending::ResetAsked | Ending::Refused(_) => ExitCode::FAILURE,
+        Ending::ResetAsked | Ending::Unread | Ending::Refused(_) => ExitCode::FAILURE,
         // An exit status has eight bits, and 0 means something else.
         Ending::Code(code) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
     }
 }
 
-fn say_ending(ending: Ending) {
+fn say_ending(ending: Ending, console_lost: Option<ErrorKind>) {
     match ending {
         Ending::ResetAsked => {
             tracing::warn!("the guest asked for a reset, which is not supported yet: it is ended");
+        }
+        Ending::Unread => {
+            tracing::warn!("whoever read standard output has closed it: the guest is ended");
         }
         Ending::Code(code) if code != 0 => {
             tracing::error!("the program ended with code {code}");
@@ -93,6 +124,11 @@ fn say_ending(ending: Ending) {
         }
         Ending::PoweredOff | Ending::Quit | Ending::Code(_) => {}
     }
+    if ending != Ending::Unread && console_lost == Some(ErrorKind::BrokenPipe) {
+        tracing::warn!(
+            "whoever read standard output has closed it: what the guest said last is lost"
+        );
+    }
 }
 
 /// Runs `futago record`.
@@ -100,13 +136,14 @@ pub(crate) fn record(arguments: Record) -> Result<ExitCode> {
     let options = RecordOptions {
         vm: arguments.vm.machine()?,
         file: arguments.file,
+        force: arguments.force,
         snapshot_every: arguments
             .snapshot_every
             .map(|seconds| Duration::from_secs(seconds.into())),
         digest_positions: arguments.digest_every,
     };
     let summary = node::unprotected::record(&options)?;
-    say_ending(summary.ending);
+    say_ending(summary.ending, summary.console_lost);
     for line in [
         format!(
             "recorded     {}, {} bytes",
@@ -123,7 +160,7 @@ pub(crate) fn record(arguments: Record) -> Result<ExitCode> {
     ] {
         node::log::say(&line);
     }
-    Ok(exit_code(summary.ending, summary.console_lost))
+    Ok(exit_code(summary.ending, summary.console_lost.is_some()))
 }
 
 /// Runs `futago replay`.
@@ -139,27 +176,38 @@ pub(crate) fn replay(arguments: Replay) -> Result<ExitCode> {
     let every = PROGRESS_EVERY[usize::from(!terminal)];
     let mut next = Instant::now() + PATIENCE;
     let mut open_line = false;
-    let result = node::unprotected::replay(&options, &mut |event| match event {
-        ReplayEvent::Console(bytes) if arguments.console => {
-            // Nobody may be reading.
-            let _ = std::io::stdout().write_all(bytes);
+    let mut show = |event: ReplayEvent<'_>| {
+        match event {
+            ReplayEvent::Console(bytes) if arguments.console => {
+                let mut out = crate::output::lock_stream();
+                out.write_all(bytes).and_then(|()| out.flush())?;
+            }
+            ReplayEvent::Position(position) if Instant::now() >= next => {
+                next = Instant::now() + every;
+                let (before, after) = if terminal { ("\r", "") } else { ("", "\n") };
+                open_line = terminal;
+                let millions = position.0 / 1_000_000;
+                // The replay goes on when standard error is closed.
+                let _ = write!(
+                    std::io::stderr(),
+                    "{before}replayed     {millions} million positions{after}"
+                );
+            }
+            ReplayEvent::Console(_) | ReplayEvent::Position(_) => {}
         }
-        ReplayEvent::Position(position) if Instant::now() >= next => {
-            next = Instant::now() + every;
-            let (before, after) = if terminal { ("\r", "") } else { ("", "\n") };
-            open_line = terminal;
-            let millions = position.0 / 1_000_000;
-            let _ = write!(
-                std::io::stderr(),
-                "{before}replayed     {millions} million positions{after}"
-            );
-        }
-        ReplayEvent::Console(_) | ReplayEvent::Position(_) => {}
-    });
+        Ok(())
+    };
+    let result = node::unprotected::replay(&options, &mut show);
     if open_line {
         let _ = writeln!(std::io::stderr());
     }
-    let summary = result?;
+    let summary = match result {
+        Err(error) if is_damage(&error) => {
+            node::log::say(&format!("futago: {}", crate::sentence(&error)));
+            return Ok(ExitCode::from(DAMAGED));
+        }
+        result => result?,
+    };
     let (from, to) = summary.positions;
     let positions = to.0.saturating_sub(from.0);
     let seconds = summary.executing.as_secs_f64();
@@ -193,5 +241,5 @@ pub(crate) fn replay(arguments: Replay) -> Result<ExitCode> {
         divergence.at.0,
         divergence.what.join("; ")
     )?;
-    Ok(ExitCode::FAILURE)
+    Ok(ExitCode::from(DIVERGED))
 }

@@ -5,9 +5,12 @@ use crate::keyboard::{Keys, Terminal};
 use crate::outlet::{Gap, Outlet};
 use crossbeam_channel::{Sender, bounded};
 use machine::Input;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use std::fs::File;
-use std::io::{Read, stdin, stdout};
+use std::io::{ErrorKind, Read, stdin, stdout};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
 
 /// The console; dropping it waits for a reader that still reads, and restores the terminal.
 #[derive(Debug)]
@@ -23,6 +26,7 @@ impl Console {
         let keys = terminal.keys();
         // Not the standard library's, whose lock would be held while nobody reads.
         let out = File::from(stdout().as_fd().try_clone_to_owned()?);
+        watch_reader(&out, events.clone())?;
         let out = Outlet::new("standard output", out, tell)?;
         std::thread::Builder::new()
             .name("keyboard".to_owned())
@@ -38,11 +42,11 @@ impl Console {
         self.out.write(bytes);
     }
 
-    /// Waits for a reader that still reads; whether something was lost because standard output cannot be written. Nothing
-    /// is shown afterwards.
-    pub(super) fn finish(&self) -> bool {
+    /// Waits for a reader that still reads; the error that something was lost to because standard output cannot be written.
+    /// Nothing is shown afterwards.
+    pub(super) fn finish(&self) -> Option<ErrorKind> {
         self.out.finish();
-        self.out.lost_to().is_some()
+        self.out.lost_to()
     }
 }
 
@@ -58,6 +62,8 @@ fn tell(name: &str, gap: Gap) -> Option<String> {
             "nobody reads the guest's console as fast as it speaks: what it says is dropped from here on"
         ),
         Gap::Ends { bytes, why, .. } => match why {
+            // Whoever has closed it is told of at the end.
+            Some(ErrorKind::BrokenPipe) => {}
             Some(why) => tracing::warn!(
                 "{bytes} bytes of the guest's console were dropped: {name} could not be written: {why}"
             ),
@@ -70,6 +76,31 @@ fn tell(name: &str, gap: Gap) -> Option<String> {
         Gap::Broken(_) => {}
     }
     None
+}
+
+/// Tells when whoever reads a pipe or a socket has closed it, also while the guest says nothing. A terminal that is gone says so by
+/// a signal, and a file has no reader.
+fn watch_reader(out: &File, events: Sender<HostEvent>) -> anyhow::Result<()> {
+    let kind = out.metadata()?.file_type();
+    if !kind.is_fifo() && !kind.is_socket() {
+        return Ok(());
+    }
+    let out = out.try_clone()?;
+    let watch = move || {
+        let mut wanted = [PollFd::new(&out, PollFlags::empty())];
+        let gone = PollFlags::ERR | PollFlags::HUP;
+        while !wanted[0].revents().intersects(gone) {
+            if poll(&mut wanted, None).is_err_and(|error| error != Errno::INTR) {
+                return;
+            }
+        }
+        // The machine may have ended meanwhile.
+        let _ = events.send(HostEvent::Unread);
+    };
+    std::thread::Builder::new()
+        .name("reader".to_owned())
+        .spawn(watch)?;
+    Ok(())
 }
 
 fn read_keys(events: &Sender<HostEvent>, mut keys: Keys) {

@@ -15,6 +15,7 @@ use eventlog::{Recorder, RecorderState, Step};
 use machine::{Input, Machine, Output, Refusal, StopRequest};
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::time::Instant;
 
 /// Positions after which the loop looks for inputs again: some tens of microseconds.
@@ -33,6 +34,8 @@ pub enum Ending {
     ResetAsked,
     /// The user, or a signal, ended it.
     Quit,
+    /// Whoever read its console has closed it.
+    Unread,
     /// The program ended with this code, said by `tohost` or by the test device; 0 is a pass.
     Code(u64),
     /// The program asked by `tohost` for what is not there.
@@ -40,6 +43,11 @@ pub enum Ending {
 }
 
 impl Ending {
+    /// Whether it was ended from outside, at any position.
+    pub(super) fn is_from_outside(self) -> bool {
+        matches!(self, Self::Quit | Self::Unread)
+    }
+
     /// That of a machine that is off.
     fn of(stop: Option<StopRequest>) -> Self {
         match stop {
@@ -61,6 +69,8 @@ pub(super) enum HostEvent {
         taken: Sender<()>,
     },
     NetworkGone(String),
+    /// Nobody reads the console any more.
+    Unread,
     Quit,
 }
 
@@ -105,8 +115,8 @@ impl Host {
         self.clock.borrow_mut().ticks()
     }
 
-    /// Shows what is left of the guest's console; whether something of it was lost because it cannot be written.
-    pub(super) fn finish_console(&self) -> bool {
+    /// Shows what is left of the guest's console; the error that something of it was lost to because it cannot be written.
+    pub(super) fn finish_console(&self) -> Option<ErrorKind> {
         self.console.finish()
     }
 
@@ -174,6 +184,7 @@ impl Host {
                     self.typed.replace(Some((typed, taken)));
                 }
                 HostEvent::NetworkGone(why) => tracing::warn!("the network is gone: {why}"),
+                HostEvent::Unread => return Some(Ending::Unread),
                 HostEvent::Quit => return Some(Ending::Quit),
             }
         }

@@ -9,5 +9,5 @@ mod run;
 
 pub use drive::Ending;
 pub use record::{RecordOptions, RecordSummary, record};
-pub use replay::{ReplayEvent, ReplayOptions, ReplaySummary, replay};
+pub use replay::{ReplayEvent, ReplayOptions, ReplaySummary, is_damage, replay};
 pub use run::{RunOptions, RunSummary, run};

@@ -3,18 +3,20 @@
 use super::drive::{Ending, Host, drive};
 use crate::open_files;
 use crate::vm::VmOptions;
-use anyhow::{Context, ensure};
-use eventlog::record::{Header, RecordWriter};
+use anyhow::{Context, bail, ensure};
+use eventlog::record::{Header, MACHINE_BYTES_MAX, RecordError, RecordReader, RecordWriter};
 use eventlog::{Recorder, RecorderConfig, Step, digest_to_bytes};
 use machine::{Digest, Input, Machine, Position, Snapshot};
-use std::fs::{self, File, OpenOptions};
-use std::io::{BufWriter, ErrorKind, Write};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Entries reach the file after this time at the latest, so that a record of a killed process is not far behind.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 const BUFFER_BYTES: usize = 1 << 20;
+/// More than the header of any record takes.
+const READ_TO_TELL_BYTES: u64 = MACHINE_BYTES_MAX as u64 + 4096;
 
 /// Options of `futago record`.
 #[derive(Clone, Debug)]
@@ -23,6 +25,8 @@ pub struct RecordOptions {
     pub vm: VmOptions,
     /// The file to write.
     pub file: PathBuf,
+    /// Whether it may take the place of another record.
+    pub force: bool,
     /// Time between two snapshots that replay can start from. None: only the one at the beginning.
     pub snapshot_every: Option<Duration>,
     /// Positions between two digests, at most, whatever they cost. None: as a protected machine does.
@@ -34,8 +38,8 @@ pub struct RecordOptions {
 pub struct RecordSummary {
     /// Why the machine ended.
     pub ending: Ending,
-    /// Whether something that the guest said was lost because standard output cannot be written.
-    pub console_lost: bool,
+    /// The error that something of what the guest said was lost to, because standard output cannot be written.
+    pub console_lost: Option<ErrorKind>,
     /// Its last position.
     pub position: Position,
     /// Log entries.
@@ -55,8 +59,9 @@ pub struct RecordSummary {
 pub fn record(options: &RecordOptions) -> anyhow::Result<RecordSummary> {
     open_files::ensure_room(open_files::MACHINE_FILES)?;
     let (mut machine, _) = options.vm.boot()?;
-    let file = create(&options.file)?;
-    // Before anything is written: where this fails, the empty file is in nobody's way.
+    options.vm.ensure_no_input(&options.file)?;
+    let file = create(&options.file, options.force)?;
+    // Before anything is written: where this fails, an empty file is in nobody's way, and an earlier record is as it was.
     let host = Host::new(&options.vm, &[])?;
     let mut file = RecordFile::new(&options.file, file, &options.vm.describe())?;
     // Nothing has been executed: this only says that nothing is cached.
@@ -88,7 +93,7 @@ pub fn record(options: &RecordOptions) -> anyhow::Result<RecordSummary> {
     };
     let ending = drive(&mut recorder, &host, sink)?;
     // A machine that has stopped has said so in its last entry; any other says where it was left.
-    if ending == Ending::Quit {
+    if ending.is_from_outside() {
         file.entries(&recorder.digest_now(host.ticks()))?;
     }
     file.end(recorder.into_machine(), ending, host.finish_console())
@@ -103,15 +108,11 @@ pub(super) fn final_state(mut machine: Machine) -> anyhow::Result<(Digest, blake
     Ok((digest, blake3::hash(&machine.snapshot().to_bytes())))
 }
 
-/// The file, and what was written to it.
+/// The record, as it goes to its file.
 struct RecordFile {
-    path: PathBuf,
-    out: BufWriter<File>,
+    out: Out,
     writer: RecordWriter,
-    frames: Vec<u8>,
-    bytes: u64,
     snapshots: u64,
-    flushed: Instant,
 }
 
 impl RecordFile {
@@ -122,31 +123,40 @@ impl RecordFile {
             machine: machine.to_owned(),
         };
         let writer = RecordWriter::new(&header, &mut frames)?;
-        let mut file = Self {
+        if file.metadata().is_ok_and(|file| file.is_file()) {
+            file.set_len(0)
+                .with_context(|| format!("cannot empty the record {}", path.display()))?;
+        }
+        let out = Out {
             path: path.to_owned(),
-            out: BufWriter::with_capacity(BUFFER_BYTES, file),
-            writer,
+            file,
             frames,
             bytes: 0,
-            snapshots: 0,
             flushed: Instant::now(),
+            can_be_replayed: false,
         };
-        file.put()?;
-        Ok(file)
+        Ok(Self {
+            out,
+            writer,
+            snapshots: 0,
+        })
     }
 
     fn entries(&mut self, step: &Step) -> anyhow::Result<()> {
         if !step.entries.is_empty() {
-            self.writer.entries_batch(&step.entries, &mut self.frames)?;
+            self.writer
+                .entries_batch(&step.entries, &mut self.out.frames)?;
         }
-        self.put()
+        self.out.put()
     }
 
     fn snapshot(&mut self, snapshot: &Snapshot, position: Position) -> anyhow::Result<()> {
         self.writer
-            .snapshot(position, &snapshot.to_bytes(), &mut self.frames)?;
+            .snapshot(position, &snapshot.to_bytes(), &mut self.out.frames)?;
+        self.out.flush()?;
         self.snapshots += 1;
-        self.put()
+        self.out.can_be_replayed = true;
+        Ok(())
     }
 
     /// Closes the record with what the final state is.
@@ -154,68 +164,132 @@ impl RecordFile {
         mut self,
         machine: Machine,
         ending: Ending,
-        console_lost: bool,
+        console_lost: Option<ErrorKind>,
     ) -> anyhow::Result<RecordSummary> {
         let position = machine.position();
         let (digest, state) = final_state(machine)?;
         let entries = self.writer.entries();
         let mut closing = state.as_bytes().to_vec();
         closing.extend_from_slice(&digest_to_bytes(&digest));
-        let writer = self.writer;
-        writer.end(position, &closing, &mut self.frames)?;
-        let lost = || lost(&self.path);
-        self.out.write_all(&self.frames).with_context(lost)?;
-        self.out.flush().with_context(lost)?;
-        let file = self.out.get_ref();
-        // A pipe or a device has nothing to be synchronized.
-        if file.metadata().with_context(lost)?.is_file() {
-            file.sync_all().with_context(lost)?;
-        }
-        let bytes = self.bytes + self.frames.len() as u64;
+        self.writer.end(position, &closing, &mut self.out.frames)?;
+        self.out.flush()?;
+        self.out.sync()?;
         Ok(RecordSummary {
             ending,
             console_lost,
             position,
             entries,
             snapshots: self.snapshots,
-            bytes,
+            bytes: self.out.bytes,
             state,
         })
     }
+}
 
+/// The file, and what waits to be written to it.
+struct Out {
+    path: PathBuf,
+    file: File,
+    frames: Vec<u8>,
+    /// Written.
+    bytes: u64,
+    flushed: Instant,
+    /// Whether a whole snapshot is in the file, from which it can be replayed.
+    can_be_replayed: bool,
+}
+
+impl Out {
+    /// Writes what waits, if it is much, or has waited for long.
     fn put(&mut self) -> anyhow::Result<()> {
-        let lost = || lost(&self.path);
-        self.out.write_all(&self.frames).with_context(lost)?;
-        self.bytes += self.frames.len() as u64;
-        self.frames.clear();
-        if self.flushed.elapsed() >= FLUSH_EVERY {
-            self.out.flush().with_context(lost)?;
-            self.flushed = Instant::now();
+        if self.frames.len() >= BUFFER_BYTES || self.flushed.elapsed() >= FLUSH_EVERY {
+            self.flush()?;
         }
         Ok(())
     }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        let written = self.file.write_all(&self.frames);
+        written.map_err(|error| self.lost(error))?;
+        self.bytes += self.frames.len() as u64;
+        self.frames.clear();
+        self.flushed = Instant::now();
+        Ok(())
+    }
+
+    fn sync(&self) -> anyhow::Result<()> {
+        let synced = match self.file.metadata() {
+            // A pipe or a device has nothing to be synchronized.
+            Ok(metadata) if !metadata.is_file() => Ok(()),
+            _ => self.file.sync_all(),
+        };
+        synced.map_err(|error| self.lost(error))
+    }
+
+    /// What it means that the file cannot be written any more. What is in it and of no use does not stay.
+    fn lost(&self, error: io::Error) -> anyhow::Error {
+        let is_emptied = !self.can_be_replayed && self.file.set_len(0).is_ok();
+        let left = match (self.can_be_replayed, is_emptied) {
+            (true, _) => "it can be replayed as far as it was written",
+            (false, true) => "not even its first snapshot is whole, so that it was emptied",
+            (false, false) => "not even its first snapshot is whole: it cannot be replayed",
+        };
+        anyhow::Error::new(error).context(format!(
+            "the machine is ended, for its record {} cannot be written ({left})",
+            self.path.display()
+        ))
+    }
 }
 
-/// Makes the file, but does not take the place of another: a record may be all that is left of a machine. Empty files, pipes and
-/// devices are written to.
-fn create(path: &Path) -> anyhow::Result<File> {
-    let made = match File::create_new(path) {
+/// Makes the file, or opens it where it is empty, a pipe or a device. A record may be all that is left of a machine, and gives way
+/// to another only if that is asked for; anything else never does. No two processes write one record.
+fn create(path: &Path, force: bool) -> anyhow::Result<File> {
+    let context = || format!("cannot create the record {}", path.display());
+    let file = match File::create_new(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            ensure!(
-                !fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() > 0),
-                "{} exists already, and is not overwritten: remove it, or name another file for the record",
-                path.display()
-            );
-            OpenOptions::new().write(true).open(path)
+            // A pipe cannot be opened for both.
+            let is_file = fs::metadata(path).is_ok_and(|file| file.is_file());
+            OpenOptions::new().read(is_file).write(true).open(path)
         }
         made => made,
     };
-    made.with_context(|| format!("cannot create the record {}", path.display()))
+    let mut file = file.with_context(context)?;
+    let metadata = file.metadata().with_context(context)?;
+    if !metadata.is_file() {
+        return Ok(file);
+    }
+    // Some filesystems have no locks.
+    if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+        bail!(
+            "another process records to {}: name another file for the record",
+            path.display()
+        );
+    }
+    if metadata.len() == 0 {
+        return Ok(file);
+    }
+    ensure!(
+        begins_a_record(&mut file).with_context(context)?,
+        "{} exists already, and is no record: remove it, or name another file for the record",
+        path.display()
+    );
+    ensure!(
+        force,
+        "the record {} exists already: name another file, or add `--force` to write over it",
+        path.display()
+    );
+    Ok(file)
 }
 
-fn lost(path: &Path) -> String {
-    format!(
-        "cannot write the record {}, which can be replayed as far as it was written",
-        path.display()
-    )
+/// Whether a file begins as a record does; the next byte to be written is its first.
+fn begins_a_record(file: &mut File) -> io::Result<bool> {
+    let mut begin = Vec::new();
+    (&*file).take(READ_TO_TELL_BYTES).read_to_end(&mut begin)?;
+    file.rewind()?;
+    let mut reader = RecordReader::new();
+    reader.feed(&begin);
+    // A header that is whole, of whatever version.
+    Ok(match reader.next_frame() {
+        Ok(frame) => frame.is_some(),
+        Err(error) => matches!(error, RecordError::Version(_)),
+    })
 }

@@ -5,7 +5,7 @@ use crate::engine::EngineChoice;
 use crate::open_files;
 use crate::sandbox::{Kind, Sandbox};
 use anyhow::{Context, bail, ensure};
-use eventlog::record::{End, Frame, RecordReader, Snapshot};
+use eventlog::record::{End, Frame, RecordError, RecordReader, Snapshot};
 use eventlog::{Divergence, Entry, Event, ReplayState, Replayer, digest_from_bytes};
 use machine::{Input, Machine, Output, Position};
 use std::fmt::Write as _;
@@ -13,11 +13,26 @@ use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use thiserror::Error;
 
 /// Positions after which progress is told: a fraction of a second.
 const SLICE: u64 = 20_000_000;
 const READ_BYTES: usize = 1 << 20;
 const HASH_BYTES: usize = 32;
+
+/// The record does not hold what it should.
+#[derive(Debug, Error)]
+#[error("{0}")]
+struct Damage(String);
+
+/// Whether an error of [`replay`] says that the record is damaged or cut off, and not that it cannot be read, or is none.
+pub fn is_damage(error: &anyhow::Error) -> bool {
+    match error.downcast_ref() {
+        Some(RecordError::Magic | RecordError::Version(_) | RecordError::TooLarge(_)) => false,
+        Some(_) => true,
+        None => error.is::<Damage>(),
+    }
+}
 
 /// Options of `futago replay`.
 #[derive(Clone, Debug)]
@@ -70,7 +85,7 @@ pub enum ReplayEvent<'a> {
 /// The record cannot be read, is damaged or ends too early; it was replayed without difference up to there.
 pub fn replay(
     options: &ReplayOptions,
-    show: &mut dyn FnMut(ReplayEvent<'_>),
+    show: &mut dyn FnMut(ReplayEvent<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<ReplaySummary> {
     let mut replay = Replay {
         options,
@@ -97,7 +112,12 @@ pub fn replay(
         Ok(None) => {}
         Ok(Some(divergence)) => replay.summary.divergence = Some(divergence),
         Err(error) => {
-            let mut what = format!("cannot replay {} to its end", options.file.display());
+            let file = options.file.display();
+            let mut what = match &replay.replayer {
+                _ if is_damage(&error) => format!("the record {file} is damaged"),
+                Some(_) => format!("cannot replay {file} to its end"),
+                None => format!("cannot replay {file}"),
+            };
             if replay.replayer.is_some() {
                 let position = replay.summary.positions.1.0;
                 write!(what, " (up to position {position} there is no difference)")
@@ -111,7 +131,7 @@ pub fn replay(
 
 struct Replay<'a> {
     options: &'a ReplayOptions,
-    show: &'a mut dyn FnMut(ReplayEvent<'_>),
+    show: &'a mut dyn FnMut(ReplayEvent<'_>) -> anyhow::Result<()>,
     snapshots_seen: u64,
     /// From the chosen snapshot on.
     replayer: Option<Replayer>,
@@ -161,7 +181,7 @@ impl Replay<'_> {
             }
         }
         reader.finish()?;
-        let end = end.context("it has no end")?;
+        let end = end.with_context(|| Damage("it has no end".to_owned()))?;
         self.compare_end(&end)
     }
 
@@ -171,10 +191,10 @@ impl Replay<'_> {
         self.snapshots_seen += 1;
         if number == self.options.from_snapshot {
             let state = machine::Snapshot::from_bytes(&snapshot.state)
-                .with_context(|| format!("its snapshot {number} is of no use"))?;
+                .with_context(|| Damage(format!("its snapshot {number} is of no use")))?;
             let memory_bytes = state.board().map_or(0, |board| board.memory_bytes);
             let machine = Machine::restore(&state, self.options.engine.engine(memory_bytes)?)
-                .with_context(|| format!("its snapshot {number} is of no use"))?;
+                .with_context(|| Damage(format!("its snapshot {number} is of no use")))?;
             self.summary.positions.0 = machine.position();
             self.replayer = Some(Replayer::new(machine));
             return Ok(None);
@@ -214,7 +234,7 @@ impl Replay<'_> {
             // What goes live needs host time; a record does not.
             replayer
                 .push(bytes, 0)
-                .context("it holds an entry that is none")?;
+                .with_context(|| Damage("it holds an entry that is none".to_owned()))?;
             if matches!(Entry::decode(bytes)?.event, Event::Digest(_)) {
                 self.summary.digests += 1;
             }
@@ -225,23 +245,23 @@ impl Replay<'_> {
             for (_, outputs) in step.outputs {
                 for output in outputs {
                     if let Output::Console(bytes) = output {
-                        (self.show)(ReplayEvent::Console(&bytes));
+                        (self.show)(ReplayEvent::Console(&bytes))?;
                     }
                 }
             }
             match step.state {
                 ReplayState::Running => {
-                    (self.show)(ReplayEvent::Position(replayer.machine().position()));
+                    (self.show)(ReplayEvent::Position(replayer.machine().position()))?;
                 }
                 ReplayState::NeedsLog | ReplayState::PoweredOff | ReplayState::Reset => break None,
                 ReplayState::Diverged(divergence) => break Some(divergence),
             }
         };
         self.summary.executing += begun.elapsed();
-        (self.show)(ReplayEvent::Position(replayer.machine().position()));
+        (self.show)(ReplayEvent::Position(replayer.machine().position()))?;
         ensure!(
             divergence.is_some() || replayer.queued() == 0,
-            "it goes on after the machine was switched off"
+            Damage("it goes on after the machine was switched off".to_owned())
         );
         Ok(divergence)
     }
@@ -259,10 +279,13 @@ impl Replay<'_> {
         let (after, at) = (replayer.agreed(), replayer.machine().position());
         self.summary.positions.1 = at;
         let Some((recorded, digest)) = end.digest.split_first_chunk::<HASH_BYTES>() else {
-            bail!("its end does not say what the final state is");
+            bail!(Damage(
+                "its end does not say what the final state is".to_owned()
+            ));
         };
-        let theirs =
-            digest_from_bytes(digest).context("the digest of its final state cannot be decoded")?;
+        let theirs = digest_from_bytes(digest).with_context(|| {
+            Damage("the digest of its final state cannot be decoded".to_owned())
+        })?;
         let (mine, state) = final_state(replayer.into_machine())?;
         self.summary.state = Some(state);
         let mut what = mine.compare(&theirs);

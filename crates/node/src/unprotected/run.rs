@@ -1,6 +1,7 @@
 //! `futago run`: one machine, unprotected and unrecorded; also the way in for the public RISC-V test suites.
 
 use super::drive::{Ending, Host, drive};
+use crate::given_file;
 use crate::open_files;
 use crate::sandbox::Place;
 use crate::vm::VmOptions;
@@ -9,7 +10,13 @@ use eventlog::{Recorder, RecorderConfig};
 use machine::boot::elf::{Elf, is_elf};
 use machine::{Boot, Firmware, GuestAddr, Machine};
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// No suite's signature comes near this.
+const SIGNATURE_BYTES_MAX: u64 = 16 << 20;
+/// As text: nine characters for four bytes.
+const SIGNATURE_TEXT_BYTES_MAX: u64 = SIGNATURE_BYTES_MAX / 4 * 9;
 
 /// Options of `futago run`.
 #[derive(Clone, Debug)]
@@ -25,8 +32,8 @@ pub struct RunOptions {
 pub struct RunSummary {
     /// Why the machine ended.
     pub ending: Ending,
-    /// Whether something that the guest said was lost because standard output cannot be written.
-    pub console_lost: bool,
+    /// The error that something of what the guest said was lost to, because standard output cannot be written.
+    pub console_lost: Option<ErrorKind>,
 }
 
 /// Runs the machine until it ends.
@@ -40,7 +47,11 @@ pub fn run(options: &RunOptions) -> anyhow::Result<RunSummary> {
     let signature = options
         .signature
         .as_deref()
-        .map(|path| anyhow::Ok((path, signature_range(&boot)?)))
+        .map(|path| {
+            options.vm.ensure_no_input(path)?;
+            ensure_may_replace(path)?;
+            anyhow::Ok((path, signature_range(&boot)?))
+        })
         .transpose()?;
     // The images are in the guest's memory now; those of a large guest are worth some.
     drop(boot);
@@ -68,6 +79,25 @@ pub fn run(options: &RunOptions) -> anyhow::Result<RunSummary> {
     })
 }
 
+/// Makes sure that a signature would take the place of nothing, or of an earlier one.
+fn ensure_may_replace(path: &Path) -> anyhow::Result<()> {
+    let is_word = |line: &[u8]| line.len() == 8 && line.iter().all(u8::is_ascii_hexdigit);
+    let is_signature = |bytes: Vec<u8>| {
+        bytes
+            .strip_suffix(b"\n")
+            .unwrap_or(&bytes)
+            .split(|byte| *byte == b'\n')
+            .all(is_word)
+    };
+    let is_file = std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() > 0);
+    ensure!(
+        !is_file || given_file::read(path, SIGNATURE_TEXT_BYTES_MAX).is_ok_and(is_signature),
+        "{} exists already, and is no signature: remove it, or name another file for the signature",
+        path.display()
+    );
+    Ok(())
+}
+
 /// The addresses of `begin_signature` and `end_signature`.
 fn signature_range(boot: &Boot) -> anyhow::Result<(u64, u64)> {
     let range = match &boot.firmware {
@@ -85,8 +115,6 @@ fn signature_range(boot: &Boot) -> anyhow::Result<(u64, u64)> {
 
 /// The words as riscv-arch-test compares them: 32 bits in hexadecimal, one a line.
 fn signature_words(machine: &Machine, from: u64, to: u64) -> anyhow::Result<String> {
-    /// No suite's signature comes near this.
-    const SIGNATURE_BYTES_MAX: u64 = 16 << 20;
     ensure!(
         from <= to && to - from <= SIGNATURE_BYTES_MAX,
         "the signature from {from:#x} to {to:#x} makes no sense; the most is {SIGNATURE_BYTES_MAX} bytes"

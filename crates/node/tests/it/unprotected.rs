@@ -37,6 +37,7 @@ fn run_process() {
                 ..vm(directory.join("counter.bin"))
             },
             file: directory.join("record"),
+            force: false,
             snapshot_every: Some(Duration::from_millis(50)),
             digest_positions: None,
         };
@@ -56,7 +57,7 @@ fn replay_file(
         confined: false,
     };
     change(&mut options);
-    replay(&options, &mut |_| {})
+    replay(&options, &mut |_| Ok(()))
 }
 
 /// A record of a guest that counted to 20.

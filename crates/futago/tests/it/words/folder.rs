@@ -14,6 +14,11 @@ const SECTION_BYTES: u32 = 0x2000;
 /// Where the first of them begins.
 const HEADERS_BYTES: u32 = 0x1000;
 
+/// `j .`
+const SPINS: [u8; 4] = 0x0000_006f_u32.to_le_bytes();
+/// lui t0, 0x10000; li t1, 10; sb t1, 0(t0); j -4.
+const LINES: [u32; 4] = [0x1000_02b7, 0x00a0_0313, 0x0062_8023, 0xffdf_f06f];
+
 /// Files that are made once, for all chapters.
 pub(super) struct Folder {
     files: Files,
@@ -32,10 +37,11 @@ impl Folder {
     ///
     /// ```text
     /// off.bin, text          a guest that switches itself off at once; a text
+    /// spin.bin, lines.bin    guests that do nothing, and say empty lines, without end
     /// image                  the head of a Linux image, whole; it is not started
     /// keys/, arbiter/        of the machine `m` and its node `a`; a store
     /// node.toml              a configuration that works with them
-    /// record                 of off.bin
+    /// record, otherwise      of off.bin; the same with another final state at its end
     /// empty, directory/, huge (20 GiB), fifo, dead.sock, taken.sock
     /// ```
     pub(super) fn new() -> Self {
@@ -45,11 +51,16 @@ impl Folder {
         fs::write(files.path("empty"), "").unwrap();
         fs::create_dir(files.path("directory")).unwrap();
         fs::write(files.path("image"), image()).unwrap();
+        fs::write(files.path("spin.bin"), SPINS).unwrap();
+        let code = LINES.map(u32::to_le_bytes);
+        fs::write(files.path("lines.bin"), code.concat()).unwrap();
         let huge = File::create(files.path("huge")).unwrap();
         huge.set_len(20 << 30).unwrap();
         let [record, guest] = ["record", "off.bin"].map(|name| files.text(name));
         let made = futago(&["record", &record, "--memory", "16M", "--bios", &guest]).output();
         assert!(made.unwrap().status.success());
+        let other = other_end(fs::read(&record).unwrap());
+        fs::write(files.path("otherwise"), other).unwrap();
         Self { files }
     }
 
@@ -91,6 +102,28 @@ impl Place {
         let others = std::env::var("PATH").unwrap_or_default();
         format!("{}:{others}", own.display())
     }
+}
+
+/// A record whose end frame says another hash of the final state (see `eventlog::record`).
+fn other_end(mut record: Vec<u8>) -> Vec<u8> {
+    const MAGIC_BYTES: usize = 8;
+    const HEAD_BYTES: usize = 9;
+    let (mut at, mut next) = (0, MAGIC_BYTES);
+    while next < record.len() {
+        at = next;
+        let length = record[at + 1..].first_chunk().unwrap();
+        next = at + HEAD_BYTES + u32::from_le_bytes(*length) as usize;
+    }
+    // Behind two numbers.
+    record[at + HEAD_BYTES + 16] ^= 1;
+    let bytes = record[at..at + 5].iter().chain(&record[at + HEAD_BYTES..]);
+    let checksum = bytes.fold(u32::MAX, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
+            (sum >> 1) ^ (0x82f6_3b78 & (sum & 1).wrapping_neg())
+        })
+    });
+    record[at + 5..at + HEAD_BYTES].copy_from_slice(&(!checksum).to_le_bytes());
+    record
 }
 
 /// The head of a Linux image with an EFI stub, which says how long the file is.

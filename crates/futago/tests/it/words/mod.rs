@@ -24,7 +24,7 @@ const ENTRIES_MIN: usize = 60;
 /// Seconds after which an entry is taken to hang.
 const PATIENCE_S: &str = "60";
 /// What each line of bash begins with. `poor` runs a command without root's right to read and write whatever there is; `wrong`
-/// runs a node by a configuration that `sed` has changed.
+/// runs a node by a configuration that `sed` has changed; `unread` runs a command whose reader has gone already.
 const PROLOGUE: &str = r#"
 set -o pipefail
 poor() {
@@ -34,6 +34,11 @@ wrong() {
     sed "$1" node.toml > wrong.toml
     cmp --quiet node.toml wrong.toml && exit 120
     futago node --config wrong.toml
+}
+unread() {
+    exec 9> >(true)
+    wait $!
+    "$@" >&9 9>&-
 }
 "#;
 
