@@ -208,9 +208,12 @@ fn peer_of<'a>(name: &str, peer: Option<&'a str>) -> Result<&'a str> {
         (Some(peer), _) => Ok(peer),
         (None, "a") => Ok("b"),
         (None, "b") => Ok("a"),
-        (None, _) => bail!(
-            "say which node `{name}` pairs with, as `futago keys` names it: `futago node --example {name} --peer NAME`"
-        ),
+        (None, _) => {
+            node::keys::check_name(name)?;
+            bail!(
+                "say which node `{name}` pairs with, as `futago keys` names it: `futago node --example {name} --peer NAME`"
+            )
+        }
     }
 }
 

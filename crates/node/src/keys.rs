@@ -257,7 +257,10 @@ fn now_us() -> anyhow::Result<u64> {
 }
 
 /// Whether a node can be called so.
-pub(crate) fn check_name(name: &str) -> anyhow::Result<()> {
+///
+/// # Errors
+/// A name that no certificate is issued to.
+pub fn check_name(name: &str) -> anyhow::Result<()> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if name.is_empty() || name.len() > 64 || !name.bytes().all(allowed) || RESERVED.contains(&name)
     {

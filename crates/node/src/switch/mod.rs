@@ -31,6 +31,7 @@ mod forward;
 mod frame;
 pub mod hostile;
 mod keeper;
+mod lost;
 mod passt;
 mod port;
 mod recent;

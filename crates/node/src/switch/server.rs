@@ -4,6 +4,7 @@ use super::client::announcement;
 use super::fair::FairQueue;
 use super::frame::take_frame;
 use super::keeper::Keeper;
+use super::lost::in_words;
 use super::passt::{self, Uplink};
 use super::port::{read_some, write_forever};
 use super::secret::SwitchSecret;
@@ -378,11 +379,15 @@ async fn report(hub: &RefCell<Hub>) {
             before.uplink_taken = counters.uplink_taken;
         }
         if counters != before {
-            let (port, overflowed) = hub.borrow().loudest();
-            warn!(
-                ?counters,
-                "what went nowhere since the switch started; of {overflowed} frames that overflowed, port {port} is the sender"
-            );
+            let (port, _) = hub.borrow().loudest();
+            let lost = in_words(&counters, port);
+            // While nobody is the machine, as between two of its owners, its clients speak to nobody.
+            let unheard = counters.unheard;
+            if counters == (SwitchCounters { unheard, ..before }) {
+                info!("went nowhere since the switch started: {lost}");
+            } else {
+                warn!("went nowhere since the switch started: {lost}");
+            }
             before = counters;
         }
     }
