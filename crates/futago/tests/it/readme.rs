@@ -296,3 +296,25 @@ fn a_host_without_a_way_out_is_told_so() {
         assert!(err.starts_with(words) && err.lines().count() == 1, "{err}");
     }
 }
+
+#[test]
+fn a_forward_is_reached_where_it_was_asked_for_and_nowhere_else() {
+    let home = Home::new();
+    let Some(before) = own_network(NETWORK) else {
+        return;
+    };
+    let words = "futago switch --socket s --forward 6379:80 --forward 0.0.0.0/6380:80 --forward 192.0.2.1/6381:80 &\n\
+                 until [ $(grep -c ' 0A ' /proc/net/tcp) = 3 ]; do kill -0 $!; sleep 0.05; done\n\
+                 cat /proc/net/tcp /proc/net/tcp6\n\
+                 kill $!; wait\n";
+    let status = home.run(&before, words);
+    assert!(status.success(), "{}", home.said());
+    let out = home.read("out");
+    let listening = out.lines().filter(|line| line.contains(" 0A ")).count();
+    for address in ["0100007F:18EB", "00000000:18EC", "010200C0:18ED"] {
+        assert!(
+            listening == 3 && out.contains(&format!(": {address} ")),
+            "{out}"
+        );
+    }
+}

@@ -133,6 +133,9 @@ pub(super) async fn dial(endpoint: quinn::Endpoint, mut peer: Peer, registry: Ar
                     last_refusal = Some(refusal.clone());
                     registry.refuse(address, refusal).await;
                 }
+                // It may be another's address by now.
+                peer.look_again();
+                turn += 1;
                 sleep(BACKOFF_REFUSED).await;
                 continue;
             }
