@@ -140,7 +140,7 @@ pub(super) struct Site(pub(super) u32);
 pub(super) struct Asm {
     base: u32,
     bytes: Vec<u8>,
-    /// Bytes that fit.
+    /// Bytes that fit; none once something did not.
     room: usize,
     full: bool,
     /// RCX was perhaps written: whoever keeps something there clears this, and looks again.
@@ -174,16 +174,26 @@ impl Asm {
     }
 
     pub(super) fn byte(&mut self, byte: u8) {
-        self.bytes(&[byte]);
+        if self.has_room(1) {
+            self.bytes.push(byte);
+        }
     }
 
     #[inline]
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
-        if self.full || self.bytes.len() + bytes.len() > self.room {
-            self.full = true;
-        } else {
+        if self.has_room(bytes.len()) {
             self.bytes.extend_from_slice(bytes);
         }
+    }
+
+    /// Whether so many bytes fit. If they do not, none ever will.
+    #[inline]
+    fn has_room(&mut self, bytes: usize) -> bool {
+        let fits = self.bytes.len() + bytes <= self.room;
+        if !fits {
+            (self.full, self.room) = (true, 0);
+        }
+        fits
     }
 
     /// Fills up to a multiple of `align` with what is never executed.

@@ -19,6 +19,8 @@ pub(super) const PAGE: usize = machine::ram::PAGE_BYTES;
 const BLOCK_MAX: usize = 64;
 /// Instructions after which no new block is begun.
 const TRACE_MAX: usize = 192;
+/// Most traces have no more blocks.
+const BLOCKS_LIKELY: usize = 32;
 
 /// Code for the arena.
 pub(crate) struct Translation {
@@ -269,8 +271,11 @@ impl Emitter<'_> {
     /// and none is longer.
     fn emit_trace(&mut self, core: &Core, entries: &Entries, offset: usize, limit: usize) -> Trace {
         let page = offset / PAGE * PAGE;
-        let mut trace = Trace::from((offset % PAGE) as u16, self.asm.here());
-        trace.blocks.clear();
+        let mut trace = Trace {
+            blocks: Vec::with_capacity(BLOCKS_LIKELY),
+            end: offset % PAGE,
+            depends_on: None,
+        };
         let mut block = Vec::with_capacity(BLOCK_MAX);
         let mut made = 0;
         let mut at = offset % PAGE;
