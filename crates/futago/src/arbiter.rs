@@ -6,13 +6,14 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
-use node::arbiter::{RecordView, init_store, recover, show, what_is_given_up};
+use node::arbiter::{RecordView, init_store, list, recover, show, what_is_given_up};
+use serde_json::json;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Make a directory a store: once, on a filesystem that every host of its machines sees.
     Init(Init),
-    /// Show a machine's record.
+    /// Show a machine's record, or which machines there are, and how each is.
     Show(Show),
     /// Give up whatever state of a machine may still live, so that its nodes may start it anew.
     Recover(Recover),
@@ -38,9 +39,13 @@ pub(crate) struct Which {
 
 #[derive(Args)]
 pub(crate) struct Show {
-    #[command(flatten)]
-    which: Which,
-    /// One line of JSON.
+    /// The store's directory, as `arbiter.directory` names it.
+    #[arg(value_name = "DIRECTORY")]
+    directory: PathBuf,
+    /// The machine, as `machine.name` names it; all, in a line each, if none is named.
+    #[arg(value_name = "MACHINE")]
+    machine: Option<String>,
+    /// One line of JSON; of all machines, a list.
     #[arg(long)]
     json: bool,
 }
@@ -65,10 +70,12 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode> {
             let id = init_store(&arguments.directory)?;
             writeln!(out, "{} is store {id}", arguments.directory.display())?;
         }
-        Command::Show(arguments) => {
-            let view = show(&arguments.which.directory, &arguments.which.machine)?;
-            print(&mut out, &view, arguments.json)?;
-        }
+        Command::Show(Show {
+            directory,
+            machine: Some(machine),
+            json,
+        }) => print(&mut out, &show(directory, machine)?, *json)?,
+        Command::Show(arguments) => return show_all(&mut out, arguments),
         Command::Recover(arguments) => {
             let Which { directory, machine } = &arguments.which;
             let view = show(directory, machine)?;
@@ -80,6 +87,39 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Shows all machines; those whose records cannot be read, too.
+fn show_all(out: &mut impl Write, arguments: &Show) -> Result<ExitCode> {
+    let (store, machines) = list(&arguments.directory)?;
+    let is_readable = machines.iter().all(|listed| listed.record.is_ok());
+    if arguments.json {
+        let views = machines.iter().map(|listed| match &listed.record {
+            Ok(view) => serde_json::to_value(view),
+            Err(error) => Ok(json!({
+                "machine": listed.machine,
+                "error": crate::sentence(error),
+            })),
+        });
+        let views: Vec<_> = views.collect::<Result<_, _>>()?;
+        writeln!(out, "{}", serde_json::to_string(&views)?)?;
+    } else {
+        writeln!(out, "{} is store {store}", arguments.directory.display())?;
+        for listed in &machines {
+            let how = match &listed.record {
+                Ok(view) => view.summary(),
+                Err(error) => crate::sentence(error),
+            };
+            writeln!(out, "{}: {how}", listed.machine)?;
+        }
+        if machines.is_empty() {
+            writeln!(out, "no machine has been started with it yet")?;
+        }
+    }
+    Ok(match is_readable {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
 }
 
 fn print(out: &mut impl Write, view: &RecordView, json: bool) -> Result<()> {

@@ -149,7 +149,8 @@ Exit status:
 /// What the exit status of `futago node` says.
 const ENDINGS: &str = "\
 Exit status:
-   0  the machine was switched off, or the node was told to stop
+   0  the machine was switched off (a guest's reset does that, too), or the node
+      was told to stop
    1  something is missing or broken on this host
    3  another node is the machine, or an operator ended it
    4  this backup's state differs from its primary's

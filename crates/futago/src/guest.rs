@@ -41,6 +41,10 @@ pub(crate) fn run(command: Command) -> Result<()> {
         mirror: build.mirror,
         ..Options::new(cache)
     };
+    if let Some(output) = &build.output {
+        // Before the time that it takes.
+        guest::ensure_may_copy_to(output)?;
+    }
     let mut image = guest::build(&options, &mut show())?;
     if let Some(output) = build.output {
         image = image.copy_to(&output)?;

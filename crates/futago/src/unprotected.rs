@@ -20,9 +20,9 @@ const PROGRESS_EVERY: [Duration; 2] = [Duration::from_millis(250), Duration::fro
 /// What the exit status of `futago run` and `record` says.
 const ENDINGS: &str = "\
 Exit status:
-   0  the guest switched itself off, or was told to end (Ctrl-A x, a signal)
-   1  it could not be started, asked for a reset, or not all that it said
-      could be written
+   0  the guest switched itself off (a reset does that, too), or was told to
+      end, by Ctrl-A x or a signal
+   1  it could not be started, or not all that it said could be written
    N  the code with which a program ended by `tohost` or by the test device;
       255 stands for all that are larger";
 
@@ -100,9 +100,17 @@ pub(crate) fn run(arguments: Run) -> Result<ExitCode> {
 
 fn exit_code(ending: Ending, console_lost: bool) -> ExitCode {
     match ending {
-        Ending::PoweredOff | Ending::Quit | Ending::Code(0) if console_lost => ExitCode::FAILURE,
-        Ending::PoweredOff | Ending::Quit | Ending::Code(0) => ExitCode::SUCCESS,
-        Ending::ResetAsked | Ending::Unread | Ending::Refused(_) => ExitCode::FAILURE,
+        Ending::PoweredOff | Ending::ResetAsked | Ending::Quit | Ending::Code(0)
+            if !console_lost =>
+        {
+            ExitCode::SUCCESS
+        }
+        Ending::PoweredOff
+        | Ending::ResetAsked
+        | Ending::Quit
+        | Ending::Code(0)
+        | Ending::Unread
+        | Ending::Refused(_) => ExitCode::FAILURE,
         // An exit status has eight bits, and 0 means something else.
         Ending::Code(code) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
     }
@@ -111,7 +119,9 @@ fn exit_code(ending: Ending, console_lost: bool) -> ExitCode {
 fn say_ending(ending: Ending, console_lost: Option<ErrorKind>) {
     match ending {
         Ending::ResetAsked => {
-            tracing::warn!("the guest asked for a reset, which is not supported yet: it is ended");
+            tracing::warn!(
+                "the guest asked for a reset, which is not supported yet: it is switched off"
+            );
         }
         Ending::Unread => {
             tracing::warn!("whoever read standard output has closed it: the guest is ended");

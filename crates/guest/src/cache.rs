@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::Image;
 use crate::progress::Progress;
 
-const KERNEL: &str = "kernel";
-const INITRD: &str = "initrd";
+pub(crate) const KERNEL: &str = "kernel";
+pub(crate) const INITRD: &str = "initrd";
 const BUILDING: &str = "building-";
 pub(crate) const MANIFEST: &str = "manifest.json";
 

@@ -21,7 +21,7 @@ mod tree;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 pub use cache::{Artifact, Manifest, default_cache};
 pub use progress::Progress;
@@ -117,6 +117,7 @@ impl Image {
     /// # Errors
     /// Fails when the directory cannot be written.
     pub fn copy_to(&self, directory: &Path) -> Result<Image> {
+        ensure_may_copy_to(directory)?;
         std::fs::create_dir_all(directory)
             .with_context(|| format!("cannot create {}", directory.display()))?;
         let copy = |from: &Path| -> Result<PathBuf> {
@@ -137,6 +138,24 @@ impl Image {
             ..self.clone()
         })
     }
+}
+
+/// Makes sure that a directory holds no kernel and no initial RAM disk, unless an image was copied there before, whose manifest
+/// is beside them.
+pub fn ensure_may_copy_to(directory: &Path) -> Result<()> {
+    if directory.join(cache::MANIFEST).exists() {
+        return Ok(());
+    }
+    for name in [cache::KERNEL, cache::INITRD] {
+        let path = directory.join(name);
+        ensure!(
+            !path.exists(),
+            "{} is no image that `futago guest build` has made (there is no {} beside it), and is not written over: choose another --output",
+            path.display(),
+            cache::MANIFEST
+        );
+    }
+    Ok(())
 }
 
 /// How the guest's eth0 gets its address.

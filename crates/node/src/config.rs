@@ -191,6 +191,17 @@ impl Config {
         let mut config = Self::parse(&text)
             .with_context(|| format!("the configuration {} is not usable", path.display()))?;
         config.resolve(path.parent().unwrap_or(Path::new("")));
+        if let Some(console) = &config.node.console {
+            let own = path.to_owned();
+            given_file::ensure_not_read(console, config.files_read().chain([&own])).with_context(
+                || {
+                    format!(
+                        "`node.console` of the configuration {} is not usable",
+                        path.display()
+                    )
+                },
+            )?;
+        }
         Ok(config)
     }
 
@@ -236,6 +247,21 @@ impl Config {
                 .clone()
                 .unwrap_or_else(|| self.keys.authority.with_file_name(WITHDRAWN_FILE)),
         }
+    }
+
+    /// The files that it names for the node to read.
+    fn files_read(&self) -> impl Iterator<Item = &PathBuf> {
+        let optional = [
+            &self.machine.kernel,
+            &self.machine.initrd,
+            &self.machine.bios,
+            &self.keys.network,
+            &self.keys.withdrawn,
+            &self.node.seen,
+        ];
+        let keys = &self.keys;
+        let always = [&keys.authority, &keys.certificate, &keys.key];
+        optional.into_iter().flatten().chain(always)
     }
 
     fn check(&self) -> anyhow::Result<()> {

@@ -1,10 +1,11 @@
 //! Files that a user names, to be read whole: regular ones, and no larger than what they could mean. Anything else would keep
 //! the program waiting, or fill its memory, instead of being the mistake that it is.
 
+use anyhow::bail;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 /// Opens a file to be read. The error says what is wrong with it, but not which it is.
 pub(crate) fn open(path: &Path, bytes_max: u64) -> io::Result<File> {
@@ -43,6 +44,31 @@ pub(crate) fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
 pub(crate) fn read_text(path: &Path, bytes_max: u64) -> io::Result<String> {
     String::from_utf8(read(path, bytes_max)?)
         .map_err(|_| io::Error::new(ErrorKind::InvalidData, "it is no text"))
+}
+
+/// Makes sure that a file that is to be written is none of those that are read, under whatever name.
+pub(crate) fn ensure_not_read<'a>(
+    written: &Path,
+    mut read: impl Iterator<Item = &'a PathBuf>,
+) -> anyhow::Result<()> {
+    let identity = |path: &Path| {
+        let metadata = std::fs::metadata(path).ok()?;
+        metadata.is_file().then(|| (metadata.dev(), metadata.ino()))
+    };
+    let Some(own) = identity(written) else {
+        return Ok(());
+    };
+    if let Some(input) = read.find(|input| identity(input) == Some(own)) {
+        let name = match input == written {
+            true => String::new(),
+            false => format!(", as {}", input.display()),
+        };
+        bail!(
+            "{} is to be written, and is also read{name}: name another file to write",
+            written.display()
+        );
+    }
+    Ok(())
 }
 
 fn too_large(bytes: u64, bytes_max: u64) -> io::Result<()> {

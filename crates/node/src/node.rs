@@ -190,6 +190,7 @@ async fn run(config: Config, confined: bool) -> anyhow::Result<ExitReason> {
     let (root, machine_id) = (&config.arbiter.directory, config.machine_id());
     let mut store = DirectoryArbiter::open(root, machine_id)?;
     store.check()?;
+    store.keep_name(&config.machine.name);
     let agreement = agreement_of(&config)?.with("arbiter store", hex(store.id().0));
     let at = (root.as_path(), store.id());
     let seen = SeenFile::new(&config.seen_file());

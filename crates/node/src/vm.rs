@@ -4,9 +4,8 @@ use crate::config::{MacAddress, MachineConfig, MemorySize};
 use crate::engine::EngineChoice;
 use crate::given_file;
 use crate::names::fill_random;
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use machine::{Board, Boot, BootError, Firmware, Machine, NetConfig};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -199,26 +198,8 @@ impl VmOptions {
 
     /// Makes sure that a file that is to be written is none that the machine is made of, under whatever name.
     pub(crate) fn ensure_no_input(&self, path: &Path) -> anyhow::Result<()> {
-        let identity = |path: &Path| {
-            let metadata = std::fs::metadata(path).ok()?;
-            Some((metadata.dev(), metadata.ino()))
-        };
-        let Some(written) = identity(path) else {
-            return Ok(());
-        };
         let inputs = [&self.kernel, &self.initrd, &self.bios, &self.dtb];
-        let same = |input: &&PathBuf| identity(input) == Some(written);
-        if let Some(input) = inputs.into_iter().flatten().find(same) {
-            let name = match input == path {
-                true => String::new(),
-                false => format!(", as {}", input.display()),
-            };
-            bail!(
-                "{} is a file that the machine is made of{name}: name another one to write",
-                path.display()
-            );
-        }
-        Ok(())
+        given_file::ensure_not_read(path, inputs.into_iter().flatten())
     }
 
     /// The machine in one sentence, for the head of a record.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! ROOT/store                                     the identity (`identity`)
+//! ROOT/<machine>/name                            the machine's name, for people (`naming`)
 //! ROOT/<machine>/epoch-00000000000000000007      the record of epoch 7: created once, never changed
 //! ROOT/<machine>/tmp-00000000000000000008-<..>   an attempt at epoch 8 that has not been linked, by its nonce
 //! ```
@@ -27,7 +28,7 @@ use super::files::{Files, HostFiles};
 use super::identity::{StoreId, read_identity};
 use super::lines::TEXT_BYTES_MAX;
 use super::record::{parse_record, render_record};
-use super::{ArbiterStore, SwapResult};
+use super::{ArbiterStore, SwapResult, naming};
 use crate::names::{hex, random_u128};
 use crate::new_files;
 use anyhow::{Context, bail, ensure};
@@ -172,6 +173,24 @@ impl DirectoryArbiter {
         let written = self.files.create(at, &name, b"probe");
         let removed = self.files.remove(at, &name);
         written.and(removed).with_context(|| unwritable(&self.root))
+    }
+
+    /// Has the machine's name in the store, for whoever looks at it. Nothing else depends on that.
+    pub fn keep_name(&mut self, name: &str) {
+        let kept = self.opened().and_then(|opened| {
+            let at = machine_directory(&opened)?;
+            Ok(naming::write(self.files.as_mut(), at, name)?)
+        });
+        if let Err(error) = kept {
+            tracing::debug!("the machine's name is not in the arbiter's store: {error:#}");
+        }
+    }
+
+    /// The machine's name, if it is in the store.
+    pub(super) fn name(&mut self) -> anyhow::Result<Option<String>> {
+        let opened = self.opened()?;
+        let at = opened.machine.as_ref();
+        Ok(at.and_then(|at| naming::read(self.files.as_mut(), at, self.machine)))
     }
 
     /// Opens the directories of the store, which must still be the one that it was.

@@ -1,10 +1,11 @@
 //! What only a person may decide: the record shown, and the machine given up.
 
-use super::identity::StoreId;
+use super::files::{Files, HostFiles};
+use super::identity::{StoreId, read_identity};
 use super::{ArbiterStore, DirectoryArbiter, SwapResult};
-use crate::names::{hex, machine_id, random_u128, short};
+use crate::names::{hex, machine_id, parse_hex, random_u128, short};
 use anyhow::{Context, bail, ensure};
-use replication::{Epoch, Mode, NodeId, Nonce, Record};
+use replication::{Epoch, MachineId, Mode, NodeId, Nonce, Record};
 use serde::Serialize;
 use std::fmt;
 use std::path::Path;
@@ -56,6 +57,20 @@ impl RecordView {
     }
 }
 
+impl RecordView {
+    /// The record in a few words, for a list of machines.
+    pub fn summary(&self) -> String {
+        let meaning = match self.mode {
+            "none" => "never started",
+            "solo" => "one node, alone",
+            "pair" => "a pair of nodes",
+            DAMAGED => "its newest record cannot be made out",
+            _ => "off",
+        };
+        format!("epoch {}, {meaning}", self.epoch)
+    }
+}
+
 impl fmt::Display for RecordView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
@@ -73,6 +88,36 @@ impl fmt::Display for RecordView {
         writeln!(f, "owner       {}", or_none(&self.owner))?;
         write!(f, "backup      {}", or_none(&self.backup))
     }
+}
+
+/// One machine of a store.
+#[derive(Debug)]
+pub struct Listed {
+    /// Its name; its identity, where the store does not have the name.
+    pub machine: String,
+    /// Its record, or why that cannot be read.
+    pub record: anyhow::Result<RecordView>,
+}
+
+/// The machines in the store at `root`, by name, and the store's identity.
+///
+/// # Errors
+/// One sentence: there is no store, or it cannot be read.
+pub fn list(root: &Path) -> anyhow::Result<(StoreId, Vec<Listed>)> {
+    let unreadable = || format!("cannot read the arbiter directory {}", root.display());
+    let files = &mut HostFiles;
+    let directory = files.open_root(root).with_context(unreadable)?;
+    let store = read_identity(files, &directory, root)?;
+    let names = files.list(&directory).with_context(unreadable)?;
+    let mut machines = Vec::new();
+    for id in names.iter().filter_map(|name| parse_hex(name)) {
+        let name = DirectoryArbiter::open(root, MachineId(id))?.name();
+        let machine = name?.unwrap_or_else(|| hex(id));
+        let record = show(root, &machine);
+        machines.push(Listed { machine, record });
+    }
+    machines.sort_by(|one, other| one.machine.cmp(&other.machine));
+    Ok((store, machines))
 }
 
 /// The record of `machine` in the store at `root`.
@@ -164,6 +209,7 @@ pub fn recover(root: &Path, machine: &str, beyond: u64) -> anyhow::Result<Record
     }
     loop {
         if let Some(new) = down.filter(|new| new.epoch.0 > beyond) {
+            store.keep_name(machine);
             return Ok(RecordView::of(store.id(), machine, Some(&new)));
         }
         let current = down.or(before);

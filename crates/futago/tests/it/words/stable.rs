@@ -27,16 +27,16 @@ pub(super) fn words(said: &str, place: &Place) -> String {
 
 /// A word, or what stands for it; `before` is the word before.
 fn stand_in(word: &str, before: &str) -> String {
-    let is_hex = word.bytes().all(|byte| byte.is_ascii_hexdigit());
-    // A number may have eight digits, too.
-    let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
-    let is_short = word.len() == 8 && (!is_number || ["store", "node"].contains(&before));
-    if is_hex && (is_short || matches!(word.len(), 32 | 64)) {
-        return "IDENTITY".to_owned();
-    }
     // What ends a sentence is no part of a word.
     let bare = word.trim_end_matches(['.', ':', '-']);
     let end = &word[bare.len()..];
+    let is_hex = bare.bytes().all(|byte| byte.is_ascii_hexdigit());
+    // A number may have eight digits, too.
+    let is_number = bare.bytes().all(|byte| byte.is_ascii_digit());
+    let is_short = bare.len() == 8 && (!is_number || ["store", "node"].contains(&before));
+    if is_hex && (is_short || matches!(bare.len(), 32 | 64)) {
+        return format!("IDENTITY{end}");
+    }
     // Of a record, whose entries hold times.
     if ["offset", "position"].contains(&before) && bare.parse::<u64>().is_ok() {
         return format!("NUMBER{end}");
