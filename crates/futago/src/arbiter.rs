@@ -1,6 +1,6 @@
 //! The arbiter's store and the record in it: made on purpose, shown, and given up by a person.
 
-use std::io::{BufRead, Write};
+use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -149,8 +149,9 @@ fn ask(view: &RecordView) -> Result<()> {
         write!(said, "{question}")?;
         said.flush()?;
         let mut answer = String::new();
-        if std::io::stdin().lock().read_line(&mut answer)? == 0 {
-            // Nobody ended the line.
+        let length = std::io::stdin().lock().read_line(&mut answer)?;
+        if length == 0 || !std::io::stdin().is_terminal() {
+            // Nobody ended the line that people see.
             writeln!(said)?;
         }
         if answer.trim() != wanted {

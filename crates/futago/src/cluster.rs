@@ -4,6 +4,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -195,7 +197,7 @@ fn check(path: &Path) -> Result<ExitCode> {
     let findings = node::check::check_node(&Config::load(path)?);
     let mut out = crate::output::lock();
     for finding in &findings {
-        writeln!(out, "{finding}")?;
+        writeln!(out, "{}", node::log::unnumbered(&finding.to_string()))?;
     }
     Ok(match findings.iter().all(|finding| finding.found.is_ok()) {
         true => ExitCode::SUCCESS,
@@ -297,13 +299,15 @@ fn health(answer: &Result<NodeStatus>) -> Option<u8> {
 }
 
 fn show(arguments: &Status, answer: Result<NodeStatus>) -> Result<()> {
-    match answer {
-        Ok(status) if arguments.json => {
-            writeln!(crate::output::lock(), "{}", serde_json::to_string(&status)?)?;
+    let said = match answer {
+        Ok(status) if arguments.json => serde_json::to_string(&status)? + "\n",
+        Ok(status) => status.to_string(),
+        Err(error) => {
+            node::log::say(&format!("futago: {}", crate::sentence(&error)));
+            return Ok(());
         }
-        Ok(status) => write!(crate::output::lock(), "{status}")?,
-        Err(error) => node::log::say(&format!("futago: {}", crate::sentence(&error))),
-    }
+    };
+    crate::output::lock().write_all(node::log::unnumbered(&said).as_bytes())?;
     Ok(())
 }
 
@@ -316,6 +320,8 @@ pub(crate) fn console(arguments: &Control) -> Result<ExitCode> {
         .context("cannot use the control socket twice")?;
     let terminal = Terminal::raw().context("cannot use the terminal")?;
     let mut keys = terminal.keys();
+    let has_left = Arc::new(AtomicBool::new(false));
+    let leaves = Arc::clone(&has_left);
     let typing = move || {
         let mut buffer = [0; 256];
         while let Ok(length @ 1..) = std::io::stdin().read(&mut buffer) {
@@ -324,11 +330,13 @@ pub(crate) fn console(arguments: &Control) -> Result<ExitCode> {
                 return;
             }
             if end {
+                leaves.store(true, Ordering::Release);
                 // Ends the other direction, and with it the session.
                 let _ = keyboard.shutdown(std::net::Shutdown::Both);
                 return;
             }
         }
+        leaves.store(true, Ordering::Release);
         // The node shows what the guest answers, and ends the session when that is all.
         let _ = keyboard.shutdown(std::net::Shutdown::Write);
     };
@@ -340,6 +348,12 @@ pub(crate) fn console(arguments: &Control) -> Result<ExitCode> {
     loop {
         // The node's end is the session's end.
         let Ok(length @ 1..) = guest.read(&mut buffer) else {
+            // Lines are for a terminal that is as it was.
+            drop(terminal);
+            if !has_left.load(Ordering::Acquire) {
+                let socket = arguments.socket.display();
+                node::log::say(&format!("futago: the node at {socket} has ended"));
+            }
             return Ok(ExitCode::SUCCESS);
         };
         match out.write_all(&buffer[..length]).and_then(|()| out.flush()) {

@@ -123,7 +123,8 @@ fn explain(answer: &clap::Error) -> ExitCode {
 /// The whole chain of causes in one line, nothing twice, and without the numbers that the host has for its errors.
 fn sentence(error: &anyhow::Error) -> String {
     let mut sentence = String::new();
-    for cause in error.chain().map(unnumbered) {
+    for cause in error.chain() {
+        let cause = node::log::unnumbered(&cause.to_string());
         if sentence.ends_with(&cause) {
             continue;
         }
@@ -134,18 +135,6 @@ fn sentence(error: &anyhow::Error) -> String {
     }
     let words: Vec<_> = sentence.split_whitespace().collect();
     words.join(" ")
-}
-
-/// What an error says, without `(os error 2)`.
-fn unnumbered(error: &(dyn std::error::Error + 'static)) -> String {
-    const NUMBER: &str = " (os error ";
-    let mut text = error.to_string();
-    while let Some(begin) = text.find(NUMBER)
-        && let Some(length) = text[begin..].find(')')
-    {
-        text.replace_range(begin..=begin + length, "");
-    }
-    text
 }
 
 #[cfg(test)]

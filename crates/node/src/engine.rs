@@ -134,9 +134,14 @@ impl EngineChoice {
                 match made {
                     Ok(translator) => Ok(Box::new(translator)),
                     Err(Unsupported::Memory(error)) if !is_forbidden(&error) => {
+                        // The cache is a file without a name.
+                        let limit = match error.kind() {
+                            ErrorKind::FileTooLarge => "of file sizes, `ulimit -f`",
+                            _ => "`ulimit -v`",
+                        };
                         Err(anyhow::Error::new(error).context(format!(
                             "this process gets no memory for a code cache of {} MiB and the tables beside it: raise its limit \
-                             (`ulimit -v`), choose a smaller cache (`--code-cache`, `node.code_cache`), or the interpreter \
+                             ({limit}), choose a smaller cache (`--code-cache`, `node.code_cache`), or the interpreter \
                              (`--engine`, `node.engine`)",
                             cache_bytes >> 20
                         )))

@@ -117,6 +117,19 @@ pub fn say(line: &str) {
     }
 }
 
+/// What is said, without the numbers that the host has for its errors, as in `(os error 2)`.
+pub fn unnumbered(text: &str) -> String {
+    const NUMBER: &str = " (os error ";
+    let mut left = text;
+    let mut said = String::with_capacity(text.len());
+    while let Some(begin) = left.find(NUMBER) {
+        said.push_str(&left[..begin]);
+        let number = &left[begin + NUMBER.len()..];
+        left = number.split_once(')').map_or("", |(_, rest)| rest);
+    }
+    said + left
+}
+
 /// Lines that were dropped because nobody read them.
 pub fn lines_dropped() -> u64 {
     LOG.get().map_or(0, |outlet| outlet.dropped().pieces)
@@ -148,7 +161,10 @@ struct Lines(&'static Outlet);
 
 impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        self.0.write(line);
+        match str::from_utf8(line) {
+            Ok(text) => self.0.write(unnumbered(text).as_bytes()),
+            Err(_) => self.0.write(line),
+        }
         Ok(line.len())
     }
 
@@ -183,6 +199,18 @@ mod tests {
         ] {
             let said = parse_filter(bad).unwrap_err().to_string();
             assert!(said.contains(words), "{bad}: {said}");
+        }
+    }
+
+    #[test]
+    fn errors_are_words() {
+        for (text, words) in [
+            ("it is gone", "it is gone"),
+            ("one (os error 2), two (os error 13)", "one, two"),
+            ("cut (os error 2", "cut"),
+            ("\u{e4} (os error 2)\n", "\u{e4}\n"),
+        ] {
+            assert_eq!(unnumbered(text), words);
         }
     }
 

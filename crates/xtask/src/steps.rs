@@ -101,7 +101,7 @@ pub(crate) fn sim(arguments: &[String]) -> Result<()> {
 /// `cargo xtask bless`
 pub(crate) fn bless() -> Result<()> {
     let cargo = process::cargo_path();
-    for (package, test) in [("replication", "scenario"), ("futago", "words")] {
+    for (package, test) in [("replication", "scenario"), ("futago", "words::")] {
         let scope = [
             "test",
             "--release",

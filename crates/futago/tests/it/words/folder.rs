@@ -15,7 +15,15 @@ const SECTION_BYTES: u32 = 0x2000;
 const HEADERS_BYTES: u32 = 0x1000;
 
 /// `j .`
-const SPINS: [u8; 4] = 0x0000_006f_u32.to_le_bytes();
+const SPINS: [u32; 1] = [0x0000_006f];
+/// lui t0, 0x10000; li t1, 10; sb t1, 0(t0); wfi; j -4.
+const IDLES: [u32; 5] = [
+    0x1000_02b7,
+    0x00a0_0313,
+    0x0062_8023,
+    0x1050_0073,
+    0xffdf_f06f,
+];
 /// lui t0, 0x100; lui t1, 7; addi t1, t1, 0x777; sw t1, 0(t0): the finisher device's word for a reset.
 const RESETS: [u32; 4] = [0x0010_02b7, 0x0000_7337, 0x7773_0313, 0x0062_a023];
 /// lui t0, 0x10000; li t1, 10; sb t1, 0(t0); j -4.
@@ -40,6 +48,7 @@ impl Folder {
     /// ```text
     /// off.bin, text          a guest that switches itself off at once; a text
     /// spin.bin, lines.bin    guests that do nothing, and say empty lines, without end
+    /// idle.bin               one that says an empty line, and waits
     /// reset.bin              one that asks for a reset
     /// image                  the head of a Linux image, whole; it is not started
     /// keys/, arbiter/        of the machine `m` and its node `a`; a store
@@ -54,11 +63,14 @@ impl Folder {
         fs::write(files.path("empty"), "").unwrap();
         fs::create_dir(files.path("directory")).unwrap();
         fs::write(files.path("image"), image()).unwrap();
-        fs::write(files.path("spin.bin"), SPINS).unwrap();
-        let code = RESETS.map(u32::to_le_bytes);
-        fs::write(files.path("reset.bin"), code.concat()).unwrap();
-        let code = LINES.map(u32::to_le_bytes);
-        fs::write(files.path("lines.bin"), code.concat()).unwrap();
+        let guest = |name: &str, code: &[u32]| {
+            let bytes: Vec<u8> = code.iter().flat_map(|word| word.to_le_bytes()).collect();
+            fs::write(files.path(name), bytes).unwrap();
+        };
+        guest("spin.bin", &SPINS);
+        guest("idle.bin", &IDLES);
+        guest("lines.bin", &LINES);
+        guest("reset.bin", &RESETS);
         let huge = File::create(files.path("huge")).unwrap();
         huge.set_len(20 << 30).unwrap();
         let [record, guest] = ["record", "off.bin"].map(|name| files.text(name));
