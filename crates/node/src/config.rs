@@ -303,6 +303,9 @@ impl Config {
                 self.node.listen
             );
         }
+        if let Some(peer) = self.node.peers.iter().find(|peer| peer.port() == 0) {
+            bail!("`node.peers` names port 0 in {peer}: name the port at which that node listens");
+        }
         ensure!(
             self.node.peers.is_empty() || !self.node.accepts.is_empty(),
             "`node.peers` is given, but `node.accepts` names nobody: name the nodes that may pair with this one, as in `accepts = [\"b\"]`"
@@ -467,6 +470,16 @@ mod tests {
         );
         check_error("accepts = [\"b\"]", "", "`node.accepts` names nobody");
         check_error("accepts = [\"b\"]", "accepts = [\"a\"]", "itself");
+        check_error(
+            "[\"127.0.0.1:7402\"]",
+            "[\"beta:0\"]",
+            "names port 0 in beta:0",
+        );
+        check_error(
+            "[\"127.0.0.1:7402\"]",
+            "[\"beta\"]",
+            "`beta` is no address with a port",
+        );
         check_error("[arbiter]", "[arbiter", "line ");
         check_error(
             "# control_look = \"a.look\"",

@@ -22,6 +22,16 @@ pub enum NodeAddress {
     },
 }
 
+impl NodeAddress {
+    /// The port; 0 is any that is free.
+    pub fn port(&self) -> u16 {
+        match self {
+            Self::Fixed(address) => address.port(),
+            Self::Named { port, .. } => *port,
+        }
+    }
+}
+
 impl FromStr for NodeAddress {
     type Err = String;
 
