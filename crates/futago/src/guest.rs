@@ -43,7 +43,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
     };
     if let Some(output) = &build.output {
         // Before the time that it takes.
-        guest::ensure_may_copy_to(output)?;
+        guest::prepare_output(output)?;
     }
     let mut image = guest::build(&options, &mut show())?;
     if let Some(output) = build.output {

@@ -5,7 +5,7 @@
 
 use std::env;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -73,6 +73,15 @@ pub(crate) struct Cache {
     _lock: File,
 }
 
+/// Makes a directory where it is missing.
+pub(crate) fn make_directory(directory: &Path) -> io::Result<()> {
+    fs::create_dir_all(directory).map_err(|error| match error.kind() {
+        // It says so of a name that is no directory.
+        ErrorKind::AlreadyExists => ErrorKind::NotADirectory.into(),
+        _ => error,
+    })
+}
+
 impl Cache {
     /// Opens the cache in `directory`, waiting for whoever builds there now.
     pub(crate) fn open(
@@ -81,13 +90,7 @@ impl Cache {
         progress: &mut dyn FnMut(&Progress),
     ) -> Result<Cache> {
         let context = || format!("cannot use {} to keep guest images", directory.display());
-        fs::create_dir_all(directory)
-            .map_err(|error| match error.kind() {
-                // It says so of a name that is no directory.
-                ErrorKind::AlreadyExists => ErrorKind::NotADirectory.into(),
-                _ => error,
-            })
-            .with_context(context)?;
+        make_directory(directory).with_context(context)?;
         // mmdebstrap changes its working directory.
         let directory = directory.canonicalize().with_context(context)?;
         let lock = File::create(directory.join("lock")).with_context(context)?;

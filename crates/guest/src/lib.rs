@@ -117,9 +117,7 @@ impl Image {
     /// # Errors
     /// Fails when the directory cannot be written.
     pub fn copy_to(&self, directory: &Path) -> Result<Image> {
-        ensure_may_copy_to(directory)?;
-        std::fs::create_dir_all(directory)
-            .with_context(|| format!("cannot create {}", directory.display()))?;
+        prepare_output(directory)?;
         let copy = |from: &Path| -> Result<PathBuf> {
             let name = from.file_name().context("an image file without a name")?;
             let to = directory.join(name);
@@ -140,9 +138,14 @@ impl Image {
     }
 }
 
-/// Makes sure that a directory holds no kernel and no initial RAM disk, unless an image was copied there before, whose manifest
-/// is beside them.
-pub fn ensure_may_copy_to(directory: &Path) -> Result<()> {
+/// Makes a directory for an image where it is missing. One that holds a kernel or an initial RAM disk must have a manifest beside
+/// them: an image was copied there before.
+///
+/// # Errors
+/// It cannot be made, or what it holds would be written over.
+pub fn prepare_output(directory: &Path) -> Result<()> {
+    cache::make_directory(directory)
+        .with_context(|| format!("cannot put images into {}", directory.display()))?;
     if directory.join(cache::MANIFEST).exists() {
         return Ok(());
     }

@@ -346,7 +346,18 @@ impl Config {
 
 /// The parser's error as one sentence with the line that it is about.
 fn explain(text: &str, error: &toml::de::Error) -> anyhow::Error {
-    let message = error.message().trim_end().replace('\n', "; ");
+    let mut message = error.message().trim_end().replace('\n', "; ");
+    for (parsers, ours) in [
+        ("expected a sequence", "expected a list, as in `[\"b\"]`"),
+        ("expected a boolean", "expected true or false"),
+        ("expected a string", "expected text in quotes"),
+        ("expected u32", "expected a number from 0 to 4294967295"),
+        ("unknown variant", "unknown word"),
+        ("unknown field", "unknown key"),
+        ("missing field", "missing key"),
+    ] {
+        message = message.replace(parsers, ours);
+    }
     match error.span() {
         Some(span) => {
             let before = &text.as_bytes()[..span.start.min(text.len())];
@@ -438,7 +449,7 @@ mod tests {
         check_error(
             "kernel =",
             "kernal =",
-            "`kernal = \"kernel\"`: unknown field `kernal`",
+            "`kernal = \"kernel\"`: unknown key `kernal`",
         );
         check_error(
             "memory = \"256M\"",
@@ -447,7 +458,7 @@ mod tests {
         );
         check_error("mac = \"52:", "mac = \"53:", "group address");
         check_error("listen = \"127.0.0.1:7401\"", "listen = \"here\"", "line ");
-        check_error("listen = \"127.0.0.1:7401\"", "", "missing field `listen`");
+        check_error("listen = \"127.0.0.1:7401\"", "", "missing key `listen`");
         check_error(
             "suspicion_ms = 200",
             "suspicion_ms = 50",
@@ -456,7 +467,7 @@ mod tests {
         check_error(
             "# engine = \"translator\"",
             "engine = \"turbo\"",
-            "unknown variant `turbo`, expected `interpreter` or `translator`",
+            "unknown word `turbo`, expected `interpreter` or `translator`",
         );
         check_error(
             "code_cache = \"256M\"",

@@ -37,7 +37,7 @@ const REPLIES_AFTER: u64 = 20;
 #[derive(Args)]
 pub(crate) struct Demo {
     /// How often the primary is killed.
-    #[arg(long, value_name = "NUMBER", default_value_t = 3)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     kills: u32,
     /// What executes the guest: one for both nodes, or one for each, as in `translator,interpreter` [default: the best]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "ENGINE")]

@@ -341,6 +341,6 @@ fn what_is_no_configuration_is_one_sentence() {
         .unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("unknown field `boss`"), "{said}");
+    assert!(said.contains("unknown key `boss`"), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
 }
