@@ -273,7 +273,7 @@ impl EngineRoom {
             Event::Transport(event) => self.on_transport(event),
             Event::Arbiter(answer) => self.on_arbiter(answer),
             Event::Switch(SwitchEvent::Frame(frame)) => {
-                if self.network.accepts(&frame, &self.hart) {
+                if self.network.accepts(&frame) {
                     let frame = frame.to_vec();
                     self.hart
                         .send(HartCommand::Input(Input::Frame { device: 0, frame }));

@@ -20,7 +20,7 @@ const ASK_MAX: Duration = Duration::from_secs(2);
 /// Between two looks whether a node that is not the machine would have a network.
 const LOOK_AHEAD: Duration = Duration::from_secs(3);
 /// Frames are left with the switch for so long, if the guest takes none. Then they are dropped: what the switch says waits behind them.
-const LEAVE_MAX: Duration = Duration::from_millis(100);
+const LEAVE_MAX: Duration = Duration::from_secs(1);
 const MUTE: &str = "what listens on its socket does not ask who speaks; if it is no `futago switch`, remove the key file beside the socket and start the node again";
 
 pub(super) struct Network {
@@ -251,17 +251,17 @@ impl Network {
         since.elapsed() < LEAVE_MAX
     }
 
-    /// Whether a frame from the network is for the guest, which has room for it: the switch floods what it does not know.
-    pub(super) fn accepts(&self, frame: &[u8], hart: &HartThread) -> bool {
+    /// Whether a frame from the network is for the guest, which takes frames: the switch floods what it does not know.
+    pub(super) fn accepts(&self, frame: &[u8]) -> bool {
         let is_for_guest = frame[0] & 1 != 0 || frame[..6] == self.mac.0;
         if self.epoch.is_none() || !is_for_guest {
             return false;
         }
-        let has_room = hart.takes_frames();
-        if !has_room {
+        let is_taken = self.left_since.is_none();
+        if !is_taken {
             (self.counters.received_overflowed).fetch_add(1, Ordering::Relaxed);
         }
-        has_room
+        is_taken
     }
 
     /// Nothing leaves any more, for good.
