@@ -121,7 +121,7 @@ impl Recorder {
 
     /// Applies inputs and executes up to `budget` positions, less when the guest waits, says something, or costs the host much.
     /// `host` is host time now, in guest clock ticks since an origin that stays the same. Inputs are taken from
-    /// the front of `inputs`. Of those left there, frames may wait until the guest has taken others ([`Recorder::takes_any`]); the
+    /// `inputs` in order. Of those left there, frames may wait until the guest has taken others ([`Recorder::takes_any`]); the
     /// rest wants another step.
     pub fn step(&mut self, host: u64, inputs: &mut VecDeque<Input>, budget: u64) -> Step {
         let mut step = self.begin();

@@ -145,6 +145,12 @@ impl<T: Default> Rights<T> {
         self.machines.get(machine)
     }
 
+    /// Whether a machine has had no port for so long that what is its own may be another's.
+    pub fn is_gone(&self, now: Instant, machine: MachineId) -> bool {
+        let known = self.machines.get(machine);
+        known.is_none_or(|known| known.is_silent(now, ADDRESS_AGE_US_MAX))
+    }
+
     /// What is known of a machine, and may change.
     pub fn machine(&mut self, machine: MachineId) -> Option<&mut SpokenFor<T>> {
         self.machines.get_mut(machine)

@@ -243,7 +243,7 @@ impl Network {
     /// Whether frames are left with the switch now: those who send share what the guest takes, while a queue here would be
     /// whoever's who sends most.
     pub(super) fn leaves_frames(&mut self, hart: &HartThread) -> bool {
-        if hart.takes_frames() {
+        if self.client.is_none() || hart.takes_frames() {
             self.left_since = None;
             return false;
         }

@@ -42,6 +42,8 @@ struct Siege {
     newest: BTreeMap<MachineId, Epoch>,
     /// The claims that were admitted last, and where.
     speakers: BTreeMap<MachineId, (PortId, Claim)>,
+    /// Machines without a port, and since when.
+    silent_since: BTreeMap<MachineId, Instant>,
     /// Who said something to an uplink last, and when.
     served: Option<(Station, Instant)>,
     /// Whose machine's an address is.
@@ -67,6 +69,7 @@ pub fn run(data: &[u8], watch: &mut dyn FnMut(bool)) -> SwitchCounters {
         speakers: BTreeMap::new(),
         owners: BTreeMap::new(),
         served: None,
+        silent_since: BTreeMap::new(),
     };
     let mut data = data;
     while let Some((what, rest)) = data.split_first() {
@@ -101,8 +104,7 @@ impl Siege {
             0 | 1 if self.ports.len() < PORTS_MAX => self.open(a.is_multiple_of(16)),
             2 => {
                 let port = port?;
-                self.table.close(self.now, port);
-                self.ports.remove(&port);
+                self.close(port);
             }
             3 => {
                 let step = match b % 4 {
@@ -149,6 +151,18 @@ impl Siege {
             }
         }
         None
+    }
+
+    fn close(&mut self, port: PortId) {
+        self.table.close(self.now, port);
+        let closed = self.ports.remove(&port).and_then(|port| port.spoken);
+        let Some((machine, _)) = closed else {
+            return;
+        };
+        let others = self.ports.values().filter_map(|port| port.spoken);
+        if !others.into_iter().any(|(other, _)| other == machine) {
+            self.silent_since.insert(machine, self.now);
+        }
     }
 
     fn open(&mut self, uplink: bool) {
@@ -222,15 +236,18 @@ impl Siege {
         let Some((before, at)) = served.filter(|(before, _)| *before != station) else {
             return;
         };
-        let is_silent = self.now.duration_since(at) >= Duration::from_micros(ADDRESS_AGE_US_MAX);
+        let is_silent = |since| {
+            let silent = self.now.duration_since(since);
+            silent >= Duration::from_micros(ADDRESS_AGE_US_MAX)
+        };
         let is_free = match before {
             Station::Machine(machine) => {
-                let (speaker, _) = self.speakers[&machine];
-                is_silent && !self.ports.contains_key(&speaker)
+                let closed_at = self.silent_since.get(&machine);
+                closed_at.is_some_and(|at| is_silent(*at))
             }
             Station::Port(port) => {
                 let is_machine = matches!(station, Station::Machine(_));
-                is_silent || is_machine || !self.ports.contains_key(&port)
+                is_silent(at) || is_machine || !self.ports.contains_key(&port)
             }
         };
         assert!(is_free, "{station:?} takes the way out from {before:?}");
@@ -302,6 +319,7 @@ impl Siege {
         }
         let before = port.spoken.map_or(claim.epoch, |(_, epoch)| epoch);
         port.spoken = Some((claim.machine, claim.epoch.max(before)));
+        self.silent_since.remove(&claim.machine);
         if verdict == Verdict::Admitted {
             self.judge_told(claim.machine, &told);
         }

@@ -199,13 +199,17 @@ impl Table {
             }
             return;
         }
+        let time = self.time_of(now);
         let to_all = is_group(destination.0);
         if !to_all && let Some(target) = self.addresses.find(now, destination) {
-            if !self.way_out.passes(now, port, target, &self.rights) {
-                self.counters.uplink_taken += 1;
-            } else if target != port {
+            if target == port {
+                return;
+            }
+            if self.way_out.passes(time, port, target, &self.rights) {
                 self.counters.forwarded += 1;
                 send(target, frame);
+            } else {
+                self.counters.uplink_taken += 1;
             }
             return;
         }
@@ -222,7 +226,7 @@ impl Table {
             if target == port || !is_for {
                 continue;
             }
-            if self.way_out.passes(now, port, target, &self.rights) {
+            if self.way_out.passes(time, port, target, &self.rights) {
                 send(target, frame);
             } else {
                 self.counters.uplink_taken += 1;
@@ -257,7 +261,12 @@ impl Table {
         let outcome = self.rights.claim(time, port, &claim, &proof);
         let verdict = outcome.verdict;
         match verdict {
-            Verdict::Admitted => self.addresses.forget(MacAddress(claim.address)),
+            Verdict::Admitted => {
+                self.addresses.forget(MacAddress(claim.address));
+                let station = Station::Machine(claim.machine);
+                // Whether there is an uplink just now or not.
+                self.way_out.serves(time, station, &self.rights);
+            }
             Verdict::WrongKey => self.counters.forged += 1,
             Verdict::OlderEpoch | Verdict::EpochTaken | Verdict::AddressTaken | Verdict::NoRoom => {
                 self.counters.claims_refused += 1;

@@ -170,13 +170,15 @@ impl Host {
                 }
             }
         };
-        let room = INPUTS_MAX.saturating_sub(inputs.len());
-        for event in first.into_iter().chain(self.events.try_iter().take(room)) {
+        for event in first
+            .into_iter()
+            .chain(self.events.try_iter().take(INPUTS_MAX))
+        {
             match event {
-                HostEvent::Input(input) if inputs.len() < INPUTS_MAX => inputs.push_back(input),
-                // The guest does not take what came before it.
-                HostEvent::Input(_) => {
-                    if let Some(cable) = &self.cable {
+                HostEvent::Input(input) => {
+                    if !queue(inputs, input)
+                        && let Some(cable) = &self.cable
+                    {
                         cable.count_dropped();
                     }
                 }
@@ -190,6 +192,15 @@ impl Host {
         }
         None
     }
+}
+
+/// Queues an input for the machine; `false` if it is a frame too many, since the guest does not take those that came before.
+fn queue(inputs: &mut VecDeque<Input>, input: Input) -> bool {
+    let fits = inputs.len() < INPUTS_MAX || !matches!(input, Input::Frame { .. });
+    if fits {
+        inputs.push_back(input);
+    }
+    fits
 }
 
 /// Runs the recorder until the machine ends. `sink` sees every step before its outputs leave, and may add to it.
@@ -243,5 +254,25 @@ fn drive_on(
             RecorderState::PoweredOff => return Ok(Ending::of(recorder.machine().stop_request())),
             RecorderState::Reset => return Ok(Ending::ResetAsked),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_have_room_beside_frames_that_nobody_takes() {
+        let mut inputs = VecDeque::new();
+        let frame = || Input::Frame {
+            device: 0,
+            frame: vec![0; 60],
+        };
+        let queued = (0..INPUTS_MAX * 2).filter(|_| queue(&mut inputs, frame()));
+        assert_eq!(queued.count(), INPUTS_MAX);
+        assert!(queue(
+            &mut inputs,
+            Input::Console(b"ip link set up".to_vec())
+        ));
     }
 }

@@ -36,7 +36,7 @@ impl<T> SpokenFor<T> {
     }
 
     /// Whether it has had no port for so long.
-    fn is_silent(&self, now: Instant, age_us: u64) -> bool {
+    pub(super) fn is_silent(&self, now: Instant, age_us: u64) -> bool {
         self.ports == 0 && now.since(self.heard) >= age_us
     }
 }

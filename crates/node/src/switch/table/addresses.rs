@@ -99,7 +99,7 @@ impl Addresses {
         }
     }
 
-    /// The addresses of a port.
+    /// The addresses of a port, the newest last.
     pub(super) fn of(&self, port: PortId) -> impl Iterator<Item = MacAddress> {
         let own = self.by_port.get(&port);
         own.into_iter().flatten().map(|(address, _)| *address)

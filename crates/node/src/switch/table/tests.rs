@@ -262,7 +262,7 @@ fn nobody_takes_anothers_address() {
     let verdict = bench.claim(3, (MachineId(7), 1, GUEST)).0;
     assert_eq!(verdict, Verdict::AddressTaken);
     // Nor has a plain port what another one was heard with, unless it is the way out.
-    assert_eq!(bench.send(3, CLIENT, 0xff), [1, 2, 4, 9]);
+    assert_eq!(bench.send(3, CLIENT, 0xff), [1, 2, 4]);
     assert_eq!(bench.send(4, CLIENT, 0xff), NOBODY);
     assert_eq!(bench.send(1, GUEST, CLIENT), [3]);
     assert_eq!(bench.send(9, CLIENT, 0xff), [1, 2, 3, 4]);
@@ -417,9 +417,10 @@ fn the_way_out_serves_one_who_keeps_it() {
     bench.now += ADDRESS_AGE_MAX * 2;
     bench.send(UPLINK, OUT, 0xff);
     assert_eq!(bench.send(2, 0x12, OUT), NOBODY, "it is only silent");
-    // Its next owner has it as before.
+    // Its next owner has it as before, however long its last said nothing.
     bench.close(1);
     bench.send(3, CLIENT, 0xff);
+    assert_eq!(bench.send(2, 0x12, OUT), NOBODY);
     bench.table.open(PortId(1), Kind::Station(nonce(1)));
     bench.admitted(1, 5);
     assert_eq!(bench.send(1, GUEST, OUT), [UPLINK]);
@@ -435,6 +436,17 @@ fn the_way_out_serves_one_who_keeps_it() {
     bench.send(UPLINK, OUT, 0xff);
     assert_eq!(bench.send(2, 0x12, OUT), [UPLINK]);
     assert_eq!(served(&bench), [0x12]);
+}
+
+#[test]
+fn a_machine_is_served_before_there_is_an_uplink_and_before_it_says_a_word() {
+    let mut bench = Bench::new(3);
+    bench.send(3, CLIENT, 0xff);
+    bench.admitted(1, 4);
+    bench.table.open(PortId(9), Kind::Uplink);
+    let served = Vec::from_iter(bench.table.served());
+    assert_eq!(served, [MacAddress([GUEST; 6])]);
+    assert_eq!(bench.send(3, CLIENT, 0xff), [1, 2]);
 }
 
 #[test]

@@ -1,10 +1,8 @@
 //! Whose the way out is. What is behind an uplink (passt) serves one guest, and takes whoever spoke to it last for that guest: so
 //! only one may speak to it.
 
-use super::addresses::ADDRESS_AGE_MAX;
-use replication::{MachineId, PortId, Rights};
+use replication::{ADDRESS_AGE_US_MAX, Instant, MachineId, PortId, Rights};
 use std::collections::BTreeSet;
-use std::time::Instant;
 
 /// Who may be served: a machine, on whichever port it is spoken for, or a plain port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +40,7 @@ impl WayOut {
         self.served.map(|(served, _)| served)
     }
 
-    /// Whether what `from` says may go to `target`; to uplinks, only from whom they serve. The first who speaks to them is
-    /// served until it has been silent for [`ADDRESS_AGE_MAX`]; a machine as long as it has a port, too, and instead of a plain
-    /// port: it has proven itself.
+    /// Whether what `from` says may go to `target`; to uplinks, only from whom they serve.
     pub(super) fn passes<T: Default>(
         &mut self,
         now: Instant,
@@ -55,23 +51,27 @@ impl WayOut {
         if !self.is_uplink(target) {
             return true;
         }
-        if self.is_uplink(from) {
-            return false;
-        }
         let station = match rights.speaks_for(from) {
             Some((machine, _)) => Station::Machine(machine),
             None => Station::Port(from),
         };
-        let has_port = |machine| {
-            let known = rights.known(machine);
-            known.is_some_and(|known| rights.is_open(known.spoken_by))
-        };
-        let is_free = self.served.is_none_or(|(served, at)| {
-            let is_aged = now.duration_since(at) >= ADDRESS_AGE_MAX;
-            match served {
-                _ if served == station => true,
-                Station::Machine(machine) => is_aged && !has_port(machine),
-                Station::Port(_) => is_aged || matches!(station, Station::Machine(_)),
+        !self.is_uplink(from) && self.serves(now, station, rights)
+    }
+
+    /// Whether `station`, which says something, is served. The first to speak is, until a machine comes instead of a plain port, which has proven
+    /// itself, or it is silent: a plain port if it said nothing for [`ADDRESS_AGE_US_MAX`], a machine if it had no port for so long.
+    pub(super) fn serves<T: Default>(
+        &mut self,
+        now: Instant,
+        station: Station,
+        rights: &Rights<T>,
+    ) -> bool {
+        let is_free = self.served.is_none_or(|(served, at)| match served {
+            _ if served == station => true,
+            Station::Machine(machine) => rights.is_gone(now, machine),
+            Station::Port(_) => {
+                let is_silent = now.since(at) >= ADDRESS_AGE_US_MAX;
+                is_silent || matches!(station, Station::Machine(_))
             }
         });
         if is_free {
