@@ -48,6 +48,11 @@ impl FairQueue {
         true
     }
 
+    /// Bytes from this port that wait for their turn.
+    pub(super) fn waiting_from(&self, from: PortId) -> usize {
+        self.lanes.get(&from).map_or(0, BytesMut::len)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.leaving.is_empty() && self.turns.is_empty()
     }

@@ -30,6 +30,7 @@ mod fair;
 mod forward;
 mod frame;
 pub mod hostile;
+mod hub;
 mod keeper;
 mod lost;
 mod passt;

@@ -2,13 +2,13 @@
 
 use super::client::announcement;
 use super::fair::FairQueue;
-use super::frame::take_frame;
+use super::hub::{Hub, Opened};
 use super::keeper::Keeper;
 use super::lost::in_words;
 use super::passt::{self, Uplink};
 use super::port::{read_some, write_forever};
 use super::secret::SwitchSecret;
-use super::table::{Kind, SwitchCounters, Table};
+use super::table::{Kind, SwitchCounters};
 use super::word::Word;
 use crate::listener::{Access, Listener};
 use crate::names::fill_random;
@@ -19,24 +19,22 @@ use anyhow::Context;
 use bytes::BytesMut;
 use replication::PortId;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::net::UnixStream;
-use tokio::sync::Notify;
+use tokio::time::error::Elapsed;
 use tracing::{debug, info, warn};
 
 /// Ports open at once; further ones are turned away.
 const PORTS_MAX: usize = 64;
 /// The switch itself, among those who say something.
 const SWITCH: PortId = PortId(0);
-/// After so many frames, or bytes, of one port it is another's turn.
-const TURN_FRAMES_MAX: usize = 64;
-const TURN_BYTES_MAX: usize = 128 << 10;
+/// The uplink is not read while too much of what it sent waits for one port, but no longer than this for one that takes nothing.
+const BEHIND_MAX: Duration = Duration::from_millis(200);
 /// What was dropped is logged so often at most, and only if there was something.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 
@@ -49,113 +47,6 @@ pub struct SwitchConfig {
     pub uplink: Option<Uplink>,
 }
 
-#[derive(Debug)]
-struct Port {
-    stream: Rc<UnixStream>,
-    queue: FairQueue,
-    wake: Rc<Notify>,
-    /// Frames of its own for which others had no room.
-    overflowed: u64,
-}
-
-/// A port, for the task that serves it.
-struct Opened {
-    id: PortId,
-    stream: Rc<UnixStream>,
-    wake: Rc<Notify>,
-}
-
-/// The switch's state; its tasks run on one thread and borrow it between two awaits only.
-#[derive(Debug)]
-struct Hub {
-    table: Table,
-    ports: BTreeMap<PortId, Port>,
-    next: u64,
-}
-
-impl Hub {
-    fn new(secret: &SwitchSecret) -> Self {
-        Self {
-            table: Table::new(secret),
-            ports: BTreeMap::new(),
-            next: 0,
-        }
-    }
-
-    fn open(&mut self, kind: Kind, stream: UnixStream, queue: FairQueue) -> Opened {
-        self.next += 1;
-        let id = PortId(self.next);
-        let (stream, wake) = (Rc::new(stream), Rc::new(Notify::new()));
-        let port = Port {
-            stream: Rc::clone(&stream),
-            queue,
-            wake: Rc::clone(&wake),
-            overflowed: 0,
-        };
-        self.ports.insert(id, port);
-        self.table.open(id, kind);
-        wake.notify_one();
-        Opened { id, stream, wake }
-    }
-
-    fn close(&mut self, id: PortId) {
-        self.table.close(Instant::now(), id);
-        self.ports.remove(&id);
-    }
-
-    /// Forwards the frames of what `from` has sent, one turn of them. Whether there may be more.
-    fn receive(&mut self, from: PortId, received: &mut BytesMut) -> anyhow::Result<bool> {
-        let now = Instant::now();
-        let mut touched = Vec::new();
-        let (mut frames, mut bytes) = (0, 0);
-        let mut is_over = false;
-        while let Some(frame) = take_frame(received)? {
-            let ports = &mut self.ports;
-            let mut overflowed = 0;
-            self.table.receive(now, from, &frame, |target, frame| {
-                if let Some(port) = ports.get_mut(&target) {
-                    if !port.queue.push(from, frame) {
-                        overflowed += 1;
-                    }
-                    if !touched.contains(&target) {
-                        touched.push(target);
-                    }
-                }
-            });
-            self.table.counters.overflowed += overflowed;
-            if let Some(port) = self.ports.get_mut(&from) {
-                port.overflowed += overflowed;
-            }
-            (frames, bytes) = (frames + 1, bytes + frame.len());
-            if frames >= TURN_FRAMES_MAX || bytes >= TURN_BYTES_MAX {
-                is_over = true;
-                break;
-            }
-        }
-        for id in touched {
-            if let Some(port) = self.ports.get_mut(&id) {
-                // An error shows again, to the task that owns the port.
-                let _ = port.queue.write(&port.stream);
-                if !port.queue.is_empty() {
-                    port.wake.notify_one();
-                }
-            }
-        }
-        Ok(is_over)
-    }
-
-    /// The port whose frames most often found no room, and how often.
-    fn loudest(&self) -> (u64, u64) {
-        let ports = self.ports.iter().map(|(id, port)| (port.overflowed, id.0));
-        let (overflowed, id) = ports.max().unwrap_or_default();
-        (id, overflowed)
-    }
-
-    fn counters(&self) -> SwitchCounters {
-        self.table.counters
-    }
-}
-
 /// Serves a port to a peer that has just been born: it is told whom it serves, by an announcement.
 async fn serve_uplink(hub: &RefCell<Hub>, stream: UnixStream) -> anyhow::Result<()> {
     let mut queue = FairQueue::default();
@@ -163,32 +54,58 @@ async fn serve_uplink(hub: &RefCell<Hub>, stream: UnixStream) -> anyhow::Result<
         queue.push(SWITCH, &announcement(address));
     }
     let opened = hub.borrow_mut().open(Kind::Uplink, stream, queue);
-    serve(hub, opened).await
+    serve(hub, opened, true).await
+}
+
+/// Waits until a port has taken of what `from` sent, unless it takes too little.
+async fn wait_for(hub: &RefCell<Hub>, port: PortId, from: PortId) -> Result<(), Elapsed> {
+    tokio::time::timeout(BEHIND_MAX, async {
+        loop {
+            let written = match hub.borrow().ports.get(&port) {
+                Some(port) => Rc::clone(&port.written),
+                None => return,
+            };
+            let written = written.notified();
+            if !hub.borrow().is_behind(port, from) {
+                return;
+            }
+            written.await;
+        }
+    })
+    .await
 }
 
 /// Serves one port until its peer leaves or breaks the protocol.
-async fn serve(hub: &RefCell<Hub>, opened: Opened) -> anyhow::Result<()> {
+async fn serve(hub: &RefCell<Hub>, opened: Opened, is_uplink: bool) -> anyhow::Result<()> {
     let Opened { id, stream, wake } = opened;
     let read = async {
         let mut received = BytesMut::new();
+        let mut stuck = None;
         while read_some(&stream, &mut received)
             .await
             .context("the connection broke")?
         {
             let mut has_more = true;
             while has_more {
-                has_more = hub.borrow_mut().receive(id, &mut received)?;
+                let turn = hub.borrow_mut().receive(id, &mut received)?;
+                has_more = turn.has_more;
+                match turn.behind.filter(|_| is_uplink) {
+                    // It has had its time, and takes nothing: what comes for it is dropped.
+                    Some(port) if stuck == Some(port) => {}
+                    Some(port) => stuck = wait_for(hub, port, id).await.err().map(|_| port),
+                    None => stuck = None,
+                }
                 tokio::task::yield_now().await;
             }
         }
         anyhow::Ok(())
     };
-    let write = write_forever(&stream, &wake, |stream| {
+    let write = write_forever(&stream, &wake, |_| {
         let mut hub = hub.borrow_mut();
         let Some(port) = hub.ports.get_mut(&id) else {
             return Err(io::Error::from(ErrorKind::NotConnected));
         };
-        port.queue.write(stream)
+        port.write()
     });
     let result = tokio::select! {
         result = read => result,
@@ -347,7 +264,7 @@ async fn accept(listener: &mut Listener, hub: &Rc<RefCell<Hub>>) -> anyhow::Resu
         };
         let (hub, id) = (Rc::clone(hub), opened.id.0);
         tokio::task::spawn_local(async move {
-            match serve(&hub, opened).await {
+            match serve(&hub, opened, false).await {
                 Ok(()) => debug!("port {id} was closed by its peer"),
                 // As whoever goes without reading all that it was sent: a process that was killed, a backup that has only looked.
                 Err(error) if is_departure(&error) => debug!("port {id} was closed: {error:#}"),
@@ -397,41 +314,51 @@ async fn report(hub: &RefCell<Hub>) {
 mod tests {
     use super::*;
     use crate::switch::frame::put_frame;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// Frames of 1,500 bytes.
+    async fn send_frames(stream: &mut UnixStream, (to, from): ([u8; 6], [u8; 6]), count: usize) {
+        let mut frame = vec![0; 1_500];
+        frame[..6].copy_from_slice(&to);
+        frame[6..12].copy_from_slice(&from);
+        let mut bytes = BytesMut::new();
+        put_frame(&mut bytes, &frame);
+        for _ in 0..count {
+            stream.write_all(&bytes).await.unwrap();
+        }
+    }
 
     #[tokio::test]
-    async fn a_port_that_floods_gives_up_its_turn() {
+    async fn the_uplink_waits_for_who_is_slow_and_not_for_who_is_stuck() {
+        const FRAMES: usize = 20_000;
+        let (guest, gateway) = ([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
         let directory = tempfile::tempdir().unwrap();
         let secret = SwitchSecret::load_or_create(&directory.path().join("s")).unwrap();
-        let mut hub = Hub::new(&secret);
-        let mut peers = Vec::new();
-        let mut open = |hub: &mut Hub| {
-            let (ours, theirs) = UnixStream::pair().unwrap();
-            peers.push(theirs);
-            hub.open(Kind::Station([0; 16]), ours, FairQueue::default())
-                .id
+        let hub = Rc::new(RefCell::new(Hub::new(&secret)));
+        let (ours, mut station) = UnixStream::pair().unwrap();
+        let (uplink, mut passt) = UnixStream::pair().unwrap();
+        let overflowed = || hub.borrow().counters().overflowed;
+        let whole = async {
+            let opened =
+                (hub.borrow_mut()).open(Kind::Station([0; 16]), ours, FairQueue::default());
+            let shared = Rc::clone(&hub);
+            tokio::task::spawn_local(async move { serve(&shared, opened, false).await });
+            spawn_uplink(&hub, uplink);
+            // Its address is known once the uplink has heard of it.
+            send_frames(&mut station, ([0xff; 6], guest), 1).await;
+            passt.read_exact(&mut [0; 1_504]).await.unwrap();
+            let mut taken = vec![0; 1_504 * FRAMES];
+            tokio::join!(
+                send_frames(&mut passt, (guest, gateway), FRAMES),
+                station.read_exact(&mut taken)
+            )
+            .1
+            .unwrap();
+            assert_eq!(overflowed(), 0, "all was to be heard");
+            // From here on nobody reads.
+            send_frames(&mut passt, (guest, gateway), FRAMES).await;
+            assert!(overflowed() > 0);
         };
-        let flood = open(&mut hub);
-        for _ in 0..2 {
-            open(&mut hub);
-        }
-        let frames = |len, count| {
-            let mut frame = vec![0xff; len];
-            frame[6..12].copy_from_slice(&[2, 0, 0, 0, 0, 1]);
-            let mut frames = BytesMut::new();
-            (0..count).for_each(|_| put_frame(&mut frames, &frame));
-            frames
-        };
-        for (len, frames_a_turn) in [(60, TURN_FRAMES_MAX), (65_000, 3)] {
-            let mut received = frames(len, 1_000);
-            // Two others hear each of them, or have no room.
-            let done = |hub: &Hub| hub.counters().forwarded;
-            let before = done(&hub);
-            assert!(hub.receive(flood, &mut received).unwrap(), "there is more");
-            assert_eq!(done(&hub) - before, frames_a_turn as u64);
-        }
-        let mut received = frames(65_000, 1_000);
-        while hub.receive(flood, &mut received).unwrap() {}
-        assert!(hub.ports[&flood].overflowed > 0);
-        assert_eq!(hub.loudest().0, flood.0, "who floods is known");
+        tokio::task::LocalSet::new().run_until(whole).await;
     }
 }
