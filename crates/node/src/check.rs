@@ -2,7 +2,7 @@
 //! one that a node's start takes, or the part of it that changes nothing: no file is made, and nothing is written.
 
 use crate::agreement::agreement_of;
-use crate::arbiter::{DirectoryArbiter, SeenFile, check_age};
+use crate::arbiter::{ArbiterStore as _, DirectoryArbiter, SeenFile, check_age};
 use crate::certificate::{date, days_left};
 use crate::config::{Config, NodeAddress};
 use crate::console;

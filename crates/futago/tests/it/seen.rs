@@ -495,6 +495,17 @@ fn a_store_that_goes_away_and_comes_back_is_told_of() {
         assert_eq!(code, Some(0), "{said}");
         node.shows_json(r#""store_away_s":null"#);
     }
+    // A primary that dies while it is away is silent, and not merely unsure.
+    fs::rename(&store, &hidden).unwrap();
+    b.tells("and this node are a pair, but neither could go on alone now");
+    a.signal("-KILL");
+    b.tells(
+        "a is silent, and this node cannot take over, since the arbiter's store does not answer: ",
+    );
+    let (code, said) = asked(&b, &[]);
+    assert_eq!(code, Some(11), "{said}");
+    fs::rename(&hidden, &store).unwrap();
+    b.tells("this node is the machine now, in the place of a");
 }
 
 #[test]

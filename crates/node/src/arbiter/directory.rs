@@ -145,19 +145,6 @@ impl DirectoryArbiter {
         self.highest(&opened)
     }
 
-    /// Whether this process may write in the store, as far as looking shows it.
-    ///
-    /// # Errors
-    /// One sentence on what is wrong.
-    pub fn look_whether_writable(&mut self) -> anyhow::Result<()> {
-        let opened = self.opened()?;
-        let machine = opened.machine.is_some().then(|| self.path(""));
-        for directory in [Some(self.root.clone()), machine].into_iter().flatten() {
-            new_files::is_writable(&directory).with_context(|| unwritable(&self.root))?;
-        }
-        Ok(())
-    }
-
     /// Whether the store can be read and written just now: for a node that starts. Later on, an arbiter may go and
     /// come back.
     ///
@@ -545,6 +532,15 @@ impl ArbiterStore for DirectoryArbiter {
         let at = machine_directory(&opened)?;
         self.write_temporary(at, &new)?;
         self.prepared = Some(new);
+        Ok(())
+    }
+
+    fn look_whether_writable(&mut self) -> anyhow::Result<()> {
+        let opened = self.opened()?;
+        let machine = opened.machine.is_some().then(|| self.path(""));
+        for directory in [Some(self.root.clone()), machine].into_iter().flatten() {
+            new_files::is_writable(&directory).with_context(|| unwritable(&self.root))?;
+        }
         Ok(())
     }
 

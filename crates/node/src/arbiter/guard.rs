@@ -85,6 +85,10 @@ impl<S: ArbiterStore> ArbiterStore for GuardedStore<S> {
         self.store.prepare(new)
     }
 
+    fn look_whether_writable(&mut self) -> anyhow::Result<()> {
+        self.store.look_whether_writable()
+    }
+
     /// Keeps what was seen. This comes after the answer: the record is in force whether or not this node remembers it, and
     /// a takeover need not wait for the node's own disk.
     fn catch_up(&mut self) {

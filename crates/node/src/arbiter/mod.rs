@@ -54,6 +54,12 @@ pub trait ArbiterStore: Send {
     /// The store cannot be reached, or is full. The swap is possible all the same, if it then has room.
     fn prepare(&mut self, new: Record) -> anyhow::Result<()>;
 
+    /// Whether a swap could be written now, as far as looking shows it.
+    ///
+    /// # Errors
+    /// The store can be read only.
+    fn look_whether_writable(&mut self) -> anyhow::Result<()>;
+
     /// Does what nobody waits for: called after each answer.
     fn catch_up(&mut self);
 }

@@ -16,7 +16,9 @@ pub struct ArbiterAnswer {
     pub request: RequestId,
     /// For the protocol.
     pub reply: ArbiterReply,
-    /// Why `reply` is `Unavailable`.
+    /// Whether it was asked to write.
+    pub wrote: bool,
+    /// Why `reply` is `Unavailable`, or, where it was read, why it could not be written.
     pub cause: Option<String>,
 }
 
@@ -56,6 +58,7 @@ impl ArbiterWorker {
         Some(ArbiterAnswer {
             request,
             reply: ArbiterReply::Unavailable,
+            wrote: false,
             cause: Some("the arbiter thread has ended".to_owned()),
         })
     }
@@ -102,6 +105,7 @@ fn contained(
         Some(ArbiterAnswer {
             request,
             reply: ArbiterReply::Unavailable,
+            wrote: false,
             cause: Some("the store's code panicked, which is a bug in Futago".to_owned()),
         })
     })
@@ -114,11 +118,17 @@ fn perform(
     operation: ArbiterOperation,
 ) -> Option<ArbiterAnswer> {
     let result = match operation {
-        ArbiterOperation::Read => store.read().map(ArbiterReply::Current),
+        ArbiterOperation::Read => store.read().map(|record| {
+            let writable = store.look_whether_writable();
+            (
+                ArbiterReply::Current(record),
+                writable.err().map(|error| format!("{error:#}")),
+            )
+        }),
         ArbiterOperation::Swap { expected, new } => {
             store.swap(expected, new).map(|result| match result {
-                SwapResult::Done => ArbiterReply::Current(Some(new)),
-                SwapResult::Refused(current) => ArbiterReply::Refused(current),
+                SwapResult::Done => (ArbiterReply::Current(Some(new)), None),
+                SwapResult::Refused(current) => (ArbiterReply::Refused(current), None),
             })
         }
         ArbiterOperation::Prepare { new } => match store.prepare(new) {
@@ -127,12 +137,13 @@ fn perform(
         },
     };
     let (reply, cause) = match result {
-        Ok(reply) => (reply, None),
+        Ok(answer) => answer,
         Err(error) => (ArbiterReply::Unavailable, Some(format!("{error:#}"))),
     };
     Some(ArbiterAnswer {
         request,
         reply,
+        wrote: !matches!(operation, ArbiterOperation::Read),
         cause,
     })
 }

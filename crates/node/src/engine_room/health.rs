@@ -96,7 +96,8 @@ impl EngineRoom {
 
     fn mode(&self, core: &Status) -> Mode {
         let is_late = |at: Instant| at.elapsed() < LATE_MAX;
-        let is_sure = !self.store_is_away(core) && self.health.suspected.is_none_or(is_late);
+        let is_silent = self.health.suspected.is_some_and(|at| !is_late(at));
+        let is_sure = !self.store_is_away(core) && !is_silent;
         let paired = if is_sure {
             Mode::Protected
         } else {
@@ -106,6 +107,8 @@ impl EngineRoom {
             RoleStatus::Out | RoleStatus::Starting => Mode::Starting,
             RoleStatus::Joining => Mode::Joining,
             RoleStatus::Backup => match (core.flag, core.transfer) {
+                // It asks whether it may take over.
+                (Flag::Pair, TransferStatus::Complete(_)) if is_silent => Mode::TakingOver,
                 (Flag::Pair, TransferStatus::Complete(_)) => paired,
                 _ => Mode::Joining,
             },
@@ -198,6 +201,9 @@ impl EngineRoom {
             Mode::Joining => self.why_joining(core),
             Mode::Alone => self.why_alone(core),
             Mode::Unsure => match self.store_trouble(core) {
+                Some(trouble) if core.suspects => {
+                    format!("{peer} is silent, and this node cannot go on alone, since {trouble}")
+                }
                 Some(trouble) => format!(
                     "{peer} and this node are a pair, but neither could go on alone now, since {trouble}"
                 ),
@@ -294,6 +300,9 @@ impl EngineRoom {
                 some.join(", ")
             ),
         };
+        for (written, (_, reason)) in &self.gauges.refused {
+            words.push_str(&format!("; no connection to {written}: {reason}"));
+        }
         for (written, problem) in &self.gauges.unknown {
             words.push_str(&format!("; {written} of `node.peers`: {problem}"));
         }

@@ -33,6 +33,7 @@ impl EngineRoom {
                 debug!(name, peer = %short(peer.0), "this process of it");
                 self.gauges.connected(peer, &name);
                 self.gauges.heard_at(address);
+                self.gauges.agreed_at(address);
                 let host = HostId::of_name(&name);
                 self.tell(Local::Connected { peer, host });
             }
@@ -80,6 +81,7 @@ impl EngineRoom {
             TransportEvent::Unanswered { written, addresses } => {
                 let place = place(&written, &addresses);
                 info!(target: STORY, "nobody answers at {place}, which `node.peers` names: is the node there started, the address right, and no firewall between?");
+                self.gauges.refused.remove(&written);
                 self.gauges.unanswered.insert(written, addresses);
             }
             TransportEvent::Unknown { written, problem } => {
@@ -91,11 +93,17 @@ impl EngineRoom {
                 self.gauges.unknown.remove(&written);
             }
             TransportEvent::Refused {
+                written,
                 address,
                 reason,
                 differs,
             } => {
                 self.gauges.heard_at(address);
+                if let Some(written) = written {
+                    self.gauges
+                        .refused
+                        .insert(written, (address, reason.clone()));
+                }
                 let now = std::time::Instant::now();
                 if let Some(left_out) = self.refusals.say(now, address.ip(), &reason) {
                     match left_out {

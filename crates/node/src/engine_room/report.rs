@@ -28,6 +28,8 @@ pub(super) struct Gauges {
     connected: BTreeMap<NodeId, String>,
     /// Entries of `node.peers`, and their addresses, where nobody answers.
     pub(super) unanswered: BTreeMap<String, Vec<SocketAddr>>,
+    /// Those with whom there is no connection because one of the two refuses the other, and why.
+    pub(super) refused: BTreeMap<String, (SocketAddr, String)>,
     /// Those whose names have no address, and why.
     pub(super) unknown: BTreeMap<String, String>,
     /// Who was, latest last.
@@ -50,6 +52,7 @@ impl Gauges {
             started: now,
             connected: BTreeMap::new(),
             unanswered: BTreeMap::new(),
+            refused: BTreeMap::new(),
             unknown: BTreeMap::new(),
             gone: VecDeque::new(),
             samples: VecDeque::from([(now, 0)]),
@@ -77,6 +80,11 @@ impl Gauges {
     pub(super) fn heard_at(&mut self, address: SocketAddr) {
         self.unanswered
             .retain(|_, addresses| !addresses.contains(&address));
+    }
+
+    /// There is a connection.
+    pub(super) fn agreed_at(&mut self, address: SocketAddr) {
+        self.refused.retain(|_, (refused, _)| *refused != address);
     }
 
     /// Where nobody answers, for people.

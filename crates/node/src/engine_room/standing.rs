@@ -12,6 +12,8 @@ use tracing::{debug, info, warn};
 
 /// A store may be slow for so long before that is told.
 const SLOW_MAX: Duration = Duration::from_secs(2);
+/// What could not be written is tried again within a second or two as long as it is wanted; after so long, a look counts again.
+const UNWRITTEN_MAX: Duration = Duration::from_secs(5);
 /// What nobody may do while it is away.
 const FORBIDDEN: &str = "a takeover, a new backup and going on alone";
 /// A node that joins says after so long that nobody takes it.
@@ -25,8 +27,10 @@ const START_PATIENCE: Duration = Duration::from_secs(1);
 pub(super) struct Standing {
     /// What an earlier process of this node had seen.
     seen_before: Option<Seen>,
-    /// Why the last answer was none.
+    /// Why the last answer was none, or the store cannot be written.
     pub(super) problem: Option<String>,
+    /// When it was last asked to write, in vain.
+    unwritten_at: Option<Instant>,
     /// Since when no answer has come, and whether that was told.
     away: Option<(Instant, bool)>,
     /// Since when the node has asked to join, and whether it has said that nobody takes it.
@@ -40,10 +44,33 @@ impl Standing {
         Self {
             seen_before,
             problem: None,
+            unwritten_at: None,
             away: None,
             joining: None,
             start_at: None,
         }
+    }
+
+    /// Takes in whether the store could be asked. That it can be read is no proof that it can be written, which is what a
+    /// change of role needs.
+    fn heed(&mut self, answer: ArbiterAnswer) {
+        let cause = match (answer.reply, answer.cause) {
+            (ArbiterReply::Unavailable, None) => Some("no cause is known".to_owned()),
+            (_, cause) => cause,
+        };
+        if answer.wrote {
+            self.unwritten_at = cause.is_some().then(Instant::now);
+        } else if answer.reply != ArbiterReply::Unavailable
+            && (self.unwritten_at).is_some_and(|at| at.elapsed() < UNWRITTEN_MAX)
+        {
+            return;
+        }
+        if let (Some(before), Some(cause)) = (&self.problem, &cause)
+            && before != cause
+        {
+            warn!("the arbiter's store is still away: {cause}");
+        }
+        self.problem = cause;
     }
 
     /// For how long the store has been away.
@@ -102,24 +129,12 @@ impl EngineRoom {
     }
 
     pub(super) fn on_arbiter(&mut self, answer: ArbiterAnswer) {
-        match (answer.reply, &self.standing.problem, answer.cause) {
-            (ArbiterReply::Unavailable, None, cause) => {
-                let cause = cause.unwrap_or_else(|| "no cause is known".to_owned());
-                self.standing.problem = Some(cause);
-            }
-            (ArbiterReply::Unavailable, Some(before), Some(cause)) => {
-                if *before != cause {
-                    warn!("the arbiter's store is still away: {cause}");
-                    self.standing.problem = Some(cause);
-                }
-            }
-            (ArbiterReply::Unavailable, Some(_), None) => {}
-            _ => self.standing.problem = None,
-        }
-        self.tell(Local::Arbiter {
+        let told = Local::Arbiter {
             request: answer.request,
             reply: answer.reply,
-        });
+        };
+        self.standing.heed(answer);
+        self.tell(told);
     }
 
     /// Says that the store is away, what that forbids, and when it is over.
@@ -198,6 +213,14 @@ impl EngineRoom {
                 warn!("{}", self.gone(&record));
                 return;
             }
+            if let Some((written, (_, reason))) = self.gauges.refused.iter().next() {
+                warn!(
+                    "the record names {} as the machine since epoch {}, and there is no connection to {written}: {reason}",
+                    self.who(record.owner),
+                    record.epoch.0,
+                );
+                return;
+            }
             warn!(
                 "the record names {} as the machine since epoch {}, but no peer takes this node as its backup; if that node is gone for good, `{}` gives its state up, so that the nodes may start the machine anew",
                 self.who(record.owner),
@@ -213,5 +236,43 @@ impl EngineRoom {
             self.config.arbiter.directory.display(),
             self.config.machine.name
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use replication::RequestId;
+
+    fn answer(reply: ArbiterReply, wrote: bool, cause: Option<&str>) -> ArbiterAnswer {
+        ArbiterAnswer {
+            request: RequestId(1),
+            reply,
+            wrote,
+            cause: cause.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_store_that_can_only_be_read_is_away() {
+        let read = ArbiterReply::Current(None);
+        let mut standing = Standing::new(None);
+        standing.heed(answer(read, false, Some("read-only")));
+        assert_eq!(standing.problem.as_deref(), Some("read-only"));
+        standing.heed(answer(read, false, None));
+        assert_eq!(standing.problem, None);
+        // A full one shows when it is written; reading it then says nothing.
+        standing.heed(answer(ArbiterReply::Unavailable, true, Some("full")));
+        standing.heed(answer(read, false, None));
+        assert_eq!(standing.problem.as_deref(), Some("full"));
+        standing.heed(answer(ArbiterReply::Unavailable, false, Some("gone")));
+        assert_eq!(standing.problem.as_deref(), Some("gone"));
+        standing.heed(answer(read, true, None));
+        assert_eq!(standing.problem, None);
+        // Nobody wants to write any more.
+        standing.heed(answer(ArbiterReply::Unavailable, true, Some("full")));
+        standing.unwritten_at = Instant::now().checked_sub(UNWRITTEN_MAX);
+        standing.heed(answer(read, false, None));
+        assert_eq!(standing.problem, None);
     }
 }

@@ -109,7 +109,7 @@ pub(super) async fn serve(
         Err(End::Deaf) => "this node is ending".to_owned(),
         Err(End::Hostile(error)) => {
             registry
-                .refuse(connection.remote_address(), error.to_string().into())
+                .refuse(None, connection.remote_address(), error.to_string().into())
                 .await;
             error.to_string()
         }

@@ -131,15 +131,23 @@ pub(super) async fn dial(endpoint: quinn::Endpoint, mut peer: Peer, registry: Ar
                 // Counted and told once, not with each try.
                 if last_refusal.as_ref() != Some(&refusal) {
                     last_refusal = Some(refusal.clone());
-                    registry.refuse(address, refusal).await;
+                    registry
+                        .refuse(Some(peer.written()), address, refusal)
+                        .await;
                 }
                 // It may be another's address by now.
                 peer.look_again();
                 turn += 1;
                 sleep(BACKOFF_REFUSED).await;
+                // This node was silent, not the peer.
+                silence = Silence::begin();
                 continue;
             }
             Err(DialEnd::Unreachable) => {
+                if silence.told {
+                    // Whoever is there next is another.
+                    last_refusal = None;
+                }
                 turn += 1;
                 if turn % addresses.len() == 0 {
                     // Its host may have moved.
@@ -310,10 +318,10 @@ pub(super) async fn accept(endpoint: quinn::Endpoint, registry: Arc<Registry>) {
                     serve(&registry, connection, peer, streams, queue).await;
                 }
                 Ok(Ok(None)) => {}
-                Ok(Err(refusal)) => registry.refuse(address, refusal).await,
+                Ok(Err(refusal)) => registry.refuse(None, address, refusal).await,
                 Err(_) => {
                     let reason = "it did not say who it is".to_owned();
-                    registry.refuse(address, reason.into()).await;
+                    registry.refuse(None, address, reason.into()).await;
                 }
             }
         });

@@ -129,6 +129,8 @@ pub enum TransportEvent {
     },
     /// A peer was turned away, or turned this node away.
     Refused {
+        /// The peer, as the configuration has it, where it was dialled.
+        written: Option<String>,
         /// Its address.
         address: SocketAddr,
         /// Why, as a sentence.

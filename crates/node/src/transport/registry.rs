@@ -314,13 +314,19 @@ impl Registry {
         let _ = self.events.send(event).await;
     }
 
-    /// Counts and reports a peer that was turned away.
-    pub(super) async fn refuse(&self, address: SocketAddr, refusal: Refusal) {
+    /// Counts and reports a peer that was turned away; `written` is its place in the configuration, if it was dialled.
+    pub(super) async fn refuse(
+        &self,
+        written: Option<&str>,
+        address: SocketAddr,
+        refusal: Refusal,
+    ) {
         self.refused.fetch_add(1, Ordering::Relaxed);
         // Nobody listens any more when the node is about to end.
         let _ = self
             .events
             .send(TransportEvent::Refused {
+                written: written.map(str::to_owned),
                 address,
                 reason: refusal.reason,
                 differs: refusal.differs,

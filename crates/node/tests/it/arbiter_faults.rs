@@ -353,6 +353,9 @@ impl ArbiterStore for HangingStore {
         self.wait("prepare");
         self.inner.prepare(new)
     }
+    fn look_whether_writable(&mut self) -> anyhow::Result<()> {
+        self.inner.look_whether_writable()
+    }
     fn catch_up(&mut self) {
         self.inner.catch_up();
     }
