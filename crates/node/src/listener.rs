@@ -6,14 +6,17 @@ use rustix::fs::{Mode, fchmod};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 /// Connections that may wait to be accepted.
 const BACKLOG_MAX: i32 = 128;
+/// While nobody connects, it is looked so often whether the socket's file is still there.
+const LOOK: Duration = Duration::from_secs(2);
 /// The first pause after a connection could not be accepted; each further one is twice as long,
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 /// up to this.
@@ -28,22 +31,39 @@ pub(crate) enum Access {
     Group,
 }
 
-/// A socket that is listened on; its file is removed when this is dropped.
+/// A socket that is listened on; its file is removed when this is dropped, and made again when somebody else has removed it.
 #[derive(Debug)]
 pub(crate) struct Listener {
     listener: UnixListener,
     path: PathBuf,
+    access: Access,
+    /// Which file it is.
+    file: FileId,
+    /// Why its file, which is gone, cannot be made again, if that was said.
+    lost: Option<String>,
     backoff: Backoff,
+}
+
+/// A file, whatever it is called: its device and number.
+type FileId = (u64, u64);
+
+fn file_at(path: &Path) -> io::Result<FileId> {
+    let found = fs::symlink_metadata(path)?;
+    Ok((found.dev(), found.ino()))
 }
 
 impl Listener {
     /// Binds a UNIX socket; one that nobody listens on any more is replaced.
     pub(crate) fn bind(path: &Path, access: Access) -> anyhow::Result<Self> {
         replace_dead(path)?;
-        let listener = bind(path, access).map_err(|error| cannot_listen(path, error))?;
+        let bound = bind(path, access).and_then(|listener| Ok((listener, file_at(path)?)));
+        let (listener, file) = bound.map_err(|error| cannot_listen(path, error))?;
         Ok(Self {
             listener,
             path: path.to_owned(),
+            access,
+            file,
+            lost: None,
             backoff: Backoff::default(),
         })
     }
@@ -51,13 +71,49 @@ impl Listener {
     /// The next connection. What the host cannot give now (descriptors, memory) is asked for again after a pause.
     pub(crate) async fn accept(&mut self) -> UnixStream {
         loop {
-            match self.listener.accept().await {
-                Ok((stream, _)) => {
+            match timeout(LOOK, self.listener.accept()).await {
+                Ok(Ok((stream, _))) => {
                     self.backoff.succeeded(&self.path);
                     return stream;
                 }
-                Err(error) => tokio::time::sleep(self.backoff.failed(&self.path, &error)).await,
+                Ok(Err(error)) => tokio::time::sleep(self.backoff.failed(&self.path, &error)).await,
+                // Nobody comes to a socket that has no name any more.
+                Err(_) => self.keep_name(),
             }
+        }
+    }
+
+    /// Makes the socket's file again where it is gone. What others have put there is left alone.
+    fn keep_name(&mut self) {
+        let lost = match file_at(&self.path) {
+            Ok(found) if found == self.file => {
+                self.lost = None;
+                return;
+            }
+            Ok(_) => "something else has its name: remove that".to_owned(),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                match bind(&self.path, self.access)
+                    .and_then(|listener| Ok((listener, file_at(&self.path)?)))
+                {
+                    Ok((listener, file)) => {
+                        (self.listener, self.file, self.lost) = (listener, file, None);
+                        warn!(
+                            "the socket {} was removed, and is made again",
+                            self.path.display()
+                        );
+                        return;
+                    }
+                    Err(error) => format!("it cannot be made again ({error})"),
+                }
+            }
+            Err(error) => format!("it cannot be looked at ({error})"),
+        };
+        if self.lost.as_ref() != Some(&lost) {
+            warn!(
+                "the socket {} is gone, so that nobody can connect, and {lost}; this is tried again",
+                self.path.display()
+            );
+            self.lost = Some(lost);
         }
     }
 
@@ -69,7 +125,9 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        if file_at(&self.path).is_ok_and(|found| found == self.file) {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -190,7 +248,6 @@ fn bind(path: &Path, access: Access) -> io::Result<UnixListener> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::MetadataExt;
 
     #[tokio::test]
     async fn the_sockets_file_is_for_those_who_may() {
@@ -208,6 +265,31 @@ mod tests {
             drop(listener);
             assert!(!path.exists());
         }
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_was_removed_is_made_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let mut listener = Listener::bind(&path, Access::Group).unwrap();
+        fs::remove_file(&path).unwrap();
+        let connect = async {
+            loop {
+                if let Ok(stream) = UnixStream::connect(&path).await {
+                    return stream;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let (_client, _server) = tokio::join!(connect, listener.accept());
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o660);
+        // Another's file is neither replaced nor removed.
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "mine").unwrap();
+        listener.keep_name();
+        assert!(listener.lost.is_some());
+        drop(listener);
+        assert_eq!(fs::read(&path).unwrap(), b"mine");
     }
 
     #[test]

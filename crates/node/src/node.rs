@@ -339,7 +339,7 @@ fn places(config: &Config) -> Vec<Place> {
             .map(|path| Place::Read(parent(path))),
     );
     let sockets = std::iter::once(&config.node.control).chain(&config.node.control_look);
-    places.extend(sockets.map(|path| Place::Remove(parent(path))));
+    places.extend(sockets.map(|path| Place::Sockets(parent(path))));
     places
 }
 

@@ -78,6 +78,20 @@ const EVENTS: &[i64] = &[
     libc::SYS_unlink,
 ];
 
+/// What makes a listening socket again whose file was removed, and looks whether it was.
+const LISTENER: &[i64] = &[
+    libc::SYS_bind,
+    libc::SYS_fchmod,
+    libc::SYS_fchmodat,
+    libc::SYS_listen,
+    libc::SYS_newfstatat,
+    libc::SYS_statx,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chmod,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_lstat,
+];
+
 /// Files: which ones, Landlock says.
 const FILES: &[i64] = &[
     libc::SYS_fchmod,
@@ -175,7 +189,7 @@ const DEVICES: &[Argument] = &[
     (libc::SYS_ioctl, 1, SeccompCmpOp::Eq, libc::TIOCGWINSZ),
 ];
 
-/// The node's network is a UNIX socket that may have to be connected anew.
+/// The network is a UNIX socket that may have to be connected anew; others that may have to be made again are listened on.
 const SOCKETS: &[Argument] = &[
     (libc::SYS_socket, 0, SeccompCmpOp::Eq, libc::AF_UNIX as u64),
     (
@@ -195,6 +209,7 @@ pub(super) fn limit_process(kind: Kind) -> Result<(), Lack> {
                 ENGINE,
                 EVENTS,
                 FILES,
+                LISTENER,
                 &[libc::SYS_clone3, libc::SYS_connect],
             ],
             &[THREADS, DEVICES, SOCKETS],
@@ -203,7 +218,17 @@ pub(super) fn limit_process(kind: Kind) -> Result<(), Lack> {
             &[ANY_THREAD, ENGINE, EVENTS, FILES, &[libc::SYS_clone3]],
             &[THREADS, DEVICES],
         ),
-        Kind::Switch => (&[ANY_THREAD, EVENTS], &[DEVICES]),
+        Kind::MachineWithNetwork => (
+            &[
+                ANY_THREAD,
+                ENGINE,
+                EVENTS,
+                FILES,
+                &[libc::SYS_clone3, libc::SYS_connect],
+            ],
+            &[THREADS, DEVICES, SOCKETS],
+        ),
+        Kind::Switch => (&[ANY_THREAD, EVENTS, LISTENER], &[DEVICES, SOCKETS]),
     };
     // Its flags are in memory, where no filter sees them: libraries take this answer for an old kernel's, and use `clone`.
     // Of two filters, an error goes before a permission.

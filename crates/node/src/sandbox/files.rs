@@ -21,8 +21,8 @@ pub enum Place {
     Read(PathBuf),
     /// A directory in which files are made, written and replaced, but not read.
     Write(PathBuf),
-    /// A directory from which files (a socket of ours) are removed.
-    Remove(PathBuf),
+    /// A directory in which sockets of ours are, to be made again, and removed.
+    Sockets(PathBuf),
 }
 
 impl Place {
@@ -37,12 +37,12 @@ impl Place {
     fn path(&self) -> &Path {
         match self {
             // The directory of a bare file name.
-            Self::Read(path) | Self::Write(path) | Self::Remove(path)
+            Self::Read(path) | Self::Write(path) | Self::Sockets(path)
                 if path.as_os_str().is_empty() =>
             {
                 Path::new(".")
             }
-            Self::Read(path) | Self::Write(path) | Self::Remove(path) => path,
+            Self::Read(path) | Self::Write(path) | Self::Sockets(path) => path,
         }
     }
 
@@ -52,7 +52,7 @@ impl Place {
             Self::Write(_) => {
                 AccessFs::WriteFile | AccessFs::Truncate | AccessFs::MakeReg | AccessFs::RemoveFile
             }
-            Self::Remove(_) => AccessFs::RemoveFile.into(),
+            Self::Sockets(_) => AccessFs::MakeSock | AccessFs::RemoveFile,
         };
         if self.path().is_dir() {
             access

@@ -24,6 +24,8 @@ pub enum Kind {
     Node,
     /// One machine alone: `futago run`, `record`, `replay`.
     Machine,
+    /// One whose network is a socket that may have to be connected anew.
+    MachineWithNetwork,
     /// `futago switch`.
     Switch,
 }

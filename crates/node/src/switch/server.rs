@@ -222,7 +222,7 @@ async fn run_confined(
         return Ok(hub.borrow().counters());
     }
     let directory = config.socket.parent().unwrap_or(Path::new(""));
-    sandbox.limit_files(&[Place::Remove(directory.to_owned())])?;
+    sandbox.limit_files(&[Place::Sockets(directory.to_owned())])?;
     let sandbox = sandbox.limit_calls()?;
     info!(%sandbox, "the switch is confined");
     serve_all(config, listener, &hub, uplink, told).await
