@@ -1,4 +1,4 @@
-//! The wish that this process may end: SIGINT and SIGTERM.
+//! The wish that this process may end: SIGINT and SIGTERM. A terminal that is closed, or SIGHUP for any other reason, is none.
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -8,6 +8,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub struct EndSignals {
     terminate: Signal,
     interrupt: Signal,
+    /// Once somebody waits for it, it does not end the process either.
+    _hangup: Signal,
 }
 
 impl EndSignals {
@@ -20,6 +22,7 @@ impl EndSignals {
         Ok(Self {
             terminate: signal(SignalKind::terminate()).context(context)?,
             interrupt: signal(SignalKind::interrupt()).context(context)?,
+            _hangup: outlive_terminal()?,
         })
     }
 
@@ -30,6 +33,14 @@ impl EndSignals {
             _ = self.interrupt.recv() => {}
         }
     }
+}
+
+/// From here on, this process does not end by SIGHUP. To be called within a tokio runtime.
+///
+/// # Errors
+/// The signal cannot be waited for.
+pub(crate) fn outlive_terminal() -> anyhow::Result<Signal> {
+    signal(SignalKind::hangup()).context("cannot wait for signals")
 }
 
 /// Waits for the first of the signals.

@@ -4,6 +4,7 @@
 use super::passt::{self, Uplink};
 use crate::listener::{Access, Listener};
 use crate::open_files;
+use crate::signals::outlive_terminal;
 use anyhow::{Context, bail};
 use std::io::Write;
 use std::os::unix::net::UnixStream as StdStream;
@@ -92,6 +93,7 @@ pub fn keep_uplink(uplink: &Uplink, socket: &Path) -> anyhow::Result<()> {
         .build()
         .context("cannot start the I/O runtime")?;
     runtime.block_on(async {
+        let _hangup = outlive_terminal()?;
         let mut switch = Receiver::from_owned_fd(
             rustix::stdio::stdin()
                 .try_clone_to_owned()

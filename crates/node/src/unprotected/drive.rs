@@ -5,6 +5,7 @@ use super::net::Cable;
 use crate::clock::HostClock;
 use crate::first_words::FirstWords;
 use crate::keyboard::TYPED_WAITING_MAX;
+use crate::log::STORY;
 use crate::panics;
 use crate::sandbox::{Kind, Place, Sandbox};
 use crate::signals::when_told_to_end;
@@ -68,7 +69,9 @@ pub(super) enum HostEvent {
         typed: Vec<u8>,
         taken: Sender<()>,
     },
+    /// The network was lost, and is tried again.
     NetworkGone(String),
+    NetworkBack,
     /// Nobody reads the console any more.
     Unread,
     Quit,
@@ -89,7 +92,11 @@ impl Host {
     /// Plugs in the console and the network, and listens for signals that end the program. Afterwards files are opened
     /// in `places` only, where the machine is to be confined.
     pub(super) fn new(vm: &VmOptions, places: &[Place]) -> anyhow::Result<Self> {
-        let mut sandbox = Sandbox::new(Kind::Machine, vm.confined)?;
+        let kind = match vm.network {
+            Network::None => Kind::Machine,
+            Network::Stream(_) => Kind::MachineWithNetwork,
+        };
+        let mut sandbox = Sandbox::new(kind, vm.confined)?;
         sandbox.limit_files(places)?;
         let (sender, events) = bounded(EVENTS_MAX);
         let cable = match &vm.network {
@@ -185,7 +192,10 @@ impl Host {
                 HostEvent::Typed { typed, taken } => {
                     self.typed.replace(Some((typed, taken)));
                 }
-                HostEvent::NetworkGone(why) => tracing::warn!("the network is gone: {why}"),
+                HostEvent::NetworkGone(why) => {
+                    tracing::warn!("the network is gone: {why}; this is tried again");
+                }
+                HostEvent::NetworkBack => tracing::info!(target: STORY, "the network is back"),
                 HostEvent::Unread => return Some(Ending::Unread),
                 HostEvent::Quit => return Some(Ending::Quit),
             }

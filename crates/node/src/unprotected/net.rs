@@ -9,10 +9,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// Frames that wait for the hart; more are dropped, as on a wire.
 const FRAMES_MAX: usize = 1024;
+/// A network that was lost is connected anew after so long,
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+/// and after up to so long if it is lost again
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// within this time.
+const LIFE_MIN: Duration = Duration::from_secs(5);
 
 /// The way out for frames. Frames that come in are sent to the machine's event channel.
 #[derive(Debug)]
@@ -33,21 +40,52 @@ impl Cable {
             .name("network".to_owned())
             .spawn(move || {
                 let runtime = match tokio::runtime::Builder::new_current_thread()
-                    .enable_io()
+                    .enable_all()
                     .build()
                 {
                     Ok(runtime) => runtime,
                     Err(error) => return drop(connected.send(Err(anyhow::Error::new(error)))),
                 };
                 runtime.block_on(async move {
-                    let (sender, incoming) = mpsc::channel(FRAMES_MAX);
-                    match SwitchClient::connect(&socket, None, Arc::clone(&counted), sender) {
-                        Ok(client) => {
-                            // The other end waits for this answer.
-                            let _ = connected.send(Ok(()));
-                            carry(&client, incoming, frames, &events, &counted).await;
+                    let mut frames = frames;
+                    let connect = || {
+                        let (sender, incoming) = mpsc::channel(FRAMES_MAX);
+                        SwitchClient::connect(&socket, None, Arc::clone(&counted), sender)
+                            .map(|client| (client, incoming))
+                    };
+                    // The other end waits for this answer.
+                    let (mut client, mut incoming) = match connect() {
+                        Ok(made) => made,
+                        Err(error) => return drop(connected.send(Err(error))),
+                    };
+                    let _ = connected.send(Ok(()));
+                    let (mut since, mut pause) = (Instant::now(), PAUSE_MIN);
+                    while let Some(why) =
+                        carry(&client, incoming, &mut frames, &events, &counted).await
+                    {
+                        if events.send(HostEvent::NetworkGone(why)).is_err() {
+                            return;
                         }
-                        Err(error) => drop(connected.send(Err(error))),
+                        // A switch that turns it away each time is asked, and told of, less and less often.
+                        pause = match since.elapsed() < LIFE_MIN {
+                            true => (pause * 2).min(PAUSE_MAX),
+                            false => PAUSE_MIN,
+                        };
+                        (client, incoming) = loop {
+                            tokio::time::sleep(pause).await;
+                            // What the guest says meanwhile goes nowhere, as on a cable that was pulled out.
+                            while frames.try_recv().is_ok() {}
+                            if frames.is_closed() {
+                                return;
+                            }
+                            if let Ok(made) = connect() {
+                                break made;
+                            }
+                        };
+                        since = Instant::now();
+                        if events.send(HostEvent::NetworkBack).is_err() {
+                            return;
+                        }
                     }
                 });
             })
@@ -94,13 +132,14 @@ impl Drop for Cable {
     }
 }
 
+/// Carries frames until the network is lost: why. None once the machine has ended.
 async fn carry(
     client: &SwitchClient,
     mut incoming: mpsc::Receiver<SwitchEvent>,
-    mut outgoing: mpsc::Receiver<Vec<u8>>,
+    outgoing: &mut mpsc::Receiver<Vec<u8>>,
     events: &Sender<HostEvent>,
     counters: &PortCounters,
-) {
+) -> Option<String> {
     loop {
         tokio::select! {
             event = incoming.recv() => match event {
@@ -113,15 +152,12 @@ async fn carry(
                 }
                 // Of a plain port nothing is asked.
                 Some(SwitchEvent::Admitted) => {}
-                Some(SwitchEvent::Closed(why)) => {
-                    let _ = events.send(HostEvent::NetworkGone(why));
-                    return;
-                }
-                None => return,
+                Some(SwitchEvent::Closed(why)) => return Some(why),
+                None => return Some("its connection ended".to_owned()),
             },
             frame = outgoing.recv() => match frame {
                 Some(frame) => client.send(&frame),
-                None => return,
+                None => return None,
             },
         }
     }
