@@ -1,18 +1,15 @@
 //! The commands of a protected machine: its nodes, their switch and keys, and what asks and steers them.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::Write;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use node::control::NoAnswer;
-use node::keyboard::Terminal;
 use node::status::{Mode, NodeStatus};
 use node::switch::{Forward, SwitchConfig, SwitchSecret, Uplink, run_switch_process};
 use node::{Config, control};
@@ -313,55 +310,7 @@ fn show(arguments: &Status, answer: Result<NodeStatus>) -> Result<()> {
 
 /// Runs `futago console`.
 pub(crate) fn console(arguments: &Control) -> Result<ExitCode> {
-    let mut guest = control::attach_console(&arguments.socket)?;
-    let mut keyboard = guest
-        .get_ref()
-        .try_clone()
-        .context("cannot use the control socket twice")?;
-    let terminal = Terminal::raw().context("cannot use the terminal")?;
-    let mut keys = terminal.keys();
-    let has_left = Arc::new(AtomicBool::new(false));
-    let leaves = Arc::clone(&has_left);
-    let typing = move || {
-        let mut buffer = [0; 256];
-        while let Ok(length @ 1..) = std::io::stdin().read(&mut buffer) {
-            let (typed, end) = keys.take(&buffer[..length]);
-            if keyboard.write_all(&typed).is_err() {
-                return;
-            }
-            if end {
-                leaves.store(true, Ordering::Release);
-                // Ends the other direction, and with it the session.
-                let _ = keyboard.shutdown(std::net::Shutdown::Both);
-                return;
-            }
-        }
-        leaves.store(true, Ordering::Release);
-        // The node shows what the guest answers, and ends the session when that is all.
-        let _ = keyboard.shutdown(std::net::Shutdown::Write);
-    };
-    std::thread::Builder::new()
-        .spawn(typing)
-        .context("cannot read the keyboard")?;
-    let mut buffer = [0; 4096];
-    let mut out = crate::output::lock_stream();
-    loop {
-        // The node's end is the session's end.
-        let Ok(length @ 1..) = guest.read(&mut buffer) else {
-            // Lines are for a terminal that is as it was.
-            drop(terminal);
-            if !has_left.load(Ordering::Acquire) {
-                let socket = arguments.socket.display();
-                node::log::say(&format!("futago: the node at {socket} has ended"));
-            }
-            return Ok(ExitCode::SUCCESS);
-        };
-        match out.write_all(&buffer[..length]).and_then(|()| out.flush()) {
-            // So is that of whoever has read enough of it.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
-            shown => shown.context("cannot show the console")?,
-        }
-    }
+    crate::console::run(&arguments.socket)
 }
 
 /// Runs `futago stop`.

@@ -4,6 +4,7 @@
 
 mod arbiter;
 mod cluster;
+mod console;
 mod demo;
 mod guest;
 mod keys;

@@ -60,7 +60,7 @@ pub struct Keys {
 
 impl Keys {
     /// Whether somebody sits there, who can be told to type again.
-    pub(crate) fn are_of_terminal(&self) -> bool {
+    pub fn are_of_terminal(&self) -> bool {
         self.terminal
     }
 
