@@ -142,7 +142,7 @@ fn a_session_says_what_it_is_attached_to_and_how_it_ended() {
     assert!(stopped.status.success(), "{stopped:?}");
     let (code, _, said) = end_of(at_b);
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.trim_end().ends_with("a.sock has ended"), "{said}");
+    assert!(said.trim_end().ends_with("b.sock has ended"), "{said}");
 }
 
 #[test]
