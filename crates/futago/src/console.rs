@@ -14,7 +14,7 @@ use node::control::{self, NoAnswer};
 use node::keyboard::{Keys, Terminal};
 use node::status::NodeStatus;
 
-/// After the end of a session, the node is asked for so long what has become of it.
+/// The node is asked for so long how it is, if it does not answer at once.
 const ASK: Duration = Duration::from_secs(3);
 /// Between two such questions.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
@@ -36,7 +36,10 @@ enum Typed {
 /// Runs `futago console`.
 pub(crate) fn run(socket: &Path) -> Result<ExitCode> {
     let mut guest = control::attach_console(socket)?;
-    let status = control::status(socket)?;
+    let status = match ask(socket) {
+        Ok(status) => status,
+        Err(error) => return gone(socket, error),
+    };
     let elsewhere = elsewhere(&status);
     if let Some(words) = &elsewhere {
         node::log::say(&format!("futago: {words}"));
@@ -160,28 +163,43 @@ impl Typist {
 
 /// What has become of the process that ended the session, and had this identity.
 fn how_it_ended(socket: &Path, node_id: &str, all_typed: bool) -> Result<ExitCode> {
+    match ask(socket) {
+        Ok(status) if status.node_id != node_id => bail!("the node has ended, and runs again"),
+        Ok(_) if all_typed => Ok(ExitCode::SUCCESS),
+        Ok(_) => {
+            bail!("the node has ended this session, since nothing of it was read for too long")
+        }
+        Err(error) => gone(socket, error),
+    }
+}
+
+/// How the node is. One that is about to end may not answer at once.
+fn ask(socket: &Path) -> Result<NodeStatus> {
     let begun = Instant::now();
     loop {
         match control::status(socket) {
-            Ok(status) if status.node_id != node_id => bail!("the node has ended, and runs again"),
-            Ok(_) if all_typed => return Ok(ExitCode::SUCCESS),
-            Ok(_) => {
-                bail!("the node has ended this session, since nothing of it was read for too long")
+            Err(error) if !is_gone(&error) && begun.elapsed() < ASK => {
+                std::thread::sleep(ASK_AGAIN);
             }
-            Err(error) => match error.downcast_ref() {
-                // In good order it takes its socket with it.
-                Some(NoAnswer::NotRunning(_)) if !socket.exists() => {
-                    let socket = socket.display();
-                    node::log::say(&format!("futago: the node at {socket} has ended"));
-                    return Ok(ExitCode::SUCCESS);
-                }
-                Some(NoAnswer::NotRunning(_)) => {
-                    bail!("the node's process is gone, without a word")
-                }
-                _ if begun.elapsed() >= ASK => return Err(error),
-                // It is about to end.
-                _ => std::thread::sleep(ASK_AGAIN),
-            },
+            answer => return answer,
         }
     }
+}
+
+fn is_gone(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(NoAnswer::NotRunning(_)))
+}
+
+/// The node does not answer any more: how its process ended.
+fn gone(socket: &Path, error: anyhow::Error) -> Result<ExitCode> {
+    if !is_gone(&error) {
+        return Err(error);
+    }
+    // In good order it takes its socket with it.
+    if socket.exists() {
+        bail!("the node's process is gone, without a word");
+    }
+    let socket = socket.display();
+    node::log::say(&format!("futago: the node at {socket} has ended"));
+    Ok(ExitCode::SUCCESS)
 }

@@ -114,7 +114,14 @@ fn a_session_says_what_it_is_attached_to_and_how_it_ended() {
     );
     // Nor at any time later, but the session goes on with whoever becomes the machine.
     let (mut at_b, keys) = attach(&b, b"", false);
-    let (at_a, _keys) = attach(&a, b"", false);
+    let (mut at_a, _keys) = attach(&a, b"", false);
+    let mut before = [0; 3];
+    at_a.stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut before)
+        .unwrap();
+    assert_eq!(before, [1, 2, 3], "what the guest said last");
     let mut words = [0; 32];
     at_b.stderr
         .as_mut()
