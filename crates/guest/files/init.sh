@@ -83,7 +83,12 @@ else
     echo "futago: guest ready after $uptime s"
 fi
 
+# What busybox sends to the first process where -f is not given. A trap waits for a child in the
+# foreground to end, but not for one that is waited for.
+trap 'sync; poweroff -f' USR1 USR2
+trap 'sync; reboot -f' TERM
 read -r console _ < /sys/class/tty/console/active
 while :; do
-    setsid -c sh < "/dev/$console" > "/dev/$console" 2>&1
+    setsid -c sh < "/dev/$console" > "/dev/$console" 2>&1 &
+    wait $!
 done

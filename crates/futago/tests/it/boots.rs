@@ -80,7 +80,8 @@ impl Drop for Console {
     }
 }
 
-fn check(more: &[&str]) {
+/// The guest is ended by `last`, its last command.
+fn check(more: &[&str], last: &str) {
     let _alone = alone();
     let mut console = Console::boot(more);
     console.wait_for(guest::READY);
@@ -90,14 +91,26 @@ fn check(more: &[&str]) {
     console.wait_for("answer 42");
     console.wait_for("riscv64");
     console.wait_for("/ # ");
-    console.type_line("poweroff -f");
+    console.type_line(last);
     let status = console.child.wait().unwrap();
     assert!(status.success(), "{status}");
 }
 
 #[test]
 fn on_the_built_in_sbi() {
-    check(&[]);
+    check(&[], "poweroff");
+}
+
+#[test]
+fn a_shell_that_ends_is_followed_by_another_and_reboot_ends_all() {
+    let _alone = alone();
+    let mut console = Console::boot(&[]);
+    console.wait_for("/ # ");
+    console.type_line("exit");
+    console.wait_for("/ # ");
+    console.type_line("reboot");
+    let status = console.child.wait().unwrap();
+    assert!(status.success(), "{status}");
 }
 
 #[test]
@@ -106,5 +119,5 @@ fn on_opensbi() {
         std::path::Path::new(OPENSBI).exists(),
         "{OPENSBI} is missing: install the Debian package opensbi"
     );
-    check(&["--bios", OPENSBI]);
+    check(&["--bios", OPENSBI], "poweroff -f");
 }
