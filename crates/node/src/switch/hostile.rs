@@ -57,9 +57,11 @@ struct Siege {
 /// If a promise is broken: that is what it looks for.
 pub fn run(data: &[u8], watch: &mut dyn FnMut(bool)) -> SwitchCounters {
     let secret = SwitchSecret::from_bytes(SECRET);
+    let table = Table::new(&secret);
+    // Not before the table's time begins.
     let begun = Instant::now();
     let mut siege = Siege {
-        table: Table::new(&secret),
+        table,
         secret,
         begun,
         now: begun,
@@ -232,15 +234,21 @@ impl Siege {
 
     /// `station` has said something to an uplink: that may not take it from somebody who still needs it.
     fn judge_way_out(&mut self, station: Station) {
-        let served = self.served.replace((station, self.now));
-        let Some((before, at)) = served.filter(|(before, _)| *before != station) else {
-            return;
-        };
+        let before = self.served;
+        assert!(
+            self.takes_way_out(station),
+            "{station:?} takes the way out from {before:?}"
+        );
+    }
+
+    /// `station` speaks: whether it is served from now on, or was.
+    fn takes_way_out(&mut self, station: Station) -> bool {
         let is_silent = |since| {
             let silent = self.now.duration_since(since);
             silent >= Duration::from_micros(ADDRESS_AGE_US_MAX)
         };
-        let is_free = match before {
+        let is_free = self.served.is_none_or(|(served, at)| match served {
+            _ if served == station => true,
             Station::Machine(machine) => {
                 let closed_at = self.silent_since.get(&machine);
                 closed_at.is_some_and(|at| is_silent(*at))
@@ -249,8 +257,11 @@ impl Siege {
                 let is_machine = matches!(station, Station::Machine(_));
                 is_silent(at) || is_machine || !self.ports.contains_key(&port)
             }
-        };
-        assert!(is_free, "{station:?} takes the way out from {before:?}");
+        });
+        if is_free {
+            self.served = Some((station, self.now));
+        }
+        is_free
     }
 
     fn judge_word(&mut self, from: PortId, frame: &Bytes, sent: &[(PortId, Bytes)]) {
@@ -322,6 +333,8 @@ impl Siege {
         self.silent_since.remove(&claim.machine);
         if verdict == Verdict::Admitted {
             self.judge_told(claim.machine, &told);
+            // That is heard, whether or not there is an uplink.
+            self.takes_way_out(Station::Machine(claim.machine));
         }
     }
 
