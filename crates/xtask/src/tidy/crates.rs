@@ -97,6 +97,11 @@ impl Metadata {
         self.packages.iter().filter(|p| self.is_member(p))
     }
 
+    /// The folders of the workspace's crates.
+    pub(crate) fn homes(&self) -> impl Iterator<Item = &Path> {
+        self.members().filter_map(|p| p.manifest_path.parent())
+    }
+
     pub(crate) fn is_member(&self, package: &Package) -> bool {
         self.workspace_members.contains(&package.id)
     }

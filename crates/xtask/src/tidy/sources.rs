@@ -1,7 +1,7 @@
 //! The shape of files: how they open, how long they are, and words that must not be in them.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -63,8 +63,17 @@ const README_COMMANDS: &[&str] = &["cargo xtask demo", "cargo xtask test"];
 /// How soon they must come.
 const README_OPENING_LINES: usize = 20;
 
-/// Checks every text file that git knows or would take.
-pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
+/// The Rust files among those that [`check`] looks at.
+pub(crate) fn rust_files(root: &Path) -> Result<Vec<PathBuf>> {
+    let files = files(root)?.into_iter();
+    Ok(files
+        .filter(|name| name.ends_with(".rs"))
+        .map(|name| root.join(name))
+        .collect())
+}
+
+/// Files that git knows or would take.
+fn files(root: &Path) -> Result<Vec<String>> {
     let list = process::output(
         "git",
         &[
@@ -75,12 +84,15 @@ pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
             "--exclude-standard",
         ],
     )?;
+    let names = list.split('\0').filter(|name| root.join(name).is_file());
+    Ok(names.map(str::to_owned).collect())
+}
+
+/// Checks every text file that git knows or would take.
+pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
     let mut findings = Vec::new();
-    for name in list.split('\0').filter(|n| !n.is_empty()) {
+    for name in &files(root)? {
         let path = root.join(name);
-        if !path.is_file() {
-            continue;
-        }
         let bytes = fs::read(&path).with_context(|| format!("cannot read {name}"))?;
         let Ok(text) = std::str::from_utf8(&bytes) else {
             continue;
