@@ -98,7 +98,7 @@ fn show_all(out: &mut impl Write, arguments: &Show) -> Result<ExitCode> {
             Ok(view) => serde_json::to_value(view),
             Err(error) => Ok(json!({
                 "machine": listed.machine,
-                "error": crate::sentence(error),
+                "error": crate::sentence::sentence(error),
             })),
         });
         let views: Vec<_> = views.collect::<Result<_, _>>()?;
@@ -108,7 +108,7 @@ fn show_all(out: &mut impl Write, arguments: &Show) -> Result<ExitCode> {
         for listed in &machines {
             let how = match &listed.record {
                 Ok(view) => view.summary(),
-                Err(error) => crate::sentence(error),
+                Err(error) => crate::sentence::sentence(error),
             };
             writeln!(out, "{}: {how}", listed.machine)?;
         }

@@ -300,7 +300,7 @@ fn show(arguments: &Status, answer: Result<NodeStatus>) -> Result<()> {
         Ok(status) if arguments.json => serde_json::to_string(&status)? + "\n",
         Ok(status) => status.to_string(),
         Err(error) => {
-            node::log::say(&format!("futago: {}", crate::sentence(&error)));
+            node::log::say(&format!("futago: {}", crate::sentence::sentence(&error)));
             return Ok(());
         }
     };

@@ -9,6 +9,7 @@ mod demo;
 mod guest;
 mod keys;
 mod output;
+mod sentence;
 mod unprotected;
 mod vm;
 
@@ -16,6 +17,8 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use sentence::sentence;
 
 /// Keeps one virtual machine running on two hosts, so that the loss of either loses nothing.
 #[derive(Parser)]
@@ -121,36 +124,10 @@ fn explain(answer: &clap::Error) -> ExitCode {
     }
 }
 
-/// The whole chain of causes in one line, nothing twice, and without the numbers that the host has for its errors.
-fn sentence(error: &anyhow::Error) -> String {
-    let mut sentence = String::new();
-    for cause in error.chain() {
-        let cause = node::log::unnumbered(&cause.to_string());
-        if sentence.ends_with(&cause) {
-            continue;
-        }
-        if !sentence.is_empty() {
-            sentence.push_str(": ");
-        }
-        sentence.push_str(&cause);
-    }
-    let words: Vec<_> = sentence.split_whitespace().collect();
-    words.join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
-
-    #[test]
-    fn a_chain_of_causes_is_one_sentence() {
-        let error = anyhow::anyhow!("No such file or directory (os error 2)")
-            .context("it cannot be read: No such file or directory (os error 2)")
-            .context("the record\n  is of no use");
-        let words = "the record is of no use: it cannot be read: No such file or directory";
-        assert_eq!(sentence(&error), words);
-    }
 
     #[test]
     fn help_fits_80_columns() {

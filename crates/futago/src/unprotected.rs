@@ -213,7 +213,7 @@ pub(crate) fn replay(arguments: Replay) -> Result<ExitCode> {
     }
     let summary = match result {
         Err(error) if is_damage(&error) => {
-            node::log::say(&format!("futago: {}", crate::sentence(&error)));
+            node::log::say(&format!("futago: {}", crate::sentence::sentence(&error)));
             return Ok(ExitCode::from(DAMAGED));
         }
         result => result?,

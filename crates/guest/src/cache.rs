@@ -11,13 +11,25 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::Image;
 use crate::progress::Progress;
 
 pub(crate) const KERNEL: &str = "kernel";
 pub(crate) const INITRD: &str = "initrd";
 const BUILDING: &str = "building-";
 pub(crate) const MANIFEST: &str = "manifest.json";
+
+/// A kernel and its initramfs, in files that are complete and checked.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// The kernel: an uncompressed RISC-V boot Image.
+    pub kernel: PathBuf,
+    /// The initramfs: an uncompressed cpio archive, since the guest would have to unpack any other.
+    pub initrd: PathBuf,
+    /// What the image is made of.
+    pub manifest: Manifest,
+    /// Whether the image was there already.
+    pub cached: bool,
+}
 
 /// What an image is made of: the contents of its `manifest.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

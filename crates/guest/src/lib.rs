@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-pub use cache::{Artifact, Manifest, default_cache};
+pub use cache::{Artifact, Image, Manifest, default_cache};
 pub use progress::Progress;
 
 /// What the guest prints on its console once everything it was asked for works. The uptime follows
@@ -60,19 +60,6 @@ impl Options {
             mirror: None,
         }
     }
-}
-
-/// A kernel and its initramfs, in files that are complete and checked.
-#[derive(Clone, Debug)]
-pub struct Image {
-    /// The kernel: an uncompressed RISC-V boot Image.
-    pub kernel: PathBuf,
-    /// The initramfs: an uncompressed cpio archive, since the guest would have to unpack any other.
-    pub initrd: PathBuf,
-    /// What the image is made of.
-    pub manifest: Manifest,
-    /// Whether the image was there already.
-    pub cached: bool,
 }
 
 /// Returns the default guest's image, and builds it first when the cache has none.

@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use crate::{process, say};
+use crate::process;
+use crate::say::say;
 
 const MANIFEST: &str = "fuzz/Cargo.toml";
 
@@ -97,7 +98,7 @@ fn one(seeded: &[&str], name: &str, words: &[&str]) -> Result<(Row, bool)> {
         .args(seeded)
         .arg(name)
         .args(words)
-        .current_dir(crate::root())
+        .current_dir(process::root())
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()

@@ -6,15 +6,16 @@ mod bench;
 mod fuzz;
 mod lockstep;
 mod process;
+mod say;
 mod setup;
 mod steps;
 mod tidy;
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use say::say;
 
 /// The one door for developers.
 #[derive(Parser)]
@@ -103,7 +104,7 @@ fn main() -> ExitCode {
         Command::Demo { arguments } => steps::demo(&arguments),
         Command::Test { arguments } => steps::test(&arguments),
         Command::Ci => steps::ci(),
-        Command::Tidy => tidy::run(&root()),
+        Command::Tidy => tidy::run(&process::root()),
         Command::Sim { arguments } => steps::sim(&arguments),
         Command::Lockstep {
             minutes,
@@ -146,17 +147,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// The workspace's directory.
-fn root() -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.ancestors().nth(2).unwrap_or(own).to_owned()
-}
-
-/// Writes a line for the developer to standard error: standard output belongs to the programs that
-/// are run.
-fn say(line: &str) {
-    // Nobody is left to be told if standard error is closed.
-    let _ = writeln!(std::io::stderr(), "{line}");
 }

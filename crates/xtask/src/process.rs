@@ -1,11 +1,18 @@
 //! Running other programs, shown as they are run.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::say;
+use crate::say::say;
+
+/// The workspace's directory.
+pub(crate) fn root() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.ancestors().nth(2).unwrap_or(own).to_owned()
+}
 
 /// Runs a program in the workspace's directory and fails if it does. Says what is run and, when it was
 /// long, how long it took.
@@ -25,7 +32,7 @@ fn show(program: &str, arguments: &[&str], stdout: Stdio) -> Result<()> {
     let begin = Instant::now();
     let status = Command::new(program)
         .args(arguments)
-        .current_dir(crate::root())
+        .current_dir(root())
         .stdout(stdout)
         .status()
         .with_context(|| format!("cannot run {program}"))?;
@@ -48,7 +55,7 @@ pub(crate) fn cargo(arguments: &[&str]) -> Result<()> {
 pub(crate) fn output(program: &str, arguments: &[&str]) -> Result<String> {
     let output = Command::new(program)
         .args(arguments)
-        .current_dir(crate::root())
+        .current_dir(root())
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()

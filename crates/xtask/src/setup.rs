@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 
 use crate::process;
-use crate::say;
+use crate::say::say;
 
 /// Something that must be on the machine.
 pub(crate) struct Need {

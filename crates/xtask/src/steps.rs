@@ -79,7 +79,7 @@ pub(crate) fn guest_files() -> Result<[String; 2]> {
 }
 
 fn guest_paths() -> [String; 2] {
-    ["kernel", "initrd"].map(|name| crate::root().join(GUEST).join(name).display().to_string())
+    ["kernel", "initrd"].map(|name| process::root().join(GUEST).join(name).display().to_string())
 }
 
 fn build(scope: &[&str]) -> Result<()> {

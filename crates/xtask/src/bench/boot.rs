@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+use super::figure::{Bar, Figure};
 use super::processor::processor_time;
-use super::{Bar, Figure, median};
+use super::statistics::median;
 use crate::steps::Bench;
 
 /// What the guest says when its shell is there.

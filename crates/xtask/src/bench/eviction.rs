@@ -4,7 +4,8 @@
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use super::{Bar, Figure, speed};
+use super::figure::{Bar, Figure};
+use super::speed;
 use crate::process;
 use crate::steps::Bench;
 

@@ -15,9 +15,10 @@ use serde::Serialize;
 use self::load::Load;
 use self::relay::{Relay, Weather};
 use super::site::{PAIR, Plan, Site};
-use super::{median, quantile};
+use super::statistics::{median, quantile};
+use crate::process::root;
+use crate::say::say;
 use crate::steps::Bench;
-use crate::{root, say};
 
 /// How long a pair is watched once it is protected.
 const WINDOW: Duration = Duration::from_secs(8);

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use super::figure::{Bar, Figure};
 use super::processor::processor_time;
 use super::site::{PAIR, Plan, Site};
-use super::{Bar, Figure, median, quantile};
-use crate::say;
+use super::statistics::{median, quantile};
+use crate::say::say;
 use crate::steps::Bench;
 
 /// How long the log of an idle guest is measured.

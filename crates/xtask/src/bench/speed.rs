@@ -24,8 +24,9 @@ use self::machine::{Ear, Line, Outcome};
 use self::qemu::Qemu;
 use self::results::{Clock, Peer, Results};
 use self::workload::{Kind, Workload};
+use crate::process::{self, root};
+use crate::say::say;
 use crate::steps::Bench;
-use crate::{process, root, say};
 
 /// What the default guest says when its shell is there.
 const READY: &str = "futago: guest ready";

@@ -4,27 +4,21 @@
 mod disk;
 mod junk;
 mod strikes;
+mod watch;
 
-use std::fs;
 use std::io::Write;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use serde::Serialize;
 
 use super::client::Client;
 use super::site::{Plan, Site};
-use crate::say;
+use crate::say::say;
 use crate::steps::Bench;
 
 use strikes::Strike;
-
-/// The pair, and a node that wants to join and cannot.
-pub(super) const NODES: &[&str] = &["a", "b", "c"];
-pub(super) const PRIMARY: usize = 0;
-pub(super) const BACKUP: usize = 1;
-pub(super) const JOINER: usize = 2;
+use watch::{BACKUP, NODES, PRIMARY, Siege};
 
 /// The longest silence that a client may meet: a peer is suspected after 0.25 s, and a guest of this size stands still
 /// for some tenths of a second while it gets a new backup.
@@ -34,8 +28,6 @@ const SILENCE_MS_MAX: f64 = 1_000.0;
 const MEMORY_MIB_MAX: f64 = 768.0;
 /// For how long the guest may stand still for failing joiners, in all: `pauses_us_max` of the protocol, in a minute.
 const PAUSES_MS_MAX: f64 = 3_000.0;
-/// Between two looks at processes.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Work in peace, before, between and after strikes.
 const PEACE: Duration = Duration::from_secs(2);
 
@@ -60,14 +52,6 @@ struct Struck {
     name: &'static str,
     silence_ms: f64,
     operations: u64,
-}
-
-/// The site under siege, and what is watched.
-pub(super) struct Siege {
-    pub(super) site: Site,
-    client: Client,
-    memory_mib_max: f64,
-    pub(super) pauses_ms: f64,
 }
 
 /// Measures, prints a table, and a line of JSON if wanted; fails if the verdict does.
@@ -99,12 +83,7 @@ fn besiege(bench: &Bench, plan: Plan, disk: &disk::Disk) -> Result<Outcome> {
     site.start(BACKUP)?;
     site.wait("the pair to be protected", Site::is_protected)?;
     let client = Client::start(site.redis)?;
-    let mut siege = Siege {
-        site,
-        client,
-        memory_mib_max: 0.0,
-        pauses_ms: 0.0,
-    };
+    let mut siege = Siege::lay(site, client);
     siege.watch(PEACE)?;
     let mut struck = Vec::new();
     for strike in Strike::ALL {
@@ -122,60 +101,37 @@ fn besiege(bench: &Bench, plan: Plan, disk: &disk::Disk) -> Result<Outcome> {
             operations: siege.client.seen().operations - before,
         });
     }
-    let (outcome, site) = siege.judge(struck);
+    let (outcome, site) = judge(siege, struck);
     if outcome.verdict == "pass" {
         site.clear();
     }
     Ok(outcome)
 }
 
-impl Siege {
-    /// Looks at the processes for a while.
-    pub(super) fn watch(&mut self, time: Duration) -> Result<()> {
-        let begun = Instant::now();
-        while begun.elapsed() < time {
-            sleep(LOOK_EVERY);
-            self.look()?;
-        }
-        Ok(())
-    }
-
-    /// One look.
-    pub(super) fn look(&mut self) -> Result<()> {
-        for process in self.site.processes() {
-            self.memory_mib_max = self.memory_mib_max.max(resident_mib(process));
-        }
-        if let Some(error) = self.client.seen().error {
-            anyhow::bail!("the connection broke: {error}");
-        }
-        Ok(())
-    }
-
-    fn judge(self, strikes: Vec<Struck>) -> (Outcome, Site) {
-        let seen = self.client.finish();
-        let silence_ms_max = strikes.iter().map(|one| one.silence_ms).fold(0.0, f64::max);
-        let wronged = seen.lost + seen.repeated + seen.broken > 0;
-        let idle = strikes.iter().any(|one| one.operations == 0);
-        let beyond = silence_ms_max > SILENCE_MS_MAX
-            || self.memory_mib_max > MEMORY_MIB_MAX
-            || self.pauses_ms > PAUSES_MS_MAX;
-        let outcome = Outcome {
-            operations: seen.operations,
-            lost: seen.lost,
-            repeated: seen.repeated,
-            broken: seen.broken,
-            silence_ms_max,
-            memory_mib_max: self.memory_mib_max,
-            pauses_ms: self.pauses_ms,
-            verdict: if wronged || idle || beyond {
-                "fail"
-            } else {
-                "pass"
-            },
-            strikes,
-        };
-        (outcome, self.site)
-    }
+fn judge(siege: Siege, strikes: Vec<Struck>) -> (Outcome, Site) {
+    let seen = siege.client.finish();
+    let silence_ms_max = strikes.iter().map(|one| one.silence_ms).fold(0.0, f64::max);
+    let wronged = seen.lost + seen.repeated + seen.broken > 0;
+    let idle = strikes.iter().any(|one| one.operations == 0);
+    let beyond = silence_ms_max > SILENCE_MS_MAX
+        || siege.memory_mib_max > MEMORY_MIB_MAX
+        || siege.pauses_ms > PAUSES_MS_MAX;
+    let outcome = Outcome {
+        operations: seen.operations,
+        lost: seen.lost,
+        repeated: seen.repeated,
+        broken: seen.broken,
+        silence_ms_max,
+        memory_mib_max: siege.memory_mib_max,
+        pauses_ms: siege.pauses_ms,
+        verdict: if wronged || idle || beyond {
+            "fail"
+        } else {
+            "pass"
+        },
+        strikes,
+    };
+    (outcome, siege.site)
 }
 
 fn lines(outcome: &Outcome) -> Vec<String> {
@@ -212,12 +168,4 @@ fn lines(outcome: &Outcome) -> Vec<String> {
     ]);
     lines.push(format!("verdict: {}", outcome.verdict));
     lines
-}
-
-/// What a process holds in memory, in MiB; 0 where it is gone.
-fn resident_mib(process: u32) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-    kib.unwrap_or(0.0) / 1024.0
 }

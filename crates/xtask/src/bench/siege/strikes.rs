@@ -7,9 +7,9 @@ use anyhow::{Context, Result, ensure};
 
 use super::disk::Disk;
 use super::junk::Flood;
-use super::{BACKUP, JOINER, PRIMARY, Siege};
+use super::watch::{BACKUP, JOINER, LOOK_EVERY, PRIMARY, Siege};
 use crate::bench::site::Site;
-use crate::say;
+use crate::say::say;
 
 /// How long trouble lasts.
 const STRIKE: Duration = Duration::from_secs(10);
@@ -105,7 +105,7 @@ fn too_little_memory(siege: &mut Siege) -> Result<()> {
     let begun = Instant::now();
     let mut told = None;
     while begun.elapsed() < STRIKE {
-        siege.watch(super::LOOK_EVERY)?;
+        siege.watch(LOOK_EVERY)?;
         let status = siege.site.status(PRIMARY)?;
         ensure!(
             status.transfer == "idle",
@@ -180,7 +180,7 @@ fn stalled_backup(siege: &mut Siege) -> Result<()> {
     siege.site.signal(BACKUP, "CONT")?;
     // It learns that it was left behind, and ends by itself.
     while !siege.site.reap(BACKUP)? {
-        siege.watch(super::LOOK_EVERY)?;
+        siege.watch(LOOK_EVERY)?;
     }
     siege.site.start(BACKUP)
 }

@@ -13,7 +13,8 @@ use super::cache;
 use super::machine::Line;
 use super::packages::{self, Order};
 use super::workload::{Kind, Workload};
-use crate::{process, root, say};
+use crate::process::{self, root};
+use crate::say::say;
 
 /// Raised whenever the same packages would be put together differently.
 const FORMAT: u32 = 1;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::machine::{Outcome, Taken};
 use super::memory::Resident;
 use super::workload::{Kind, Workload};
-use crate::bench::median;
+use crate::bench::statistics::median;
 
 /// What runs the workloads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]

@@ -104,8 +104,8 @@ mod tests {
 
     #[test]
     fn every_workload_has_its_program() {
-        let script = fs::read_to_string(crate::root().join("bench/run")).unwrap();
-        let programs = crate::root().join("bench/programs");
+        let script = fs::read_to_string(crate::process::root().join("bench/run")).unwrap();
+        let programs = crate::process::root().join("bench/programs");
         for workload in ALL {
             let own = matches!(workload.kind, Kind::Own | Kind::OwnFused);
             let source = programs.join(format!("{}.c", workload.name));
