@@ -1,11 +1,16 @@
 //! `futago guest`: guest images.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use guest::{Options, Progress};
+use indicatif::ProgressBar;
+
+/// Between two turns of what shows on a terminal that the build goes on.
+const SPIN_EVERY: Duration = Duration::from_millis(100);
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -55,21 +60,17 @@ pub(crate) fn run(command: Command) -> Result<()> {
     Ok(())
 }
 
-/// Shows progress on standard error: on a terminal downloads share one line.
+/// Shows progress on standard error: on a terminal downloads share one line, which stays below all others.
 fn show() -> impl FnMut(&Progress) {
-    let mut err = std::io::stderr();
-    let terminal = err.is_terminal();
-    let mut open_line = false;
-    move |step| {
-        let passing = terminal && matches!(step, Progress::Downloading { .. });
-        let begin = match (open_line, passing) {
-            (true, true) => "\r\x1b[K",
-            (true, false) => "\n",
-            (false, _) => "",
-        };
-        let end = if passing { "" } else { "\n" };
-        open_line = passing;
+    let line = ProgressBar::new_spinner();
+    line.enable_steady_tick(SPIN_EVERY);
+    move |step| match step {
         // The build goes on when standard error is closed.
-        let _ = write!(err, "{begin}{step}{end}").and_then(|()| err.flush());
+        step if line.is_hidden() => drop(writeln!(std::io::stderr(), "{step}")),
+        Progress::Downloading { .. } => line.set_message(step.to_string()),
+        step => {
+            line.set_message("");
+            line.println(step.to_string());
+        }
     }
 }

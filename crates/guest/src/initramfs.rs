@@ -2,13 +2,13 @@
 
 use anyhow::{Context, Result, bail};
 
-use crate::cpio::Archive;
+use crate::archive::Archive;
 use crate::elf;
 use crate::modules;
 use crate::tree::Tree;
 
 /// Raised whenever this crate makes another image of the same packages and files.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 const INIT: &[u8] = include_bytes!("../files/init.sh");
 const REDIS: &[u8] = include_bytes!("../files/redis.conf");
@@ -83,7 +83,7 @@ pub(crate) fn build(tree: &Tree) -> Result<Vec<u8>> {
     archive.file("etc/udhcpc.sh", true, DHCP.to_vec());
     add_modules(&mut archive, tree)?;
     add_programs(&mut archive, tree)?;
-    Ok(archive.finish())
+    archive.finish().context("cannot make the initramfs")
 }
 
 fn add_modules(archive: &mut Archive, tree: &Tree) -> Result<()> {

@@ -10,8 +10,8 @@
 
 #![forbid(unsafe_code)]
 
+mod archive;
 mod cache;
-mod cpio;
 mod elf;
 mod initramfs;
 mod modules;

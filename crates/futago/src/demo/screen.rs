@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use node::status::NodeStatus;
 
 use super::client::Seen;
@@ -13,8 +14,8 @@ const PLAIN_EVERY: Duration = Duration::from_secs(2);
 /// Between two pictures on a terminal.
 const PICTURE_EVERY: Duration = Duration::from_millis(200);
 
-/// Width of the picture on a terminal.
-const COLUMNS_MAX: usize = 79;
+/// A line that stays in place, cut off where the terminal ends.
+const LINE: &str = "{wide_msg}";
 
 /// What is known at one moment.
 #[derive(Clone, Debug, Default)]
@@ -51,32 +52,60 @@ impl View {
 }
 
 pub(crate) struct Screen {
-    out: Box<dyn Write>,
-    terminal: bool,
+    place: Place,
     begun: Instant,
     shown: Option<Instant>,
-    /// Lines of the picture that stands now.
-    lines: usize,
     /// For the rate: when, and how many operations.
     before: (Instant, u64),
     rate: f64,
 }
 
+/// Where the story is shown.
+enum Place {
+    /// Lines, one below the other.
+    Plain(Box<dyn Write>),
+    /// Events, and below them lines that stay in place: the head, the nodes, the client.
+    Terminal(MultiProgress, [ProgressBar; 4]),
+}
+
 impl Screen {
     /// On standard output, or on standard error where that is wanted for something else.
     pub(crate) fn new(on_stderr: bool) -> Self {
-        let (out, terminal): (Box<dyn Write>, bool) = if on_stderr {
-            (Box::new(std::io::stderr()), std::io::stderr().is_terminal())
-        } else {
-            (Box::new(std::io::stdout()), std::io::stdout().is_terminal())
+        let (out, target, is_terminal): (Box<dyn Write>, _, _) = match on_stderr {
+            true => {
+                let is_terminal = std::io::stderr().is_terminal();
+                (
+                    Box::new(std::io::stderr()),
+                    ProgressDrawTarget::stderr(),
+                    is_terminal,
+                )
+            }
+            false => {
+                let is_terminal = std::io::stdout().is_terminal();
+                (
+                    Box::new(std::io::stdout()),
+                    ProgressDrawTarget::stdout(),
+                    is_terminal,
+                )
+            }
+        };
+        let place = match is_terminal {
+            true => {
+                let picture = MultiProgress::with_draw_target(target);
+                let lines = [(); 4].map(|()| {
+                    let line = ProgressBar::new_spinner();
+                    line.set_style(ProgressStyle::with_template(LINE).expect("it is a template"));
+                    picture.add(line)
+                });
+                Place::Terminal(picture, lines)
+            }
+            false => Place::Plain(out),
         };
         let begun = Instant::now();
         Self {
-            out,
-            terminal,
+            place,
             begun,
             shown: None,
-            lines: 0,
             before: (begun, 0),
             rate: 0.0,
         }
@@ -90,8 +119,7 @@ impl Screen {
     /// Something happened. Returns the line.
     pub(crate) fn event(&mut self, what: &str) -> String {
         let line = format!("{:7.2} s  {what}", self.seconds());
-        let clear = self.clear();
-        self.put(&format!("{clear}{line}\n"));
+        self.put(&line);
         line
     }
 
@@ -102,16 +130,18 @@ impl Screen {
 
     /// The result, below all.
     pub(crate) fn end(&mut self, text: &str) {
-        let clear = self.clear();
-        self.put(&format!("{clear}\n{text}\n"));
+        self.put(&format!("\n{text}"));
+        if let Place::Terminal(picture, _) = &self.place {
+            // The story is over without a spectator, too.
+            let _ = picture.clear();
+        }
     }
 
     /// How it goes.
     pub(crate) fn show(&mut self, view: &View, waiting: &str) {
-        let every = if self.terminal {
-            PICTURE_EVERY
-        } else {
-            PLAIN_EVERY
+        let every = match self.place {
+            Place::Terminal(..) => PICTURE_EVERY,
+            Place::Plain(_) => PLAIN_EVERY,
         };
         if self.shown.is_some_and(|shown| shown.elapsed() < every) {
             return;
@@ -121,7 +151,7 @@ impl Screen {
             std::mem::replace(&mut self.before, (Instant::now(), view.seen.operations));
         self.rate =
             (view.seen.operations - operations) as f64 / then.elapsed().as_secs_f64().max(1e-3);
-        let nodes = [0, 1].map(|index| {
+        let [a, b] = [0, 1].map(|index| {
             let status = view.nodes[index].as_ref();
             describe(NAMES[index], view.running[index], status)
         });
@@ -129,49 +159,30 @@ impl Screen {
             "client  {} acknowledged, {:.0} per second, {} lost, {} repeated",
             view.seen.operations, self.rate, view.seen.lost, view.seen.repeated
         );
-        if self.terminal {
-            let head = format!("{:7.2} s  kills: {}; {waiting}", self.seconds(), view.kills);
-            let [a, b] = nodes;
-            let lines = [
-                String::new(),
-                head,
-                format!("  {a}"),
-                format!("  {b}"),
-                format!("  {client}"),
-            ];
-            let mut picture = self.clear();
-            for line in &lines {
-                // A line that the terminal wraps would not be cleared.
-                picture.extend(line.chars().take(COLUMNS_MAX));
-                picture.push('\n');
+        let seconds = self.seconds();
+        match &self.place {
+            Place::Plain(_) => self.put(&format!("{seconds:7.2} s  {a} | {b} | {client}")),
+            Place::Terminal(_, lines) => {
+                let head = format!("{seconds:7.2} s  kills: {}; {waiting}", view.kills);
+                let texts = [
+                    head,
+                    format!("  {a}"),
+                    format!("  {b}"),
+                    format!("  {client}"),
+                ];
+                for (line, text) in lines.iter().zip(texts) {
+                    line.set_message(text);
+                }
             }
-            self.lines = lines.len();
-            self.put(&picture);
-        } else {
-            let line = format!(
-                "{:7.2} s  {} | {} | {client}\n",
-                self.seconds(),
-                nodes[0],
-                nodes[1]
-            );
-            self.put(&line);
         }
     }
 
-    /// What takes the picture away.
-    fn clear(&mut self) -> String {
-        match std::mem::take(&mut self.lines) {
-            0 => String::new(),
-            lines => format!("\x1b[{lines}A\r\x1b[J"),
-        }
-    }
-
+    /// Lines that stay. The story goes on without a spectator.
     fn put(&mut self, text: &str) {
-        // The story goes on without a spectator.
-        let _ = self
-            .out
-            .write_all(text.as_bytes())
-            .and_then(|()| self.out.flush());
+        let _ = match &mut self.place {
+            Place::Plain(out) => writeln!(out, "{text}").and_then(|()| out.flush()),
+            Place::Terminal(picture, _) => picture.println(text),
+        };
     }
 }
 

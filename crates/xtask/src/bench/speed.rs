@@ -138,7 +138,7 @@ fn finish(run: &Run, results: &Results, rounds: usize) -> Result<()> {
     };
     let json = report::json(results, &about)?;
     write!(std::io::stdout(), "{}", report::table(results, &about))?;
-    for (name, text) in [("speed.json", json), ("speed.svg", plot::svg(results))] {
+    for (name, text) in [("speed.json", json), ("speed.svg", plot::svg(results)?)] {
         let file = run.directory.join(name);
         fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
         say(&format!("written to {}", file.display()));

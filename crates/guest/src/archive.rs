@@ -1,10 +1,13 @@
-//! An archive in the `newc` format of cpio, which the kernel unpacks as its initramfs
+//! What goes into an archive in the `newc` format of cpio, which the kernel unpacks as its initramfs
 //! (Documentation/driver-api/early-userspace/buffer-format.rst in the kernel's sources).
 //!
 //! The bytes depend on the contents alone: entries are sorted by name, numbered in that order, owned
 //! by root, and without time.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use cpio::newc::Builder;
 
 const DIRECTORY: u32 = 0o040_000;
 const FILE: u32 = 0o100_000;
@@ -59,53 +62,26 @@ impl Archive {
     }
 
     /// The archive's bytes.
-    pub(crate) fn finish(&self) -> Vec<u8> {
+    pub(crate) fn finish(&self) -> io::Result<Vec<u8>> {
         let mut out = Vec::new();
         // A directory's name is a prefix of the names in it, so sorting puts it before them.
-        for (number, (path, entry)) in self.entries.iter().enumerate() {
-            write_entry(&mut out, number as u32 + 1, path, entry);
+        for (inode, (path, entry)) in (1..).zip(&self.entries) {
+            let links = if entry.mode & DIRECTORY != 0 { 2 } else { 1 };
+            let bytes = u32::try_from(entry.data.len()).map_err(io::Error::other)?;
+            let mut writer = Builder::new(path)
+                .ino(inode)
+                .mode(entry.mode)
+                .nlink(links)
+                .rdev_major(entry.device.0)
+                .rdev_minor(entry.device.1)
+                .write(&mut out, bytes);
+            writer.write_all(&entry.data)?;
+            writer.finish()?;
         }
-        let end = Entry {
-            mode: 0,
-            device: (0, 0),
-            data: Vec::new(),
-        };
-        write_entry(&mut out, 0, "TRAILER!!!", &end);
+        cpio::newc::trailer(&mut out)?;
         out.resize(out.len().next_multiple_of(BLOCK_BYTES), 0);
-        out
+        Ok(out)
     }
-}
-
-fn write_entry(out: &mut Vec<u8>, inode: u32, path: &str, entry: &Entry) {
-    let links = if entry.mode & DIRECTORY != 0 { 2 } else { 1 };
-    let fields = [
-        inode,
-        entry.mode,
-        0, // user
-        0, // group
-        links,
-        0, // time
-        entry.data.len() as u32,
-        0, // the device that the file is on
-        0,
-        entry.device.0,
-        entry.device.1,
-        path.len() as u32 + 1,
-        0, // checksum, unused in this format
-    ];
-    out.extend_from_slice(b"070701");
-    for field in fields {
-        out.extend_from_slice(format!("{field:08X}").as_bytes());
-    }
-    out.extend_from_slice(path.as_bytes());
-    out.push(0);
-    pad(out);
-    out.extend_from_slice(&entry.data);
-    pad(out);
-}
-
-fn pad(out: &mut Vec<u8>) {
-    out.resize(out.len().next_multiple_of(4), 0);
 }
 
 #[cfg(test)]
@@ -116,11 +92,11 @@ mod tests {
     fn one_file_is_laid_out_as_the_format_says() {
         let mut archive = Archive::default();
         archive.file("a/b", true, b"hello".to_vec());
-        let bytes = archive.finish();
+        let bytes = archive.finish().unwrap();
         let expected = concat!(
             "070701",
             "00000001",
-            "000041ED",
+            "000041ed",
             "00000000",
             "00000000",
             "00000002",
@@ -135,7 +111,7 @@ mod tests {
             "a\0",
             "070701",
             "00000002",
-            "000081ED",
+            "000081ed",
             "00000000",
             "00000000",
             "00000001",
@@ -164,6 +140,6 @@ mod tests {
         let mut other = Archive::default();
         other.character_device("dev/console", 5, 1);
         other.link("bin", "usr/bin");
-        assert_eq!(one.finish(), other.finish());
+        assert_eq!(one.finish().unwrap(), other.finish().unwrap());
     }
 }
