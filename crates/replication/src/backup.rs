@@ -1,138 +1,21 @@
 //! The backup: it holds the log, acknowledges it, and lets its hart replay it.
 
 mod arrivals;
+mod state;
 mod watch;
 
+pub(crate) use state::Backup;
+
 use crate::action::{Action, HaltReason, Local};
-use crate::arbitration::Inquiry;
 use crate::config::Mutation;
-use crate::core::{Next, Role};
-use crate::joining::Joining;
-use crate::look;
-use crate::message::{LeaveReason, Message, Room};
+use crate::message::{LeaveReason, Message};
 use crate::shared::Shared;
-use crate::types::{Epoch, Instant, LogIndex, NodeId, TransferId};
-use arrivals::Arrivals;
+use crate::turn::{Following, Next};
+use crate::types::{Epoch, Instant, LogIndex, NodeId};
 use bytes::Bytes;
-use std::collections::VecDeque;
-
-/// A backup, from the start of its state transfer until it leaves, or tries to take over.
-#[derive(Debug)]
-pub(crate) struct Backup {
-    pub(crate) primary: NodeId,
-    pub(crate) transfer: TransferId,
-    /// The newest epoch that the primary has told.
-    pub(crate) epoch: Epoch,
-    /// Whether the primary says that the record is PAIR: for the status only.
-    pub(crate) paired: bool,
-    /// The primary's epoch at the start of the transfer.
-    begun_in: Epoch,
-    attempt: u64,
-    state: State,
-    /// Last entry held.
-    pub(crate) held: LogIndex,
-    pub(crate) replayed: LogIndex,
-    /// Outputs up to here have left the primary.
-    pub(crate) released: LogIndex,
-    /// Sizes of the entries that are held and not replayed.
-    unreplayed: VecDeque<u32>,
-    unreplayed_bytes: u64,
-    powered_off: bool,
-    /// It was told to leave, and goes when its primary says that the machine needs it no more.
-    leaving: bool,
-    heard: Instant,
-    sent: Instant,
-    disconnected: Option<Instant>,
-    acknowledge_at: Option<Instant>,
-    /// The last entry that the primary has spoken of.
-    pub(crate) announced: LogIndex,
-    /// Entries that came although others before them are missing.
-    early: Arrivals,
-    /// The newest stamp of the primary's, and when it came.
-    echo: (u64, Instant),
-    /// The record is being read: because the primary is suspected, or only to look.
-    inquiry: Option<Inquiry>,
-    /// Since when the primary is suspected.
-    suspected: Option<Instant>,
-    /// When to look at the record next.
-    look_at: Instant,
-}
-
-/// Whether the state is there.
-#[derive(Debug)]
-enum State {
-    /// On its way; the log that follows it waits here.
-    Receiving { waiting: Vec<Bytes> },
-    /// Restored; the hart replays, and no digest was compared yet.
-    Verifying,
-    /// A digest agreed.
-    Following,
-}
+use state::State;
 
 impl Backup {
-    /// Follows `primary` from the state that it is about to send; the first entry after that has index `from`.
-    pub(crate) fn begin(
-        shared: &mut Shared,
-        primary: NodeId,
-        transfer: TransferId,
-        epoch: Epoch,
-        attempt: u64,
-        from: LogIndex,
-    ) -> Self {
-        shared.act(Action::ReceiveState {
-            from: primary,
-            transfer,
-            next: from,
-        });
-        let mut backup = Self {
-            primary,
-            transfer,
-            epoch,
-            paired: false,
-            begun_in: epoch,
-            attempt,
-            state: State::Receiving {
-                waiting: Vec::new(),
-            },
-            held: from.previous(),
-            replayed: from.previous(),
-            released: LogIndex(0),
-            unreplayed: VecDeque::new(),
-            unreplayed_bytes: 0,
-            powered_off: false,
-            leaving: false,
-            heard: shared.now,
-            sent: shared.now,
-            disconnected: None,
-            acknowledge_at: None,
-            announced: from.previous(),
-            early: Arrivals::default(),
-            echo: (0, shared.now),
-            inquiry: None,
-            suspected: None,
-            look_at: look::next(shared),
-        };
-        backup.acknowledge(shared);
-        backup
-    }
-
-    pub(crate) fn is_ready(&self) -> bool {
-        matches!(self.state, State::Following)
-    }
-
-    /// Entries held and not replayed.
-    pub(crate) fn unreplayed(&self) -> usize {
-        self.unreplayed.len()
-    }
-
-    fn is_restored(&self) -> bool {
-        !matches!(self.state, State::Receiving { .. })
-    }
-
-    pub(crate) fn is_suspicious(&self, shared: &Shared) -> bool {
-        self.suspected.is_some() && self.suspect_at(shared) <= shared.now
-    }
-
     pub(crate) fn on_message(
         &mut self,
         shared: &mut Shared,
@@ -191,7 +74,14 @@ impl Backup {
                 shared.act(Action::AbandonTransfer {
                     transfer: self.transfer,
                 });
-                *self = Self::begin(shared, self.primary, transfer, epoch, attempt, from);
+                let stream = Following {
+                    primary: self.primary,
+                    transfer,
+                    epoch,
+                    attempt,
+                    first: from,
+                };
+                *self = Self::begin(shared, stream);
             }
             Message::Leave {
                 transfer: Some(transfer),
@@ -331,21 +221,6 @@ impl Backup {
         bytes + early <= room.bytes && beyond.saturating_add(new.len() as u64) <= room.entries
     }
 
-    /// Bytes of entries that wait to be replayed, or for others before them.
-    pub(crate) fn buffered_bytes(&self) -> u64 {
-        self.unreplayed_bytes + self.early.bytes()
-    }
-
-    /// What there is room for after the last entry held.
-    fn room(&self, shared: &Shared) -> Room {
-        let bounds = &shared.config.bounds;
-        let entries = self.unreplayed.len() as u64;
-        Room {
-            bytes: (bounds.unreplayed_bytes_max).saturating_sub(self.unreplayed_bytes),
-            entries: (bounds.unreplayed_entries_max.saturating_mul(2)).saturating_sub(entries),
-        }
-    }
-
     /// The entries after the last one held have come, and with them perhaps what waited for them.
     fn hold(&mut self, shared: &mut Shared, mut entries: Vec<Bytes>) {
         let first = self.held.next();
@@ -378,28 +253,6 @@ impl Backup {
     fn acknowledge_due(&self, shared: &Shared) -> Instant {
         let beat = self.sent.after(shared.config.times.heartbeat_us);
         self.acknowledge_at.map_or(beat, |at| at.min(beat))
-    }
-
-    fn acknowledge(&mut self, shared: &mut Shared) {
-        self.acknowledge_at = None;
-        self.sent = shared.now;
-        let held = match shared.mutated(Mutation::AcknowledgeAhead) {
-            true => self.held.max(self.announced),
-            false => self.held,
-        };
-        let (echo, heard) = self.echo;
-        let message = Message::Acknowledge {
-            epoch: self.epoch,
-            transfer: self.transfer,
-            held,
-            replayed: self.replayed,
-            ready: self.is_ready(),
-            room: self.room(shared),
-            beyond: self.early.ranges(),
-            echo,
-            echo_age_us: shared.now.since(heard),
-        };
-        shared.send(self.primary, message);
     }
 
     fn restored(&mut self, shared: &mut Shared) {
@@ -441,26 +294,5 @@ impl Backup {
         } else {
             self.acknowledge_by(due);
         }
-    }
-
-    /// Why it ends when it is needed no more.
-    fn dismissed(&self) -> HaltReason {
-        match self.leaving {
-            true => HaltReason::Left,
-            false => HaltReason::Dismissed,
-        }
-    }
-
-    fn leave(&self, shared: &mut Shared, reason: LeaveReason) {
-        let transfer = Some(self.transfer);
-        shared.send(self.primary, Message::Leave { transfer, reason });
-    }
-
-    /// Forgets a state that is not whole, and asks to join anew.
-    fn start_over(&self, shared: &mut Shared) -> Next {
-        shared.act(Action::AbandonTransfer {
-            transfer: self.transfer,
-        });
-        Next::become_role(Role::Joining(Joining::again(shared, self.attempt)))
     }
 }

@@ -18,6 +18,7 @@ use crate::primary::Primary;
 use crate::shared::Shared;
 use crate::takeover::Takeover;
 use crate::testimony::{DOUBT_US, DOUBT_US_OUTSIDE};
+use crate::turn::Next;
 use crate::types::{Instant, NodeId, Record};
 
 /// The replication protocol of one node. It does no I/O: hand it what happens, then perform what it asks for.
@@ -39,20 +40,6 @@ pub(crate) enum Role {
     Primary(Box<Primary>),
     /// Nothing matters any more.
     Halted(HaltReason),
-}
-
-/// What a role becomes after an event.
-#[derive(Debug)]
-pub(crate) enum Next {
-    Stay,
-    Become(Box<Role>),
-    Halt(HaltReason),
-}
-
-impl Next {
-    pub(crate) fn become_role(role: Role) -> Self {
-        Self::Become(Box::new(role))
-    }
 }
 
 impl Core {
@@ -111,8 +98,8 @@ impl Core {
         let next = match &mut self.role {
             Role::Halted(_) => Next::Stay,
             Role::Out => match local {
-                Local::Start => Next::become_role(Role::Starting(Starting::begin(shared))),
-                Local::Join => Next::become_role(Role::Joining(Joining::begin(shared))),
+                Local::Start => Next::Start,
+                Local::Join => Next::Join,
                 _ => Next::Stay,
             },
             Role::Starting(starting) => starting.on_local(shared, &local),
@@ -267,9 +254,25 @@ impl Core {
     }
 
     fn turn(&mut self, next: Next) {
+        let shared = &mut self.shared;
         match next {
             Next::Stay => {}
-            Next::Become(role) => self.role = *role,
+            Next::StandAside => self.role = Role::Out,
+            Next::Start => self.role = Role::Starting(Starting::begin(shared)),
+            Next::Join => self.role = Role::Joining(Joining::begin(shared)),
+            Next::JoinAgain { attempts } => {
+                self.role = Role::Joining(Joining::again(shared, attempts));
+            }
+            Next::Follow(stream) => self.role = Role::Backup(Backup::begin(shared, stream)),
+            Next::TakeOver(attempt) => {
+                self.role = Role::TakingOver(Takeover::start(shared, &attempt));
+            }
+            Next::Lead(won) => self.role = Role::Primary(Box::new(Primary::first(shared, &won))),
+            Next::Succeed(succession) => {
+                let (primary, next) = Primary::after_takeover(shared, &succession);
+                self.role = Role::Primary(Box::new(primary));
+                self.turn(next);
+            }
             Next::Halt(reason) => {
                 self.shared.halt(reason.clone());
                 self.role = Role::Halted(reason);

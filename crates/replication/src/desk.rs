@@ -45,11 +45,6 @@ impl ArbiterDesk {
         next
     }
 
-    /// Whether the store is at work.
-    pub fn is_busy(&self) -> bool {
-        self.busy
-    }
-
     /// Requests that lost their place.
     pub fn passed_over(&self) -> u64 {
         self.passed_over

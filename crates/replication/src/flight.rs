@@ -5,8 +5,7 @@
 use crate::config::{Config, Mutation};
 use crate::message::{BEYOND_MAX, ENTRY_EXTRA_BYTES, Room};
 use crate::path::Path;
-use crate::transfer::Acknowledgement;
-use crate::types::{Instant, LogIndex};
+use crate::types::{Epoch, Instant, LogIndex};
 use crate::window::Window;
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -79,6 +78,19 @@ enum Fate {
     Flying,
     Arrived,
     Lost,
+}
+
+/// The contents of `Message::Acknowledge`.
+#[derive(Clone, Debug)]
+pub(crate) struct Acknowledgement {
+    pub(crate) epoch: Epoch,
+    pub(crate) held: LogIndex,
+    pub(crate) replayed: LogIndex,
+    pub(crate) ready: bool,
+    pub(crate) room: Room,
+    pub(crate) beyond: Vec<(LogIndex, LogIndex)>,
+    pub(crate) echo: u64,
+    pub(crate) echo_age_us: u64,
 }
 
 /// Entries to be sent in one message.

@@ -2,13 +2,11 @@
 
 use crate::action::{Action, ArbiterReply, HaltReason, Local, RequestId};
 use crate::arbitration::{Answer, Change, Inquiry, Outcome};
-use crate::backup::Backup;
-use crate::core::{Next, Role};
 use crate::look::Look;
 use crate::message::{LeaveReason, Message};
-use crate::primary::Primary;
+use crate::pacing::Refused;
 use crate::shared::Shared;
-use crate::status::Refused;
+use crate::turn::{Following, Next};
 use crate::types::{Instant, Mode, NodeId, Record};
 
 /// A node that has the machine's initial state, and asks the arbiter whether it may start it.
@@ -151,20 +149,16 @@ impl Starting {
         match outcome {
             None => Next::Stay,
             // Somebody ended meanwhile what nobody had begun: it may still be started.
-            Some(Outcome::Lost(record)) if record.mode == Mode::Down => {
-                Next::become_role(Role::Starting(Self::begin(shared)))
-            }
+            Some(Outcome::Lost(record)) if record.mode == Mode::Down => Next::Start,
             // Nothing has run here: this node may still become a backup.
             Some(Outcome::Lost(record)) => Self::stand_aside(shared, record),
-            Some(Outcome::Won(won)) => {
-                Next::become_role(Role::Primary(Box::new(Primary::first(shared, &won))))
-            }
+            Some(Outcome::Won(won)) => Next::Lead(Box::new(won)),
         }
     }
 
     fn stand_aside(shared: &mut Shared, record: Record) -> Next {
         shared.act(Action::StandAside { record });
-        Next::become_role(Role::Out)
+        Next::StandAside
     }
 }
 
@@ -244,10 +238,13 @@ impl Joining {
                 transfer,
                 attempt,
                 from: first,
-            } if attempt == self.attempt => {
-                let backup = Backup::begin(shared, from, transfer, epoch, attempt, first);
-                Next::become_role(Role::Backup(backup))
-            }
+            } if attempt == self.attempt => Next::Follow(Following {
+                primary: from,
+                transfer,
+                epoch,
+                attempt,
+                first,
+            }),
             Message::Later {
                 attempt,
                 why,

@@ -49,6 +49,7 @@ mod suspicion;
 mod takeover;
 mod testimony;
 mod transfer;
+mod turn;
 mod types;
 mod window;
 
@@ -64,14 +65,15 @@ pub use desk::ArbiterDesk;
 pub use entries::APPEND_ENTRIES_MAX;
 pub use fence::Fence;
 pub use footprint::Footprint;
-pub use message::{BEYOND_MAX, LeaveReason, Message, Room};
-pub use pacing::Refusal;
+pub use message::{LeaveReason, Message, Room};
+pub use pacing::{Refusal, Refused};
 pub use rights::{
     ADDRESS_AGE_US_MAX, Address, Claim, MACHINE_AGE_US_MAX, MACHINES_MAX, MachineKey, Outcome,
     PortId, PortNonce, Proof, Rights, SpokenFor, Verdict, Voice, is_group,
 };
 pub use sharing::BRAKED_IN_VAIN_US_MAX;
-pub use status::{Flag, FlowStatus, Refused, RoleStatus, Status, TakeoverTimes, TransferStatus};
+pub use status::{Flag, FlowStatus, RoleStatus, Status, TransferStatus};
 pub use types::{
-    Epoch, HostId, Instant, LogIndex, MachineId, Mode, NodeId, Nonce, Record, TransferId,
+    Epoch, HostId, Instant, LogIndex, MachineId, Mode, NodeId, Nonce, Record, TakeoverTimes,
+    TransferId,
 };

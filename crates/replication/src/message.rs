@@ -134,7 +134,7 @@ pub struct Room {
 }
 
 /// Ranges in `Acknowledge::beyond`, at most.
-pub const BEYOND_MAX: usize = 16;
+pub(crate) const BEYOND_MAX: usize = 16;
 
 /// Why a stream ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 //! snapshots, for whomever they are taken, are bounded. A joiner without room for the state costs no pause at all.
 
 use crate::config::Times;
-use crate::types::{HostId, Instant, TransferId};
+use crate::types::{HostId, Instant, NodeId, TransferId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -34,6 +34,17 @@ pub enum Refusal {
     Diverged,
     /// The guest has stood still often enough for joiners.
     PausesSpent,
+}
+
+/// A node that asked to join and was told to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The node; where this is the joiner's own status, the primary that said so.
+    pub peer: NodeId,
+    /// Why.
+    pub why: Refusal,
+    /// When it may expect something else.
+    pub until: Instant,
 }
 
 impl fmt::Display for Refusal {

@@ -5,11 +5,11 @@ use crate::backup::Backup;
 use crate::core::{Core, Role};
 use crate::message::Room;
 use crate::output::Rule;
-use crate::pacing::Refusal;
+use crate::pacing::Refused;
 use crate::primary::Primary;
 use crate::protection::Protection;
 use crate::testimony::DOUBT_US;
-use crate::types::{Epoch, Instant, LogIndex, NodeId, Record, TransferId};
+use crate::types::{Epoch, LogIndex, NodeId, Record, TakeoverTimes, TransferId};
 
 /// A node's view of itself at one instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,28 +60,6 @@ pub struct Status {
     pub suspects: bool,
     /// How long each part took of the takeover by which this node became the primary, if it did so that way.
     pub takeover: Option<TakeoverTimes>,
-}
-
-/// The parts of a takeover that the protocol knows of, in microseconds, one after the other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TakeoverTimes {
-    /// From the last that was heard of the primary until it was suspected.
-    pub detected_us: u64,
-    /// From then until the record was read and everything acknowledged was replayed.
-    pub drained_us: u64,
-    /// From then until the record named this node.
-    pub swapped_us: u64,
-}
-
-/// A node that asked to join and was told to wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// The node; where this is the joiner's own status, the primary that said so.
-    pub peer: NodeId,
-    /// Why.
-    pub why: Refusal,
-    /// When it may expect something else.
-    pub until: Instant,
 }
 
 /// The log on its way from a primary to its backup, as either sees it.

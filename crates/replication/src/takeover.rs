@@ -4,12 +4,10 @@
 use crate::action::{HaltReason, Local};
 use crate::arbitration::{Change, Outcome};
 use crate::config::Mutation;
-use crate::core::{Next, Role};
 use crate::message::{Message, Room};
-use crate::primary::Primary;
 use crate::shared::Shared;
-use crate::status::TakeoverTimes;
-use crate::types::{Instant, LogIndex, Mode, NodeId, Record, TransferId};
+use crate::turn::{Attempt, Next, Succession};
+use crate::types::{Instant, LogIndex, Mode, NodeId, Record, TakeoverTimes, TransferId};
 
 /// From the first attempt at the record until its outcome is certain.
 #[derive(Debug)]
@@ -28,26 +26,18 @@ pub(crate) struct Takeover {
 }
 
 impl Takeover {
-    /// Asks the arbiter to make this node the owner, as the backup that `record` names.
-    pub(crate) fn start(
-        shared: &mut Shared,
-        record: Record,
-        former: NodeId,
-        transfer: TransferId,
-        (held, replayed): (LogIndex, LogIndex),
-        powered_off: bool,
-        times: TakeoverTimes,
-    ) -> Self {
+    /// Asks the arbiter to make this node the owner, as the backup that the record names.
+    pub(crate) fn start(shared: &mut Shared, attempt: &Attempt) -> Self {
         shared.attempt_takeover();
-        let new = shared.successor(Some(record), Mode::Solo);
+        let new = shared.successor(Some(attempt.record), Mode::Solo);
         Self {
-            change: Change::start(shared, Some(record), new),
-            former,
-            transfer,
-            held,
-            replayed,
-            powered_off,
-            times,
+            change: Change::start(shared, Some(attempt.record), new),
+            former: attempt.former,
+            transfer: attempt.transfer,
+            held: attempt.held,
+            replayed: attempt.replayed,
+            powered_off: attempt.powered_off,
+            times: attempt.times,
             asked: shared.now,
         }
     }
@@ -137,12 +127,12 @@ impl Takeover {
                     swapped_us: shared.now.since(self.asked),
                     ..self.times
                 };
-                let (primary, next) =
-                    Primary::after_takeover(shared, &won, self.held, self.powered_off, times);
-                match next {
-                    Next::Stay => Next::become_role(Role::Primary(Box::new(primary))),
-                    other => other,
-                }
+                Next::Succeed(Box::new(Succession {
+                    won,
+                    held: self.held,
+                    powered_off: self.powered_off,
+                    times,
+                }))
             }
         }
     }

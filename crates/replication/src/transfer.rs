@@ -1,8 +1,8 @@
 //! The primary's side of a backup: one stream, from the snapshot that it starts from to the day it ends.
 
 use crate::config::Mutation;
-use crate::flight::{Batch, Flight};
-use crate::message::{Message, Room};
+use crate::flight::{Acknowledgement, Batch, Flight};
+use crate::message::Message;
 use crate::pacing::Refusal;
 use crate::pairing::{Progress, Stage};
 use crate::shared::Shared;
@@ -417,17 +417,4 @@ impl Stream {
             reached: sync.is_some_and(|sync| self.window.acknowledged() >= sync),
         }
     }
-}
-
-/// The contents of `Message::Acknowledge`.
-#[derive(Clone, Debug)]
-pub(crate) struct Acknowledgement {
-    pub(crate) epoch: Epoch,
-    pub(crate) held: LogIndex,
-    pub(crate) replayed: LogIndex,
-    pub(crate) ready: bool,
-    pub(crate) room: Room,
-    pub(crate) beyond: Vec<(LogIndex, LogIndex)>,
-    pub(crate) echo: u64,
-    pub(crate) echo_age_us: u64,
 }

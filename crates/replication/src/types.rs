@@ -136,3 +136,14 @@ impl Record {
         }
     }
 }
+
+/// The parts of a takeover that the protocol knows of, in microseconds, one after the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TakeoverTimes {
+    /// From the last that was heard of the primary until it was suspected.
+    pub detected_us: u64,
+    /// From then until the record was read and everything acknowledged was replayed.
+    pub drained_us: u64,
+    /// From then until the record named this node.
+    pub swapped_us: u64,
+}

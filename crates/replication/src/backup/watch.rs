@@ -1,16 +1,14 @@
 //! How a backup watches its primary, and what it does about one that it suspects.
 
-use super::{Backup, State};
+use super::state::{Backup, State};
 use crate::action::{ArbiterReply, HaltReason, RequestId};
 use crate::arbitration::{Answer, Inquiry};
 use crate::config::Mutation;
-use crate::core::{Next, Role};
 use crate::look;
 use crate::shared::Shared;
-use crate::status::TakeoverTimes;
 use crate::suspicion::{self, Allegiance, BackupView, Fitness, Verdict};
-use crate::takeover::Takeover;
-use crate::types::{Instant, Record};
+use crate::turn::{Attempt, Next};
+use crate::types::{Instant, Record, TakeoverTimes};
 
 impl Backup {
     pub(super) fn suspect_at(&self, shared: &Shared) -> Instant {
@@ -31,6 +29,10 @@ impl Backup {
             }
             None => at,
         }
+    }
+
+    pub(crate) fn is_suspicious(&self, shared: &Shared) -> bool {
+        self.suspected.is_some() && self.suspect_at(shared) <= shared.now
     }
 
     /// When `watch` has something to do.
@@ -157,7 +159,7 @@ impl Backup {
     }
 
     /// From here on nothing is acknowledged, ever (I4): a takeover has no stream to acknowledge.
-    fn take_over(&mut self, shared: &mut Shared, record: Record) -> Next {
+    fn take_over(&self, shared: &mut Shared, record: Record) -> Next {
         shared.invariant(
             self.is_ready() && self.replayed == self.held,
             "I7: an incomplete backup never takes over",
@@ -168,15 +170,14 @@ impl Backup {
             drained_us: shared.now.since(suspected),
             swapped_us: 0,
         };
-        let takeover = Takeover::start(
-            shared,
+        Next::TakeOver(Box::new(Attempt {
             record,
-            self.primary,
-            self.transfer,
-            (self.held, self.replayed),
-            self.powered_off,
+            former: self.primary,
+            transfer: self.transfer,
+            held: self.held,
+            replayed: self.replayed,
+            powered_off: self.powered_off,
             times,
-        );
-        Next::become_role(Role::TakingOver(takeover))
+        }))
     }
 }

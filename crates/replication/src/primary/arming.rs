@@ -1,20 +1,19 @@
 //! How the primary arms and disarms its protection: every step between alone and a pair.
 
-use super::Primary;
+use super::state::Primary;
 use crate::action::{Action, HaltReason};
 use crate::arbitration::{Change, Inquiry, Won};
 use crate::config::Mutation;
-use crate::core::Next;
 use crate::look::Look;
 use crate::message::{LeaveReason, Message};
 use crate::output::Rule;
-use crate::pacing::Refusal;
+use crate::pacing::{Refusal, Refused};
 use crate::pairing::{Pairing, pairing};
 use crate::protection::{Judged, Protection, Snapshotting};
 use crate::shared::Shared;
-use crate::status::Refused;
 use crate::suspicion::Verdict;
 use crate::transfer::Stream;
+use crate::turn::Next;
 use crate::types::{HostId, LogIndex, Mode, NodeId, TransferId};
 
 impl Primary {

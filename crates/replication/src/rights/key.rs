@@ -1,6 +1,6 @@
 //! The key of a machine at a switch, and the proof that whoever claims to speak for the machine has it.
 
-use super::Claim;
+use super::claim::Claim;
 use crate::types::MachineId;
 use std::fmt;
 
@@ -44,7 +44,7 @@ impl MachineKey {
     }
 
     /// Whether `proof` is one; takes the same time whatever is wrong with it.
-    pub fn is_proof(&self, proof: &Proof, nonce: &PortNonce, claim: &Claim) -> bool {
+    pub(crate) fn is_proof(&self, proof: &Proof, nonce: &PortNonce, claim: &Claim) -> bool {
         self.hash(nonce, claim) == *proof
     }
 

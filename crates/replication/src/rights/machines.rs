@@ -1,6 +1,6 @@
 //! The machines that have proven themselves: in which epoch, on which port, with which address.
 
-use super::{Address, Claim, PortId, Verdict};
+use super::claim::{Address, Claim, PortId, Verdict};
 use crate::fence::Fence;
 use crate::types::{Epoch, Instant, MachineId, NodeId};
 use std::collections::BTreeMap;
