@@ -2,7 +2,7 @@
 //! invariants I1 to I9 of ARCHITECTURE.md against what the nodes do.
 
 use crate::arbiter::{Arbiter, OPERATOR};
-use crate::computer::Fingerprint;
+use crate::fingerprint::Fingerprint;
 use crate::network::ProcessIndex;
 use replication::{
     Action, ArbiterOperation, ArbiterReply, Epoch, HaltReason, LogIndex, Message, Mode, NodeId,

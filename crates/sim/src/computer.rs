@@ -1,33 +1,12 @@
 //! The machine of a simulated process: the toy, or the real one behind the hart that `node` runs.
 
 use crate::engines::Bugs;
+use crate::fingerprint::Fingerprint;
 use crate::real::Real;
-use crate::toy::Toy;
+use crate::toy::{Speed, Toy};
 use replica::{HartCommand, HartReport};
 use replication::{Instant, LogIndex};
 use std::rc::Rc;
-
-/// A machine's state, as the judge sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Fingerprint {
-    /// The last log entry in it.
-    pub(crate) last: LogIndex,
-    /// Instructions attempted, where the machine counts them: states after the same entry can be compared only
-    /// at the same position.
-    pub(crate) position: u64,
-    /// Hash of the state.
-    pub(crate) digest: u64,
-}
-
-/// How fast a toy replays; it records at about one entry a slice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Speed {
-    Full,
-    /// So slowly that its owner must brake.
-    Slow,
-    /// So slowly that braking does not help for long.
-    Crawling,
-}
 
 /// What a simulation runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

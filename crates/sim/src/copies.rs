@@ -4,7 +4,7 @@
 use crate::checker::Broken;
 use crate::cluster::Cluster;
 use crate::process::Life;
-use replication::{Record, RoleStatus};
+use replication::RoleStatus;
 use std::collections::BTreeSet;
 
 /// The hosts do not hear each other for so long, in microseconds.
@@ -31,7 +31,7 @@ impl Cluster {
         }
         let third = self.random.chance(500);
         let copied = |host: &usize| *host == hosts[1] || third && *host != hosts[0];
-        let copied: BTreeSet<usize> = (0..crate::cluster::HOSTS).filter(copied).collect();
+        let copied: BTreeSet<usize> = (0..crate::network::HOSTS).filter(copied).collect();
         self.note(|| format!("hosts {copied:?} have a copy of the store, at {record:?}"));
         self.counts.copies += 1;
         // Nor does anybody end the one that is left.
@@ -57,24 +57,5 @@ impl Cluster {
             invariant: "copies",
             what: format!("processes {owners:?} are the machine, by two copies of a store"),
         })
-    }
-
-    /// A change of the record is judged, wherever it was made.
-    pub(crate) fn judge_change(
-        &mut self,
-        before: Option<Record>,
-        new: Record,
-    ) -> Result<(), Broken> {
-        let judged = self.judge_end(before, new);
-        let judged = judged.and_then(|()| self.checker.record_changed(before, new));
-        self.excuse(judged)
-    }
-
-    /// Whoever has two stores is promised nothing but that it does not stay so.
-    pub(crate) fn excuse(&self, judged: Result<(), Broken>) -> Result<(), Broken> {
-        match judged {
-            Err(_) if self.arbiter.is_copied() => Ok(()),
-            judged => judged,
-        }
     }
 }

@@ -1,26 +1,10 @@
-//! Joiners and backups that are no good: what is wrong with them, and the judge of what they cost the guest.
+//! Joiners and backups that are no good: what is wrong with them.
 
-use crate::checker::Broken;
-use crate::cluster::{Cluster, Happening};
 use crate::network::ProcessIndex;
 use crate::pauses::Pauses;
-use crate::process::{Arrival, Life, Process};
 use crate::random::Random;
-use bytes::Bytes;
-use replication::{
-    Action, BRAKED_IN_VAIN_US_MAX, Flag, Local, Message, NodeId, Refusal, RoleStatus, SlowBackup,
-    Times, TransferId, TransferStatus,
-};
+use replication::Times;
 use std::collections::BTreeMap;
-
-/// How often a node tells its core how far a transfer is, in microseconds.
-const PROGRESS_EVERY: u64 = 250_000;
-/// How much of a state is sent in that time, when it takes long, in bytes.
-const PROGRESS_BYTES: u64 = 1 << 20;
-/// A state that stalls does so after so many reports.
-const STALLS_AFTER: u64 = 4;
-/// How much longer than it should a pair may stay as it is, in microseconds: the record must be read and changed.
-const DISARMS_WITHIN: u64 = 2_000_000;
 
 /// In which way a host cannot hold a backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,12 +29,12 @@ pub(crate) struct Joiners {
     /// How long a guest stands still for a snapshot, at most.
     pub(crate) snapshot_us_max: u64,
     /// Whether every state takes longer than a transfer may stand still.
-    slow_states: bool,
+    pub(crate) slow_states: bool,
     pub(crate) pauses: Pauses,
     /// Since when an owner that is alone brakes its guest for a state that stalls.
-    braked: BTreeMap<ProcessIndex, u64>,
+    pub(crate) braked: BTreeMap<ProcessIndex, u64>,
     /// Since when an owner's backup has been too slow, and nothing kept it from saying so.
-    laggards: BTreeMap<ProcessIndex, u64>,
+    pub(crate) laggards: BTreeMap<ProcessIndex, u64>,
 }
 
 impl Joiners {
@@ -88,204 +72,5 @@ impl Joiners {
             // So patient that the guest would suffer, if it were slowed for all that time.
             times.transfer_stall_us = 20_000_000;
         }
-    }
-}
-
-impl Cluster {
-    /// Carries the state of a transfer, whole, damaged, slowly or not at all.
-    pub(crate) fn carry_state(
-        &mut self,
-        from: ProcessIndex,
-        to: NodeId,
-        transfer: TransferId,
-        mut state: Bytes,
-    ) {
-        if self.network.damages_state() {
-            self.note(|| format!("the state that process {from} sends arrives damaged"));
-            self.counts.states_damaged += 1;
-            state.truncate(state.len() - 1);
-        }
-        let sender = self.processes[from].node;
-        let to = self.process_called(to);
-        let Some(to) = to else {
-            return;
-        };
-        if self.processes[to].unfit == Some(Unfit::Stalls) {
-            let reports = self.config.times.transfer_stall_us / PROGRESS_EVERY + 2 * STALLS_AFTER;
-            self.report_progress(from, transfer, reports, STALLS_AFTER);
-            return;
-        }
-        let generation = self.channel(from, to).generation;
-        let mut delay = self.random.between(5_000, 200_000);
-        if self.joiners.slow_states {
-            delay = self.random.between(1_500_000, 3_000_000);
-            let parts = delay / PROGRESS_EVERY;
-            self.report_progress(from, transfer, parts, parts);
-        }
-        if let Some(link) = self.link {
-            delay += link.state_us();
-        }
-        let arrival = Arrival::State {
-            transfer,
-            from: sender,
-            state,
-        };
-        let channel = Some(generation);
-        self.queue.after(
-            delay,
-            Happening::Arrives {
-                to,
-                channel,
-                from,
-                arrival,
-            },
-        );
-    }
-
-    /// A node reports how far a transfer is: of `parts` in all, no more than `sent_max` are ever sent.
-    fn report_progress(
-        &mut self,
-        from: ProcessIndex,
-        transfer: TransferId,
-        parts: u64,
-        sent_max: u64,
-    ) {
-        for part in 1..parts {
-            let local = Local::TransferProgress {
-                transfer,
-                bytes: part.min(sent_max) * PROGRESS_BYTES,
-                total: parts * PROGRESS_BYTES,
-            };
-            self.schedule_local(from, self.now() + part * PROGRESS_EVERY, local);
-        }
-    }
-
-    /// Judges owners that are alone and slow their guest for a state that stalls: not for longer than is promised.
-    pub(crate) fn watch_braked(&mut self) -> Result<(), Broken> {
-        let bounds = &self.config.bounds;
-        if bounds.unreplayed_entries_max < 10_000 || bounds.unreplayed_bytes_max < 100_000 {
-            // The log that waits for the state may fill its room, and slows the guest for as long as the state is waited for.
-            return Ok(());
-        }
-        let now = self.queue.now();
-        for (index, process) in self.processes.iter().enumerate() {
-            if !process.is_alive() {
-                continue;
-            }
-            let status = process.core.status();
-            let stalls = |peer: NodeId| {
-                let mut all = self.processes.iter();
-                all.any(|one| one.node == peer && one.unfit == Some(Unfit::Stalls))
-            };
-            let braked = process.life == Life::Running
-                && status.brake > 0
-                && matches!(status.transfer, TransferStatus::Copying(_))
-                && status.peer.is_some_and(stalls);
-            if !braked {
-                self.joiners.braked.remove(&index);
-                continue;
-            }
-            let since = *self.joiners.braked.entry(index).or_insert(now);
-            if now - since > BRAKED_IN_VAIN_US_MAX {
-                return Err(Broken {
-                    invariant: "pauses",
-                    what: format!(
-                        "process {index} brakes for a state that stalls since {since} us"
-                    ),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// A guest is stopped, or was: not for a joiner that said that it has no room, and not until a joiner keeps up.
-    pub(crate) fn judge_stop(&self, from: ProcessIndex, action: &Action) -> Result<(), Broken> {
-        let what = match action {
-            Action::Send {
-                to,
-                message: Message::TransferStart { .. },
-            } => {
-                let to = self.process_called(*to);
-                to.filter(|to| self.processes[*to].unfit == Some(Unfit::NoRoom))
-                    .map(|to| format!("process {to} has no room for the state, and is sent it"))
-            }
-            Action::Throttle { brake } if *brake >= 1_000 => {
-                let status = self.processes[from].core.status();
-                let joined = matches!(
-                    status.transfer,
-                    TransferStatus::Copying(_) | TransferStatus::Closing(_)
-                );
-                (joined && status.flag == Flag::Solo)
-                    .then(|| format!("process {from}, alone, stops its guest for a joiner"))
-            }
-            _ => None,
-        };
-        what.map_or(Ok(()), |what| {
-            Err(Broken {
-                invariant: "pauses",
-                what,
-            })
-        })
-    }
-
-    /// Time jumps for all: what lagged before it is looked at anew.
-    pub(crate) fn forget_laggards(&mut self) {
-        self.joiners.laggards.clear();
-        self.joiners.braked.clear();
-    }
-
-    /// Whether the machine is not protected yet because a state is on its long way, or the guest has paused often
-    /// enough for joiners, or the backup that is to take over still replays, slowly.
-    pub(crate) fn awaits_backup(&self) -> bool {
-        let drains = |process: &Process| {
-            let status = process.core.status();
-            process.life == Life::Running
-                && (status.role, status.flag) == (RoleStatus::Backup, Flag::Pair)
-                && status.suspects
-                && status.replayed < status.held
-        };
-        if self.processes.iter().any(drains) {
-            return true;
-        }
-        let owner = self.arbiter.record().map(|record| record.owner);
-        let index = owner.and_then(|node| self.process_called(node));
-        index.is_some_and(|index| {
-            let status = self.processes[index].core.status();
-            let spared = (status.join_refused).is_some_and(|one| one.why == Refusal::PausesSpent);
-            let copies = matches!(status.transfer, TransferStatus::Copying(_));
-            status.flag == Flag::Solo && (spared || copies)
-        })
-    }
-
-    /// Judges pairs whose backup does not keep up: by the policy it is dropped in time, if the arbiter can be asked.
-    pub(crate) fn watch_laggards(&mut self) -> Result<(), Broken> {
-        let times = &self.config.times;
-        if !self.arbiter.is_well() || self.config.slow_backup != SlowBackup::Drop {
-            self.joiners.laggards.clear();
-            return Ok(());
-        }
-        let now = self.queue.now();
-        for (index, process) in self.processes.iter().enumerate() {
-            if process.life == Life::Crashed || process.life == Life::Halted {
-                continue;
-            }
-            let status = process.core.status();
-            let lags = process.life == Life::Running
-                && status.flag == Flag::Pair
-                && status.lag_us >= times.slow_lag_us
-                && status.brake >= times.slow_brake;
-            if !lags {
-                self.joiners.laggards.remove(&index);
-                continue;
-            }
-            let since = *self.joiners.laggards.entry(index).or_insert(now);
-            if now - since > times.slow_us + DISARMS_WITHIN {
-                return Err(Broken {
-                    invariant: "slow",
-                    what: format!("process {index} has waited for its backup since {since} us"),
-                });
-            }
-        }
-        Ok(())
     }
 }

@@ -3,21 +3,32 @@
 #![forbid(unsafe_code)]
 
 mod arbiter;
+mod birth;
+mod channel;
 mod checker;
 mod clock;
 mod cluster;
 mod computer;
 mod copies;
 mod counts;
+mod disaster;
+mod drive;
 mod engines;
+mod errands;
 mod faults;
+mod fingerprint;
 mod flow;
+mod happening;
 mod intruders;
+mod intrusion;
 mod joiners;
 mod life;
+mod link;
 mod links;
+mod neighbours;
 mod network;
 mod operator;
+mod options;
 mod outside;
 mod pauses;
 mod people;
@@ -25,23 +36,28 @@ mod process;
 mod queue;
 mod random;
 mod real;
+mod run;
 mod store;
+mod strikes;
 mod switch;
 mod toy;
+mod transfers;
 mod variety;
 mod week;
 mod world;
 
 pub use arbiter::StoreMutation;
 use checker::Broken;
-pub use checker::Violation;
 use cluster::Cluster;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub use checker::Violation;
 pub use computer::Kind;
 pub use counts::Counts;
 pub use engines::EngineMutation;
+pub use link::Link;
+pub use options::Options;
 pub use replication::Config;
-use replication::{MachineId, NodeId};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Virtual time during which faults strike, in microseconds.
 const FAULTS_LAST: u64 = 6_000_000;
@@ -68,71 +84,17 @@ pub struct Outcome {
     pub transcript: String,
 }
 
-/// What to simulate.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The protocol's configuration; each process gets its own name and seed.
-    pub config: Config,
-    /// Which machine is replicated.
-    pub machine: Kind,
-    /// Keep a transcript.
-    pub transcript: bool,
-    /// Simulate a week, in steps, instead of seconds.
-    pub week: bool,
-    /// Break what surrounds the arbiter's store.
-    pub store: StoreMutation,
-    /// Break what happens when an engine of a real machine panics.
-    pub engine: EngineMutation,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            config: Config::new(MachineId(1), NodeId(0), 0),
-            machine: Kind::default(),
-            transcript: false,
-            week: false,
-            store: StoreMutation::default(),
-            engine: EngineMutation::default(),
-        }
-    }
-}
-
 /// Runs the cluster that `seed` determines.
 pub fn simulate(seed: u64, options: &Options) -> Outcome {
     judge(seed, Cluster::new(seed, options, None), options, run)
 }
 
-/// A link between hosts, of which nothing else goes wrong.
-#[derive(Clone, Copy, Debug)]
-pub struct Link {
-    /// In microseconds.
-    pub round_trip_us: u64,
-    /// Out of a thousand packets so many are lost, in each direction.
-    pub loss_per_mille: u64,
-    /// Packets come late, by up to half a round trip, and overtake each other.
-    pub reorders: bool,
-    /// In each direction; 0: as many as wanted.
-    pub bytes_per_second: u64,
-}
-
-/// Bytes of a state that is sent over a [`Link`].
-const STATE_BYTES: u64 = 1 << 20;
 /// Virtual time within which a pair is formed over any link, beyond what the state takes on it.
 const PAIRS_WITHIN: u64 = 10_000_000;
 /// Virtual time for which a pair is watched then.
 const WATCHED_FOR: u64 = 5_000_000;
 /// Operations that the clients of a watched pair see answered in that time, at least.
 const OPERATIONS_WATCHED: u64 = 5;
-
-impl Link {
-    /// How long a state takes on it.
-    pub(crate) fn state_us(&self) -> u64 {
-        (STATE_BYTES * 1_000_000)
-            .checked_div(self.bytes_per_second)
-            .unwrap_or_default()
-    }
-}
 
 /// Runs a busy machine whose hosts are connected by one kind of link: it must be protected soon, stay so, and send
 /// little twice.

@@ -1,12 +1,14 @@
 //! Lives and deaths of a cluster's processes.
 
 use crate::clock::Clock;
-use crate::cluster::{Cluster, Happening};
-use crate::computer::{Computer, Speed};
+use crate::cluster::Cluster;
+use crate::computer::Computer;
+use crate::happening::Happening;
 use crate::joiners::Unfit;
 use crate::network::ProcessIndex;
 use crate::process::{Build, Life, Process};
-use replication::{Core, HaltReason, Instant, Local, Mode, Record};
+use crate::toy::Speed;
+use replication::{Core, Instant, Local};
 
 /// How long a host takes to notice that its process is gone and to start another, in microseconds.
 const RESTART_AFTER: u64 = 150_000;
@@ -144,59 +146,5 @@ impl Cluster {
         if !timer_first {
             self.set_timer(index, now);
         }
-    }
-
-    /// Ends all faults.
-    pub(crate) fn heal(&mut self) {
-        self.note(|| "everything heals".to_owned());
-        self.faults.end();
-        self.network.heal_all();
-        self.arbiter.settle_down();
-        self.heal_people();
-        for index in 0..self.processes.len() {
-            self.resume(index);
-        }
-    }
-
-    /// Whether the process is the owner or the backup that the record names.
-    pub(crate) fn is_member(&self, index: ProcessIndex, record: Record) -> bool {
-        let node = self.processes[index].node;
-        record.owner == node || matches!(record.mode, Mode::Pair { backup } if backup == node)
-    }
-
-    /// Whether the machine is protected and serves, with both its nodes alive.
-    pub(crate) fn is_protected(&self) -> bool {
-        let Some(record) = self.arbiter.record() else {
-            return false;
-        };
-        let Mode::Pair { backup } = record.mode else {
-            return false;
-        };
-        [record.owner, backup].iter().all(|&node| {
-            self.process_called(node)
-                .is_some_and(|index| self.processes[index].life == Life::Running)
-        })
-    }
-
-    /// Whether this process, which the record names, could carry the machine on: it was not killed, has not left, and its
-    /// state was not damaged. One that ended itself otherwise counts: it had no reason to.
-    pub(crate) fn could_go_on(&self, index: ProcessIndex, record: Record) -> bool {
-        let process = &self.processes[index];
-        let owns = record.owner == process.node;
-        let sound = !process.corrupted || owns && process.is_alive();
-        let gone = process.life == Life::Crashed || process.halted == Some(HaltReason::Left);
-        self.is_member(index, record) && !gone && sound
-    }
-
-    /// Whether the record names some process that could carry the machine on. When none is left (a second fault came
-    /// before the machine was protected again), nobody can be asked to converge.
-    pub(crate) fn has_survivor(&self) -> bool {
-        let Some(record) = self.arbiter.record() else {
-            return true;
-        };
-        if self.awaits_start() {
-            return true;
-        }
-        (0..self.processes.len()).any(|index| self.could_go_on(index, record))
     }
 }

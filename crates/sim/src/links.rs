@@ -1,25 +1,14 @@
 //! The channels between the processes of a cluster, and what travels on them.
 
-use crate::cluster::{CHANNEL_TICK, Cluster, Happening};
+use crate::channel::Channel;
+use crate::cluster::Cluster;
+use crate::happening::Happening;
 use crate::network::{ProcessIndex, wire_bytes};
 use crate::people::{COMES_AGAIN_AFTER, Introduction, NAMES};
 use crate::process::{Arrival, Life};
 use replication::{HostId, Local, Message, NodeId};
-use std::collections::VecDeque;
 
-/// One channel between two processes.
-#[derive(Debug, Default)]
-pub(crate) struct Channel {
-    pub(crate) generation: u64,
-    pub(crate) up: bool,
-    cut_since: Option<u64>,
-    /// By what the two know each other, since they were first connected; none when one has sent the other away.
-    pub(crate) introduction: Option<Introduction>,
-    /// They did not want each other, and try again then.
-    again_at: u64,
-    /// Messages that wait for the cut to heal, by direction (true: from the lower index to the higher).
-    backlog: [VecDeque<Arrival>; 2],
-}
+pub(crate) const CHANNEL_TICK: u64 = 10_000;
 
 impl Cluster {
     pub(crate) fn send(&mut self, from: ProcessIndex, to: ProcessIndex, message: Message) {
@@ -81,12 +70,6 @@ impl Cluster {
             ),
             None => self.channel(from, to).backlog[direction].push_back(arrival),
         }
-    }
-
-    pub(crate) fn channel(&mut self, one: ProcessIndex, other: ProcessIndex) -> &mut Channel {
-        self.channels
-            .entry((one.min(other), one.max(other)))
-            .or_default()
     }
 
     /// Whether what was sent by a channel, or as a datagram, still comes in.
@@ -211,6 +194,29 @@ impl Cluster {
                         arrival,
                     },
                 );
+            }
+        }
+    }
+
+    /// Two processes meet; none if one of them does not want the other.
+    pub(crate) fn introduce(
+        &mut self,
+        lower: ProcessIndex,
+        higher: ProcessIndex,
+    ) -> Option<Introduction> {
+        let now = self.now();
+        let hosts = [lower, higher].map(|index| self.processes[index].host);
+        let ask = |listener: ProcessIndex, at: usize, peer: ProcessIndex| {
+            let shown = self.people.certificate(hosts[1 - at]);
+            let hello = self.people.hello(peer);
+            self.people.ask(now, (listener, hosts[at]), shown, hello)
+        };
+        match ask(lower, 0, higher).and_then(|()| ask(higher, 1, lower)) {
+            Ok(()) => Some(self.people.introduction(now, hosts)),
+            Err(why) => {
+                self.counts.turned_away += 1;
+                self.note(|| format!("{lower} and {higher} do not become peers: {why:?}"));
+                None
             }
         }
     }

@@ -2,10 +2,13 @@
 //! times, and gone with its last messages when a partition outlasts it. *Datagrams* get lost, doubled,
 //! delayed and reordered.
 
-use crate::Link;
+use crate::link::Link;
 use crate::random::Random;
 use replication::Message;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Hosts of a cluster: the pair and one standby.
+pub(crate) const HOSTS: usize = 3;
 
 /// Index of a process in the cluster, in order of birth.
 pub(crate) type ProcessIndex = usize;

@@ -2,11 +2,12 @@
 
 use crate::arbiter::Fate;
 use crate::checker::Broken;
-use crate::cluster::{Cluster, Happening, is_swap};
+use crate::cluster::Cluster;
+use crate::happening::Happening;
 use crate::network::ProcessIndex;
 use crate::process::Arrival;
 use crate::toy::{Reply, power_off_frame};
-use replication::{ArbiterOperation, ArbiterReply, Epoch, Local, RequestId};
+use replication::{ArbiterOperation, ArbiterReply, Epoch, Local, Record, RequestId};
 
 impl Cluster {
     pub(crate) fn tick_clients(&mut self) -> Result<(), Broken> {
@@ -198,4 +199,19 @@ impl Cluster {
             what,
         })
     }
+
+    /// A change of the record is judged, wherever it was made.
+    pub(crate) fn judge_change(
+        &mut self,
+        before: Option<Record>,
+        new: Record,
+    ) -> Result<(), Broken> {
+        let judged = self.judge_end(before, new);
+        let judged = judged.and_then(|()| self.checker.record_changed(before, new));
+        self.excuse(judged)
+    }
+}
+
+pub(crate) fn is_swap(operation: &ArbiterOperation) -> bool {
+    matches!(operation, ArbiterOperation::Swap { .. })
 }

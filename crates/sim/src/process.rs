@@ -2,13 +2,15 @@
 //! `node` runs too. It has no notion of the others; the cluster carries what it says.
 
 use crate::clock::Clock;
-use crate::computer::{Computer, Fingerprint};
+use crate::computer::Computer;
+use crate::fingerprint::Fingerprint;
 use crate::joiners::Unfit;
 use bytes::Bytes;
 use machine::{Input, Output};
 use replica::{Bridge, HartCommand, HartReport};
-use replication::TransferId;
-use replication::{Action, Core, Epoch, HaltReason, Instant, Local, LogIndex, Message, NodeId};
+use replication::{
+    Action, Core, Epoch, HaltReason, Instant, Local, LogIndex, Message, NodeId, TransferId,
+};
 use std::collections::{BTreeMap, VecDeque};
 
 /// A hart that is a thread of its own takes at most so long to restore a state, in microseconds.

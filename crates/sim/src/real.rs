@@ -1,8 +1,8 @@
 //! The real machine with a bare-metal guest (`guest/counter.c`), run by the hart that `node` runs. Host time is virtual
 //! time; the hart executes 20 positions a microsecond.
 
-use crate::computer::Fingerprint;
 use crate::engines::Bugs;
+use crate::fingerprint::Fingerprint;
 use bytes::Bytes;
 use eventlog::{Entry, Event, RecorderConfig};
 use machine::{Board, Boot, Engine, GuestAddr, Input, Machine, NetConfig, TICKS_PER_SECOND};

@@ -2,7 +2,6 @@
 //! neighbours at it: another machine, and somebody hostile, who has the key of a third machine and overhears every claim.
 
 use crate::checker::Broken;
-use crate::cluster::{Cluster, Happening};
 use crate::network::ProcessIndex;
 use crate::random::Random;
 use crate::toy::MACHINE_ADDRESS;
@@ -32,7 +31,7 @@ const HOSTILE: Station = Station {
     address: [0x52, 0x54, 0, 0, 0, 3],
 };
 /// The ports of the other machine's two hosts.
-const OTHER_PORTS: [PortId; 2] = [PortId(1 << 32), PortId((1 << 32) + 1)];
+pub(crate) const OTHER_PORTS: [PortId; 2] = [PortId(1 << 32), PortId((1 << 32) + 1)];
 /// The first of the hostile one's ports.
 const HOSTILE_PORTS: u64 = 1 << 33;
 /// The last claims that are remembered, to be said again by others.
@@ -41,21 +40,21 @@ const OVERHEARD_MAX: usize = 8;
 /// The switch, and who is at it beside the machine.
 #[derive(Debug)]
 pub(crate) struct Switch {
-    random: Random,
+    pub(crate) random: Random,
     secret: [u8; 32],
     rights: Rights<()>,
     nonces: BTreeMap<PortId, PortNonce>,
     overheard: Vec<(Claim, Proof)>,
     /// The other machine's epoch. Which of its two ports speaks follows from it: they take turns.
     other_epoch: Epoch,
-    hostile_port: PortId,
+    pub(crate) hostile_port: PortId,
 }
 
-fn port_of(process: ProcessIndex) -> PortId {
+pub(crate) fn port_of(process: ProcessIndex) -> PortId {
     PortId(process as u64)
 }
 
-fn broken(what: String) -> Result<(), Broken> {
+pub(crate) fn broken(what: String) -> Result<(), Broken> {
     let invariant = "switch";
     Err(Broken { invariant, what })
 }
@@ -92,7 +91,7 @@ impl Switch {
         self.rights.close(Instant(now), port_of(process));
     }
 
-    fn open(&mut self, port: PortId) {
+    pub(crate) fn open(&mut self, port: PortId) {
         let nonce = std::array::from_fn(|_| self.random.bits() as u8);
         self.nonces.insert(port, nonce);
         self.rights.open(port, Some(nonce));
@@ -150,7 +149,7 @@ impl Switch {
     }
 
     /// Where frames to the machine go.
-    fn speaker(&mut self) -> Option<PortId> {
+    pub(crate) fn speaker(&mut self) -> Option<PortId> {
         let port = self.rights.machine_at(OURS.address)?.spoken_by;
         self.rights.is_open(port).then_some(port)
     }
@@ -169,7 +168,7 @@ impl Switch {
     }
 
     /// Something that the other machine does, or that is said to it. It must be as if it were alone.
-    fn other_acts(&mut self, now: u64) -> Result<(), Broken> {
+    pub(crate) fn other_acts(&mut self, now: u64) -> Result<(), Broken> {
         let act = self.random.between(0, 5);
         if act == 0 || self.other_epoch == Epoch(0) {
             self.other_epoch = self.other_epoch.next();
@@ -211,7 +210,7 @@ impl Switch {
     }
 
     /// Something that the hostile one tries. It must change nothing for others.
-    fn hostile_acts(&mut self, now: u64) -> Result<(), Broken> {
+    pub(crate) fn hostile_acts(&mut self, now: u64) -> Result<(), Broken> {
         let stations = [OURS, OTHER];
         let before = stations.map(|station| self.standing(station));
         let which = usize::from(self.random.chance(500));
@@ -277,38 +276,4 @@ fn claim(station: Station, epoch: Epoch) -> Claim {
 /// Each port is another node's.
 fn node_at(port: PortId) -> NodeId {
     NodeId(u128::from(port.0) + 1)
-}
-
-impl Cluster {
-    /// In some simulations, the machine has neighbours at the switch.
-    pub(crate) fn vary_neighbours(&mut self) {
-        if self.switch.random.chance(250) {
-            let ports = OTHER_PORTS.into_iter().chain([self.switch.hostile_port]);
-            ports.for_each(|port| self.switch.open(port));
-            self.queue.after(1_000, Happening::Neighbours);
-        }
-    }
-
-    /// One of the neighbours does something.
-    pub(crate) fn tick_neighbours(&mut self) -> Result<(), Broken> {
-        let now = self.now();
-        self.switch.other_acts(now)?;
-        self.counts.forgeries += 1;
-        self.switch.hostile_acts(now)?;
-        let pause = self.switch.random.between(2_000, 30_000);
-        self.queue.after(pause, Happening::Neighbours);
-        Ok(())
-    }
-
-    /// The process that hears what is said to the machine, if there is one.
-    pub(crate) fn behind_switch(&mut self) -> Result<Option<ProcessIndex>, Broken> {
-        let Some(port) = self.switch.speaker() else {
-            return Ok(None);
-        };
-        let process = (0..self.processes.len()).find(|&index| port_of(index) == port);
-        if process.is_none() {
-            broken(format!("what is for the machine goes to {port:?}"))?;
-        }
-        Ok(process)
-    }
 }

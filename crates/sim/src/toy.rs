@@ -2,7 +2,6 @@
 //! behind the same commands and reports as the real hart. Its entries are as opaque to the protocol as
 //! the real ones.
 
-use crate::computer::Speed;
 use bytes::Bytes;
 use eventlog::Divergence;
 use machine::{Input, Output, Position};
@@ -210,6 +209,16 @@ enum Role {
         live: Option<LogIndex>,
     },
     Stopped,
+}
+
+/// How fast a toy replays; it records at about one entry a slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speed {
+    Full,
+    /// So slowly that its owner must brake.
+    Slow,
+    /// So slowly that braking does not help for long.
+    Crawling,
 }
 
 /// The toy behind the hart's interface.

@@ -1,7 +1,7 @@
 //! What differs between simulations beside the faults.
 
-use crate::Link;
 use crate::cluster::Cluster;
+use crate::link::Link;
 use crate::network::Weather;
 
 /// Entries that a busy toy logs in each slice.

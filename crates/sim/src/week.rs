@@ -2,7 +2,8 @@
 //! cores hold is compared with their bounds after each step.
 
 use crate::checker::Broken;
-use crate::cluster::{Cluster, HOSTS};
+use crate::cluster::Cluster;
+use crate::network::HOSTS;
 use replication::Footprint;
 
 /// Hours of a week.
