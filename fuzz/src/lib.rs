@@ -10,7 +10,7 @@ use eventlog::Entry;
 use eventlog::record::{Frame, RecordError, RecordReader};
 use jit::{Options, Translator};
 use machine::hostile::lockstep::{Stride, Way};
-use machine::{Boot, Bus, Engine, Firmware, boot, hostile};
+use machine::{Boot, Board, Engine, Firmware, boot, hostile};
 
 use protocol::protocol;
 use replay::replay;
@@ -125,7 +125,7 @@ fn boot_files(bytes: &[u8], stops: &mut Stops) {
             kernel: Some(bytes.to_vec()),
             ..Boot::default()
         };
-        let mut bus = Bus::new(&board).expect("the board is possible");
+        let mut bus = Board::new(&board).expect("the board is possible");
         stops.time(|| {
             let _ = boot::load(&mut bus, &board, &boot);
         });

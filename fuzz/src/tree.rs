@@ -1,7 +1,7 @@
 //! Blobs that claim to be device trees: the board's own, with something else in its midst, and some that are made of nothing
 //! but the words of the format.
 
-use machine::Board;
+use machine::BoardConfig;
 use machine::boot::fdt::{BLOB_BYTES_MAX, Node, Tree};
 use machine::boot::tree::{choose, describe};
 
@@ -50,7 +50,7 @@ fn names(node: &Node) -> usize {
 
 /// The board's tree, with bytes, words or pieces of it changed.
 fn damaged(bytes: &[u8]) -> Vec<u8> {
-    let tree = describe(&Board::default(), &[7; 32]);
+    let tree = describe(&BoardConfig::default(), &[7; 32]);
     let mut blob = tree.to_blob().expect("our own tree can be written");
     for change in bytes.chunks_exact(4).take(64) {
         let [high, low, how, value] = [change[0], change[1], change[2], change[3]];

@@ -4,7 +4,7 @@
 use crate::entry::{Entry, Event};
 use crate::mark::{OutputMark, join_console};
 use crate::steering::Steering;
-use machine::{Input, Machine, Output, Position, RUN_EFFORT_MAX, Snapshot, Stop, TICKS_PER_SECOND};
+use machine::{Input, Machine, Output, Position, RUN_COST_MAX, Snapshot, Stop, TICKS_PER_SECOND};
 use std::collections::VecDeque;
 
 /// Most inputs that one step applies.
@@ -128,7 +128,7 @@ impl Recorder {
         if self.stopped.is_some() {
             return step;
         }
-        let spent = self.machine.spent();
+        let spent = self.machine.cost();
         self.digested.get_or_insert(host);
         self.mark_outputs(host, &mut step);
         let awake = !self.machine.is_idle();
@@ -139,7 +139,7 @@ impl Recorder {
         }
         // Inputs cost the host something, too: what is left of a step's time is for the guest.
         for _ in 0..INPUTS_PER_STEP {
-            if self.machine.spent() - spent >= RUN_EFFORT_MAX {
+            if self.machine.cost() - spent >= RUN_COST_MAX {
                 break;
             }
             let Some(input) = self.next_of(inputs).and_then(|at| inputs.remove(at)) else {

@@ -5,7 +5,7 @@ use crate::divergence::Divergence;
 use crate::entry::{Entry, EntryError, Event};
 use crate::mark::{OutputMark, join_console};
 use crate::recorder::{Recorder, RecorderConfig};
-use machine::{Input, Machine, Output, Position, RUN_EFFORT_MAX, Stop};
+use machine::{Input, Machine, Output, Position, RUN_COST_MAX, Stop};
 use std::collections::VecDeque;
 
 /// Ticks by which the known lead of guest time shrinks with each clock entry, so that hosts may drift.
@@ -158,7 +158,7 @@ impl Replayer {
     }
 
     fn advance(&mut self, end: Position, outputs: &mut Vec<(u64, Vec<Output>)>) -> ReplayState {
-        let spent = self.machine.spent();
+        let spent = self.machine.cost();
         loop {
             if let Some(ended) = &self.ended {
                 return ended.clone();
@@ -166,7 +166,7 @@ impl Replayer {
             let Some(entry) = self.queue.front() else {
                 return ReplayState::NeedsLog;
             };
-            if self.machine.spent() - spent >= RUN_EFFORT_MAX {
+            if self.machine.cost() - spent >= RUN_COST_MAX {
                 return ReplayState::Running;
             }
             let (target, here) = (entry.position, self.machine.position());

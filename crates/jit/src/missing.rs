@@ -1,6 +1,6 @@
 //! In place of the translator, where there is none for the host.
 
-use machine::{Core, Engine, Position};
+use machine::{Board, Cpu, Engine, Position};
 
 use crate::{Observer, Options, Unsupported};
 
@@ -31,7 +31,7 @@ impl Translator {
 }
 
 impl Engine for Translator {
-    fn run(&mut self, _: &mut Core, _: Position) {
+    fn run(&mut self, _: &mut Cpu, _: &mut Board, _: Position) {
         match *self {}
     }
 }

@@ -2,7 +2,7 @@
 
 use machine::engine::{look_up, step};
 use machine::ram::PAGE_BYTES;
-use machine::{Core, Engine, Position};
+use machine::{Board, Cpu, Engine, Position};
 
 use crate::arena::{Arena, Entries};
 use crate::cache::Cache;
@@ -15,7 +15,7 @@ use crate::{Forgetting, Observer, Options, TRANSLATION_BYTES_MAX, Unsupported, p
 const BLOCK_MAX: u64 = host::REGION_MAX as u64;
 /// Room for code that leaves an instruction to the interpreter, and then some.
 const TRANSLATION_BYTES_MIN: usize = 64;
-/// What a byte of host code costs to make, in units of [`Core::spend`].
+/// What a byte of host code costs to make, in units of [`Cpu::charge`].
 const BYTE_EFFORT: u64 = 10;
 /// To look which instructions of a page are a region, whether or not they are.
 const FIND_EFFORT: u64 = 32 << 10;
@@ -155,14 +155,14 @@ impl Translator {
 
     /// The code for what is at `offset` in memory, and whether other code was given up for it.
     #[cold]
-    fn translate(&mut self, core: &mut Core, offset: usize) -> (u32, bool) {
+    fn translate(&mut self, cpu: &mut Cpu, board: &mut Board, offset: usize) -> (u32, bool) {
         let others_gone = self.make_room();
         self.make_place(offset / PAGE_BYTES);
         let entries = self.entries.as_mut().expect("made when the run began");
         let start = self.cache.start();
         let place = (start, self.cache.room());
         let buffer = std::mem::take(&mut self.buffer);
-        let translation = host::translate(core, entries, &self.thunks, offset, place, buffer);
+        let translation = host::translate(cpu, board, entries, &self.thunks, offset, place, buffer);
         translation.place(&mut self.arena);
         if let Some(other) = translation.depends_on {
             let other = (other / PAGE_BYTES) as u32;
@@ -173,7 +173,7 @@ impl Translator {
         }
         self.cache
             .take(translation.len(), (offset / PAGE_BYTES) as u32);
-        core.spend(translation.made() as u64 * BYTE_EFFORT);
+        cpu.charge(translation.made() as u64 * BYTE_EFFORT);
         self.buffer = translation.into_buffer();
         (start, others_gone)
     }
@@ -181,17 +181,17 @@ impl Translator {
 
 impl Translator {
     /// Notes that the hart is at `offset` in memory; makes a region of hot code of what is seen there often.
-    fn look(&mut self, core: &mut Core, offset: usize) {
+    fn look(&mut self, cpu: &mut Cpu, board: &mut Board, offset: usize) {
         if !self.cache.has_room() || !self.seen.is_hot_now(offset) {
             return;
         }
         self.make_place(offset / PAGE_BYTES);
         let entries = self.entries.as_mut().expect("made when the run began");
         let place = (self.cache.start(), self.cache.room());
-        core.spend(FIND_EFFORT);
-        let hot = match host::translate_hot(core, entries, &self.thunks, offset, place) {
+        cpu.charge(FIND_EFFORT);
+        let hot = match host::translate_hot(cpu, board, entries, &self.thunks, offset, place) {
             Ok(hot) => hot,
-            Err(vain) => return core.spend(vain as u64 * BYTE_EFFORT),
+            Err(vain) => return cpu.charge(vain as u64 * BYTE_EFFORT),
         };
         hot.translation.place(&mut self.arena);
         for (offset, code) in &hot.entries {
@@ -202,33 +202,33 @@ impl Translator {
             entries.set(*offset, *code);
             self.seen.is_done(*offset);
         }
-        core.spend(hot.translation.len() as u64 * BYTE_EFFORT);
+        cpu.charge(hot.translation.len() as u64 * BYTE_EFFORT);
         self.cache
             .take(hot.translation.len(), (offset / PAGE_BYTES) as u32);
     }
 }
 
 impl Engine for Translator {
-    fn run(&mut self, core: &mut Core, limit: Position) {
-        while !core.attention && core.hart.position < limit {
-            self.run_about(core, limit);
+    fn run(&mut self, cpu: &mut Cpu, board: &mut Board, limit: Position) {
+        while !cpu.attention && cpu.hart.position < limit {
+            self.run_about(cpu, board, limit);
         }
     }
 
-    fn run_about(&mut self, core: &mut Core, limit: Position) {
-        let start = core.hart.position;
-        core.tlb.attach(&core.bus.ram);
+    fn run_about(&mut self, cpu: &mut Cpu, board: &mut Board, limit: Position) {
+        let start = cpu.hart.position;
+        cpu.tlb.attach(&board.ram);
         let entries = self.entries.get_or_insert_with(|| {
-            Entries::new(core.bus.ram.len(), self.pages_max)
+            Entries::new(board.ram.len(), self.pages_max)
                 .expect("the host has room for a table that is mostly empty")
         });
         assert_eq!(
             entries.memory_bytes(),
-            core.bus.ram.len(),
+            board.ram.len(),
             "an engine is for one machine"
         );
-        if core.bus.ram.has_stale() {
-            for page in core.bus.ram.take_stale() {
+        if board.ram.has_stale() {
+            for page in board.ram.take_stale() {
                 self.drop_stale(page);
             }
         }
@@ -236,29 +236,29 @@ impl Engine for Translator {
         let mut wanting = None;
         // Where a translation was looked up: whoever runs further has done it, and whoever ends there has not.
         let mut filled_at = None;
-        while !core.attention && core.hart.position < limit {
-            let pc = core.hart.pc;
-            let Some(offset) = core.tlb.fetch_hit(pc) else {
-                filled_at = Some(core.hart.position);
-                look_up(core);
+        while !cpu.attention && cpu.hart.position < limit {
+            let pc = cpu.hart.pc;
+            let Some(offset) = cpu.tlb.fetch_hit(pc) else {
+                filled_at = Some(cpu.hart.position);
+                look_up(cpu, board);
                 continue;
             };
-            let position = core.hart.position.0;
+            let position = cpu.hart.position.0;
             let ahead = self.next_glance.wrapping_sub(position);
             // Perhaps it is at another position of another time.
             if ahead <= BLOCK_MAX || ahead > self.glance + BLOCK_MAX {
                 self.next_glance = position + self.glance + BLOCK_MAX;
-                self.look(core, offset);
+                self.look(cpu, board, offset);
             }
             let entries = self.entries.as_ref().expect("made when the run began");
             let mut code = entries.get(offset);
-            if code == 0 && !host::is_at_hand(core, offset) {
+            if code == 0 && !host::is_at_hand(cpu, board, offset) {
                 wanting = None;
-                step(core);
+                step(cpu, board);
                 continue;
             }
             if code == 0 {
-                let (made, others_gone) = self.translate(core, offset);
+                let (made, others_gone) = self.translate(cpu, board, offset);
                 code = made;
                 if others_gone {
                     wanting = None;
@@ -269,22 +269,22 @@ impl Engine for Translator {
             }
             let entries = self.entries.as_ref().expect("made when the run began");
             let until = limit.min(Position(self.next_glance));
-            match host::enter(&self.arena, entries, &self.thunks, core, code, until) {
+            match host::enter(&self.arena, entries, &self.thunks, cpu, board, code, until) {
                 Reason::LookUp => {}
-                Reason::Tail if limit.0 - core.hart.position.0 > BLOCK_MAX => {}
+                Reason::Tail if limit.0 - cpu.hart.position.0 > BLOCK_MAX => {}
                 // It was not paid for.
-                Reason::Step if core.hart.position == until => {}
+                Reason::Step if cpu.hart.position == until => {}
                 Reason::Link(site) => wanting = Some(site),
-                Reason::Step => step(core),
+                Reason::Step => step(cpu, board),
                 // Nobody pays for less than a block.
                 Reason::Tail
-                    if core.hart.position > start && filled_at != Some(core.hart.position) =>
+                    if cpu.hart.position > start && filled_at != Some(cpu.hart.position) =>
                 {
                     return;
                 }
                 Reason::Tail => {
-                    while !core.attention && core.hart.position < limit {
-                        step(core);
+                    while !cpu.attention && cpu.hart.position < limit {
+                        step(cpu, board);
                     }
                 }
             }

@@ -14,7 +14,7 @@ use std::io::Write;
 use std::time::Instant;
 
 use machine::{
-    Board, Boot, Clock, Firmware, Input, Interpreter, InterpreterOptions, Machine, NetConfig,
+    BoardConfig, Boot, Clock, Firmware, Input, Interpreter, InterpreterOptions, Machine, NetConfig,
     Output, Position, Stop,
 };
 
@@ -42,12 +42,12 @@ fn main() {
     let mut files = files.into_iter();
     boot.kernel = files.next();
     boot.initrd = files.next();
-    let board = Board {
+    let board = BoardConfig {
         memory_bytes: 1 << 30,
         net: vec![NetConfig {
             mac: [0x52, 0x54, 0, 0x12, 0x34, 0x56],
         }],
-        ..Board::default()
+        ..BoardConfig::default()
     };
     let engine = Interpreter::new(InterpreterOptions { block_cache: cache });
     let mut machine = Machine::boot(&board, &boot, Box::new(engine)).expect("a machine that boots");

@@ -10,7 +10,8 @@
 )]
 
 use machine::{
-    Board, Boot, Clock, Input, Interpreter, InterpreterOptions, Machine, Position, Snapshot, Stop,
+    BoardConfig, Boot, Clock, Input, Interpreter, InterpreterOptions, Machine, Position, Snapshot,
+    Stop,
 };
 
 const MILLION: u64 = 1_000_000;
@@ -54,7 +55,7 @@ fn main() {
         .next()
         .and_then(|n| n.parse().ok())
         .expect("a number of millions");
-    let board = Board::default();
+    let board = BoardConfig::default();
     let machine =
         |cache| Machine::boot(&board, &boot, engine(cache)).expect("a machine that boots");
     let mut machines = vec![(machine(true), u64::MAX), (machine(false), 12_345)];

@@ -1,159 +1,465 @@
-//! What the computer consists of ([`Board`]) and what it is started with ([`Boot`]): plain values, checked
-//! before anything is built from them. The board belongs to a snapshot; the boot is used once.
+//! What harts share: memory and every device at its address, the interrupt lines, and the guest clock.
+//!
+//! The devices are a closed set. Addresses are those of QEMU's `virt` board; a load or store anywhere else
+//! is an access fault. Time is the guest clock, which comes as `now` with each call and never goes back.
 
-use serde::{Deserialize, Serialize};
+mod map;
+mod state;
 
-use crate::device::virtio::SLOTS;
+pub use self::state::{BoardState, RestoreError};
 
-/// Smallest memory, in bytes.
-pub const MEMORY_BYTES_MIN: u64 = 16 << 20;
-/// Largest memory, in bytes.
-pub const MEMORY_BYTES_MAX: u64 = 64 << 30;
+pub(crate) use self::map::{ROM_BASE, ROM_BYTES_MAX};
 
-/// One network device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NetConfig {
-    /// Its Ethernet address.
-    pub mac: [u8; 6],
-}
+use crate::clock::GuestClock;
+use crate::config::{BoardConfig, BoardError};
+use crate::device::clint::Clint;
+use crate::device::htif::{self, Htif};
+use crate::device::plic::{Plic, Target};
+use crate::device::rtc::Rtc;
+use crate::device::test::{self, StopRequest};
+use crate::device::uart::Uart;
+use crate::device::virtio::{self, Surroundings, Virtio};
+use crate::ram::{AccessFault, RAM_BASE, Ram};
+use crate::{GuestAddr, Input, Output, Position, Width};
+use map::{Window, decode};
 
-/// The parts of the computer that may differ between machines. Virtio devices take the slots of QEMU's
-/// `virt` board from the lowest address up: network devices, then entropy, then console.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Board {
-    /// Memory in bytes: a multiple of 4 KiB from [`MEMORY_BYTES_MIN`] to [`MEMORY_BYTES_MAX`].
-    pub memory_bytes: u64,
-    /// Network devices, in the order of the index in [`crate::Input::Frame`].
-    pub net: Vec<NetConfig>,
-    /// Whether there is a virtio entropy device.
-    pub entropy: bool,
-    /// Whether there is a virtio console beside the serial port.
-    pub console: bool,
-}
+/// The interrupt lines into the hart, as bits of `mip`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lines(u64);
 
-impl Default for Board {
-    /// 256 MiB, an entropy device, nothing else.
-    fn default() -> Board {
-        Board {
-            memory_bytes: 256 << 20,
-            net: Vec::new(),
-            entropy: true,
-            console: false,
-        }
+impl Lines {
+    /// Machine software interrupt.
+    pub const MSIP: u64 = 1 << 3;
+    /// Machine timer interrupt.
+    pub const MTIP: u64 = 1 << 7;
+    /// Supervisor external interrupt.
+    pub const SEIP: u64 = 1 << 9;
+    /// Machine external interrupt.
+    pub const MEIP: u64 = 1 << 11;
+
+    /// The raised lines, at their places in `mip`.
+    pub fn mip(self) -> u64 {
+        self.0
+    }
+
+    fn with(self, line: u64, raised: bool) -> Lines {
+        Lines(self.0 | if raised { line } else { 0 })
     }
 }
 
-/// Why a board cannot be built.
+/// An input that this machine cannot take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BoardError {
-    /// The memory size is out of range.
-    #[error(
-        "a memory of {0} bytes is not possible: it must be a multiple of 4 KiB between 16 MiB and 64 GiB"
-    )]
-    Memory(u64),
-    /// The memory size is beyond what this host can give.
-    #[error("a memory of {0} bytes is more than this host can give")]
-    MemoryBeyondHost(u64),
-    /// There are more virtio devices than slots.
-    #[error("{0} virtio devices are too many: the board has 8 slots")]
-    Devices(usize),
-    /// An Ethernet address has the multicast bit.
-    #[error(
-        "network device {0} has a multicast Ethernet address: the lowest bit of its first byte must be 0"
-    )]
-    Multicast(usize),
+pub enum InputError {
+    /// No such network device.
+    #[error("a frame is for network device {0}, which this machine does not have")]
+    NoSuchDevice(u8),
+    /// A frame shorter or longer than Ethernet (or segmentation offload) allows.
+    #[error("a frame of {0} bytes is not possible: 14 to 65550 are")]
+    FrameSize(usize),
+    /// Too many typed bytes at once.
+    #[error("{0} bytes typed at once are too many: 65536 are possible")]
+    ConsoleSize(usize),
+    /// Not for a device.
+    #[error("this input is not for a device")]
+    NotForDevice,
+}
+
+/// So many console bytes do not wait for a frame to be taken with.
+const CONSOLE_BATCH_BYTES: usize = 64 * 1024;
+
+/// Once the turns of a tick have cost so much, in units of [`crate::Cpu::charge`], no other device has one: the last may
+/// cost twice what a turn does.
+const TICK_COST_MAX: u64 = 1 << 18;
+
+const UART_IRQ: u32 = 10;
+const RTC_IRQ: u32 = 11;
+/// Interrupt source of virtio slot 0; the others follow.
+const VIRTIO_IRQ: u32 = 1;
+
+/// The memory of a board, whose size may come from anyone.
+pub(crate) fn memory_of(config: &BoardConfig) -> Result<Ram, BoardError> {
+    let beyond = BoardError::MemoryBeyondHost(config.memory_bytes);
+    let len = usize::try_from(config.memory_bytes).map_err(|_| beyond)?;
+    Ram::try_new(len).ok_or(beyond)
+}
+
+/// All of the computer but its harts.
+pub struct Board {
+    config: BoardConfig,
+    /// Guest memory.
+    pub ram: Ram,
+    /// The guest clock.
+    pub clock: GuestClock,
+    /// Calls from S-mode are answered by the built-in SBI.
+    pub(crate) built_in_firmware: bool,
+    rom: Vec<u8>,
+    clint: Clint,
+    plic: Plic,
+    rtc: Rtc,
+    uart: Uart,
+    virtio: Vec<Virtio>,
+    htif: Option<Htif>,
+    outputs: Vec<Output>,
+    stop: Option<StopRequest>,
+    /// What turns at queues have cost, for [`Board::take_cost`].
+    cost: u64,
 }
 
 impl Board {
-    /// How many virtio devices the board has.
-    pub fn virtio_devices(&self) -> usize {
-        self.net.len() + usize::from(self.entropy) + usize::from(self.console)
+    /// A board out of reset, with memory that is all zeros.
+    ///
+    /// # Errors
+    /// Such a board cannot be built, or not by this host.
+    pub fn new(config: &BoardConfig) -> Result<Board, BoardError> {
+        config.check()?;
+        Ok(Board::with_memory(config, memory_of(config)?))
     }
 
-    /// Says whether such a board can be built.
-    pub fn check(&self) -> Result<(), BoardError> {
-        let size = self.memory_bytes;
-        if !(MEMORY_BYTES_MIN..=MEMORY_BYTES_MAX).contains(&size) || !size.is_multiple_of(4096) {
-            return Err(BoardError::Memory(size));
-        }
-        if usize::try_from(size).is_err() {
-            return Err(BoardError::MemoryBeyondHost(size));
-        }
-        if self.virtio_devices() > SLOTS {
-            return Err(BoardError::Devices(self.virtio_devices()));
-        }
-        match self.net.iter().position(|net| net.mac[0] & 1 != 0) {
-            Some(index) => Err(BoardError::Multicast(index)),
-            None => Ok(()),
+    fn with_memory(config: &BoardConfig, ram: Ram) -> Board {
+        Board {
+            config: config.clone(),
+            ram,
+            clock: GuestClock::default(),
+            built_in_firmware: false,
+            rom: Vec::new(),
+            clint: Clint::default(),
+            plic: Plic::default(),
+            rtc: Rtc::default(),
+            uart: Uart::default(),
+            virtio: virtio::slots(config),
+            htif: None,
+            outputs: Vec::new(),
+            stop: None,
+            cost: 0,
         }
     }
-}
 
-/// Who serves M-mode.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Firmware {
-    /// The SBI that is part of this machine: the kernel starts in S-mode.
-    #[default]
-    BuiltIn,
-    /// Nobody: the kernel starts in M-mode.
-    None,
-    /// An image that starts in M-mode: an ELF, or raw bytes for the start of memory.
-    Image(Vec<u8>),
-}
+    /// What it consists of.
+    pub fn config(&self) -> &BoardConfig {
+        &self.config
+    }
 
-/// What the computer is started with.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Boot {
-    /// Who serves M-mode.
-    pub firmware: Firmware,
-    /// A RISC-V Linux `Image`, an ELF, or raw bytes that start with the first instruction. It may be left out where
-    /// the firmware is an image.
-    pub kernel: Option<Vec<u8>>,
-    /// The initial RAM disk.
-    pub initrd: Option<Vec<u8>>,
-    /// The kernel's command line.
-    pub append: Option<String>,
-    /// A device tree blob to use instead of the board's own.
-    pub dtb: Option<Vec<u8>>,
-    /// Seed of the entropy device and of the device tree's `rng-seed`.
-    pub seed: [u8; 32],
-    /// Whether the words `tohost` and `fromhost` of an ELF given as firmware are a host-target interface
-    /// ([`crate::device::htif`]).
-    pub host_words: bool,
-    /// What the real-time clock shows when the guest clock is 0, in nanoseconds since 1970.
-    pub epoch_ns: u64,
+    /// Loads from memory or a device, zero-extended.
+    pub fn load(&mut self, addr: GuestAddr, width: Width, now: u64) -> Result<u64, AccessFault> {
+        if addr.0 >= RAM_BASE {
+            let mut bytes = [0; 8];
+            self.ram.read(addr, &mut bytes[..width.bytes() as usize])?;
+            return Ok(u64::from_le_bytes(bytes));
+        }
+        let (window, offset) = decode(addr, width)?;
+        self.advance(now);
+        let value = match (window, width) {
+            (Window::Rom, _) => {
+                let mut value = 0;
+                for index in (0..width.bytes()).rev() {
+                    let byte = self.rom.get((offset + index) as usize).copied();
+                    value = value << 8 | u64::from(byte.unwrap_or(0));
+                }
+                value
+            }
+            (Window::Test, Width::Half | Width::Word) => 0,
+            (Window::Rtc, Width::Word) => u64::from(self.rtc.load(offset, now)),
+            (Window::Rtc, Width::Double) => {
+                let low = self.rtc.load(offset, now);
+                u64::from(self.rtc.load(offset + 4, now)) << 32 | u64::from(low)
+            }
+            (Window::Clint, Width::Word | Width::Double) => self.clint.load(offset, width, now),
+            (Window::Plic, Width::Word) => u64::from(self.plic.load(offset)),
+            // Its registers are bytes, whatever the width that a driver takes.
+            (Window::Uart, _) => u64::from(self.uart.load(offset)),
+            (Window::Virtio(slot), _) => self.virtio[slot].load(offset, width),
+            _ => return Err(AccessFault),
+        };
+        self.settle();
+        Ok(value)
+    }
+
+    /// Stores the low bytes of `value` to memory or a device.
+    pub fn store(
+        &mut self,
+        addr: GuestAddr,
+        width: Width,
+        value: u64,
+        now: u64,
+    ) -> Result<(), AccessFault> {
+        if addr.0 >= RAM_BASE {
+            let bytes = value.to_le_bytes();
+            return self.ram.write(addr, &bytes[..width.bytes() as usize]);
+        }
+        let (window, offset) = decode(addr, width)?;
+        self.advance(now);
+        match (window, width) {
+            (Window::Rom, _) => {}
+            (Window::Test, Width::Half | Width::Word) => {
+                if offset == 0
+                    && let Some(stop) = test::decode(value as u32)
+                {
+                    self.stop.get_or_insert(stop);
+                }
+            }
+            (Window::Rtc, Width::Word) => self.rtc.store(offset, value as u32, now),
+            (Window::Rtc, Width::Double) => {
+                self.rtc.store(offset, value as u32, now);
+                self.rtc.store(offset + 4, (value >> 32) as u32, now);
+            }
+            (Window::Clint, Width::Word | Width::Double) => {
+                self.clint.store(offset, width, value, now);
+            }
+            (Window::Plic, Width::Word) => self.plic.store(offset, value as u32),
+            (Window::Uart, _) => {
+                if let Some(byte) = self.uart.store(offset, value as u8) {
+                    self.console_write(&[byte]);
+                }
+            }
+            (Window::Virtio(slot), _) => {
+                let around = &mut Surroundings {
+                    ram: &mut self.ram,
+                    outputs: &mut self.outputs,
+                    cost: &mut self.cost,
+                    now,
+                };
+                self.virtio[slot].store(offset, width, value, around);
+            }
+            _ => return Err(AccessFault),
+        }
+        self.settle();
+        Ok(())
+    }
+
+    /// The lines into the hart at guest time `now`. They change only with a load or store outside memory,
+    /// with an input, or at [`Board::deadline`].
+    pub fn lines(&mut self, now: u64) -> Lines {
+        self.advance(now);
+        self.settle();
+        Lines::default()
+            .with(Lines::MSIP, self.clint.msip())
+            .with(Lines::MTIP, self.clint.mtip(now))
+            .with(Lines::MEIP, self.plic.raised(Target::Machine))
+            .with(Lines::SEIP, self.plic.raised(Target::Supervisor))
+    }
+
+    /// The next tick after `now` at which a line may change by itself, or [`Board::go_on`] has something to do.
+    pub fn deadline(&self, now: u64) -> Option<u64> {
+        let timers = [self.clint.deadline(now), self.rtc.deadline()];
+        let turns = self.virtio.iter().map(Virtio::deadline);
+        timers.into_iter().chain(turns).flatten().min()
+    }
+
+    /// Lets devices go on with what they left at an earlier tick. To be called at the very position at which the guest
+    /// clock gets to [`Board::deadline`], for it changes memory; a second call at the same tick does nothing.
+    ///
+    /// Who has waited longest comes first. Once the turns of this tick have cost enough, the others come at the next.
+    pub fn go_on(&mut self, now: u64) {
+        let tick = |slot: &Virtio| slot.deadline().filter(|tick| *tick <= now);
+        if !self.virtio.iter().any(|slot| tick(slot).is_some()) {
+            return;
+        }
+        let before = self.cost;
+        while let Some((_, next)) = (self.virtio.iter().enumerate())
+            .filter_map(|(number, slot)| Some((tick(slot)?, number)))
+            .min()
+        {
+            if self.cost - before >= TICK_COST_MAX {
+                self.virtio[next].put_off(now);
+                continue;
+            }
+            let around = &mut Surroundings {
+                ram: &mut self.ram,
+                outputs: &mut self.outputs,
+                cost: &mut self.cost,
+                now,
+            };
+            self.virtio[next].go_on(around);
+        }
+        self.settle();
+    }
+
+    /// What the `time` CSR shows: `mtime`, which is the guest clock unless the guest wrote it.
+    pub fn time(&self, now: u64) -> u64 {
+        self.clint.mtime(now)
+    }
+
+    /// The first tick at or after `now` at which [`Board::time`] is at least `time`: when a timer set to
+    /// `time` is due. `None`: never.
+    pub fn tick_of(&self, now: u64, time: u64) -> Option<u64> {
+        self.clint.tick_of(now, time)
+    }
+
+    /// Takes an input for a device: a frame, typed bytes or a seed. An error changes nothing.
+    pub fn apply(&mut self, input: &Input, now: u64) -> Result<(), InputError> {
+        self.advance(now);
+        match input {
+            Input::Frame { device, frame } => {
+                if !virtio::FRAME_BYTES.contains(&frame.len()) {
+                    return Err(InputError::FrameSize(frame.len()));
+                }
+                let net = (self.virtio.iter_mut()).find(|slot| slot.net_index() == Some(*device));
+                let net = net.ok_or(InputError::NoSuchDevice(*device))?;
+                let around = &mut Surroundings {
+                    ram: &mut self.ram,
+                    outputs: &mut self.outputs,
+                    cost: &mut self.cost,
+                    now,
+                };
+                net.receive_frame(frame, around);
+            }
+            Input::Console(bytes) => {
+                if bytes.len() > crate::device::uart::BACKLOG_MAX {
+                    return Err(InputError::ConsoleSize(bytes.len()));
+                }
+                self.console_read(bytes, now);
+            }
+            Input::Seed(seed) => {
+                for slot in &mut self.virtio {
+                    slot.seed(seed);
+                }
+            }
+            Input::Clock(_) | Input::Synchronize | Input::Reset | Input::PowerOff => {
+                return Err(InputError::NotForDevice);
+            }
+        }
+        self.settle();
+        Ok(())
+    }
+
+    /// What devices have cost since the last call, in units of [`crate::Cpu::charge`].
+    pub(crate) fn take_cost(&mut self) -> u64 {
+        std::mem::take(&mut self.cost)
+    }
+
+    /// Takes what the guest has said since the last call, in order.
+    pub fn take_outputs(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// What the guest has said and nobody has taken.
+    pub fn outputs(&self) -> &[Output] {
+        &self.outputs
+    }
+
+    /// Whether outputs should be taken now: there is a frame, or many console bytes. One access adds no more than a
+    /// device says in a turn, so a caller that looks after each access bounds what waits.
+    pub fn output_due(&self) -> bool {
+        self.outputs.iter().any(|output| match output {
+            Output::Frame { .. } => true,
+            Output::Console(bytes) => bytes.len() >= CONSOLE_BATCH_BYTES,
+        })
+    }
+
+    /// What the guest asked for, if it wants the machine to stop; the first request counts.
+    pub fn stop(&self) -> Option<StopRequest> {
+        self.stop
+    }
+
+    /// Asks for a stop, on behalf of the built-in firmware.
+    pub fn request_stop(&mut self, stop: StopRequest) {
+        self.stop.get_or_insert(stop);
+    }
+
+    /// Sends bytes to the serial console; adjacent ones become one output.
+    pub fn console_write(&mut self, bytes: &[u8]) {
+        Output::push_console(&mut self.outputs, bytes);
+    }
+
+    /// Takes up to `max` bytes that the guest has not read from the serial port.
+    pub fn console_take(&mut self, max: usize) -> Vec<u8> {
+        let bytes = self.uart.take(max);
+        self.settle();
+        bytes
+    }
+
+    /// Typed bytes that the guest has yet to read.
+    pub(crate) fn console_waiting(&self) -> usize {
+        let slots = self.virtio.iter().map(Virtio::console_waiting);
+        self.uart.waiting() + slots.sum::<usize>()
+    }
+
+    /// Whether an input would be dropped now that need not be lost.
+    pub(crate) fn must_wait(&self, input: &Input) -> bool {
+        let Input::Frame { device, frame } = input else {
+            return false;
+        };
+        let net = (self.virtio.iter()).find(|slot| slot.net_index() == Some(*device));
+        net.is_some_and(|net| net.must_wait(frame))
+    }
+
+    /// Typed bytes go to the virtio console if a driver runs it, else to the serial port.
+    fn console_read(&mut self, bytes: &[u8], now: u64) {
+        let around = &mut Surroundings {
+            ram: &mut self.ram,
+            outputs: &mut self.outputs,
+            cost: &mut self.cost,
+            now,
+        };
+        for slot in &mut self.virtio {
+            if slot.receive_console(bytes, around) {
+                return;
+            }
+        }
+        self.uart.receive(bytes);
+    }
+
+    /// Sets what belongs to the start of the machine.
+    pub(crate) fn set_boot(&mut self, rom: Vec<u8>, epoch_ns: u64, seed: &[u8; 32]) {
+        assert!(rom.len() <= ROM_BYTES_MAX, "the boot ROM is ours and small");
+        self.rom = rom;
+        self.rtc = Rtc::new(epoch_ns);
+        for slot in &mut self.virtio {
+            slot.seed(seed);
+        }
+    }
+
+    /// Adds the host-target interface, with its words at these addresses.
+    pub(crate) fn set_host_words(&mut self, to_host: u64, from_host: Option<u64>) {
+        self.htif = Htif::new(&self.ram, to_host, from_host);
+    }
+
+    /// The position at which the host-target interface must next be looked at.
+    pub(crate) fn host_due(&self) -> Option<Position> {
+        self.htif.as_ref().map(Htif::due)
+    }
+
+    /// Looks at the host-target interface, if there is one.
+    pub(crate) fn look_at_host_words(&mut self, at: Position) {
+        let Some(htif) = &mut self.htif else { return };
+        let mut said = Vec::new();
+        let stop = htif.look(
+            at,
+            htif::Host {
+                ram: &mut self.ram,
+                uart: &mut self.uart,
+                said: &mut said,
+            },
+        );
+        self.console_write(&said);
+        if let Some(stop) = stop {
+            self.request_stop(stop);
+        }
+        self.settle();
+    }
+
+    /// The virtio slots.
+    #[cfg(test)]
+    pub(crate) fn virtio_state(&self) -> &[Virtio] {
+        &self.virtio
+    }
+
+    /// Lets what is due at `now` happen. Called first by whatever looks at or changes a device.
+    fn advance(&mut self, now: u64) {
+        self.rtc.advance(now);
+        // The PLIC sees the alarm even if the access that follows takes it back.
+        self.plic.set_line(RTC_IRQ, self.rtc.line());
+    }
+
+    /// Carries the devices' lines to the PLIC. Called last by whatever changed a device.
+    pub(crate) fn settle(&mut self) {
+        self.plic.set_line(UART_IRQ, self.uart.line());
+        self.plic.set_line(RTC_IRQ, self.rtc.line());
+        for (irq, slot) in (VIRTIO_IRQ..).zip(&self.virtio) {
+            self.plic.set_line(irq, slot.line());
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bounds() {
-        assert_eq!(Board::default().check(), Ok(()));
-        let with = |memory_bytes| {
-            Board {
-                memory_bytes,
-                ..Board::default()
-            }
-            .check()
-        };
-        assert_eq!(with(MEMORY_BYTES_MIN), Ok(()));
-        assert_eq!(with(MEMORY_BYTES_MAX), Ok(()));
-        assert!(with(MEMORY_BYTES_MIN - 4096).is_err());
-        assert!(with(MEMORY_BYTES_MAX + 4096).is_err());
-        assert!(with(MEMORY_BYTES_MIN + 1).is_err());
-        let board = |nets, mac0| Board {
-            net: vec![
-                NetConfig {
-                    mac: [mac0, 0, 0, 0, 0, 1]
-                };
-                nets
-            ],
-            ..Board::default()
-        };
-        assert_eq!(board(7, 0x52).check(), Ok(()));
-        assert_eq!(board(8, 0x52).check(), Err(BoardError::Devices(9)));
-        assert_eq!(board(1, 0x53).check(), Err(BoardError::Multicast(0)));
-    }
-}
+mod tests;

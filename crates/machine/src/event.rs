@@ -73,6 +73,15 @@ pub enum Output {
 }
 
 impl Output {
+    /// Adds console bytes to outputs; adjacent ones become one.
+    pub(crate) fn push_console(outputs: &mut Vec<Output>, bytes: &[u8]) {
+        match outputs.last_mut() {
+            Some(Output::Console(said)) => said.extend_from_slice(bytes),
+            _ if bytes.is_empty() => {}
+            _ => outputs.push(Output::Console(bytes.to_vec())),
+        }
+    }
+
     /// Bytes that it carries.
     pub fn bytes(&self) -> usize {
         match self {

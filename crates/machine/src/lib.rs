@@ -6,9 +6,10 @@
 
 pub mod board;
 pub mod boot;
-pub mod bus;
 mod clock;
-mod core;
+pub mod config;
+mod contain;
+mod cpu;
 pub mod device;
 mod digest;
 pub mod engine;
@@ -24,11 +25,11 @@ mod semantics;
 mod snapshot;
 mod watch;
 
-pub use crate::core::{Core, RUN_EFFORT_MAX};
-pub use board::{Board, Boot, Firmware, NetConfig};
+pub use board::{Board, InputError, Lines};
 pub use boot::BootError;
-pub use bus::{AccessFault, Bus, InputError, Lines};
 pub use clock::GuestClock;
+pub use config::{BoardConfig, Boot, Firmware, NetConfig};
+pub use cpu::{Cpu, RUN_COST_MAX};
 pub use device::htif::Refusal;
 pub use device::test::StopRequest;
 pub use device::uart::BACKLOG_MAX as CONSOLE_BACKLOG_MAX;
@@ -39,7 +40,7 @@ pub use fault::{Fault, Faults, Rig};
 pub use isa::Width;
 pub use machine::Machine;
 pub use position::{GuestAddr, Position};
-pub use ram::Ram;
+pub use ram::{AccessFault, Ram};
 pub use semantics::SEMANTICS;
 pub use snapshot::{Snapshot, SnapshotError};
 pub use watch::Illegal;

@@ -1,9 +1,8 @@
-//! The machine: a [`Core`] and the engine that runs it, driven by inputs and positions.
+//! The machine: a [`Cpu`], the engine that runs it, and the [`Board`] around it, driven by inputs and positions.
 
+use crate::board::{Board, InputError};
 use crate::boot::{self, BootError};
-use crate::bus::InputError;
-use crate::clock::GuestClock;
-use crate::core::{Core, EVENT_EFFORT, RUN_EFFORT_MAX};
+use crate::cpu::{Cpu, EVENT_COST, RUN_COST_MAX};
 use crate::digest::{DIGEST_PAGES_MAX, Digest, Parts};
 use crate::engine::Engine;
 use crate::hart::csr::{self, STCE, SUPERVISOR_INTERRUPTS};
@@ -11,15 +10,15 @@ use crate::hart::{Hart, Mode, NO_RESERVATION};
 use crate::snapshot::{Snapshot, SnapshotError, State};
 use crate::watch::{Illegal, Watch};
 use crate::{
-    AccessFault, Board, Boot, Bus, Clock, Faults, Firmware, GuestAddr, Input, Interpreter,
+    AccessFault, BoardConfig, Boot, Clock, Faults, GuestAddr, Input, Interpreter,
     InterpreterOptions, Output, Position, Stop, StopRequest,
 };
 
 /// To hash a page, and to find it written anew.
-const PAGE_HASH_EFFORT: u64 = 1_500;
+const PAGE_HASH_COST: u64 = 1_500;
 
 /// To copy and to hash so many bytes of outputs takes a unit.
-const OUTPUT_BYTES_PER_EFFORT: u64 = 2;
+const OUTPUT_BYTES_PER_COST: u64 = 2;
 
 /// Where a run ends if nothing else ends it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,7 +33,7 @@ enum End {
 
 /// One deterministic computer.
 pub struct Machine {
-    core: Core,
+    cpu: Cpu,
     engine: Box<dyn Engine>,
     board: Board,
     /// Where the translation caches were last emptied by [`Input::Synchronize`].
@@ -43,9 +42,13 @@ pub struct Machine {
 
 impl Machine {
     /// Builds the computer and loads what it starts with.
-    pub fn boot(board: &Board, boot: &Boot, engine: Box<dyn Engine>) -> Result<Machine, BootError> {
-        let mut bus = Bus::new(board)?;
-        let entry = boot::load(&mut bus, board, boot)?;
+    pub fn boot(
+        config: &BoardConfig,
+        boot: &Boot,
+        engine: Box<dyn Engine>,
+    ) -> Result<Machine, BootError> {
+        let mut board = Board::new(config)?;
+        let entry = boot::load(&mut board, config, boot)?;
         let mut hart = Hart::new(entry.pc);
         hart.x[10] = entry.a0;
         hart.x[11] = entry.a1;
@@ -53,13 +56,12 @@ impl Machine {
         if entry.supervisor {
             enter_supervisor(&mut hart);
         }
-        let built_in = boot.firmware == Firmware::BuiltIn;
-        let mut core = Core::new(hart, bus, GuestClock::default(), built_in);
-        core.watch = Watch::armed();
+        let mut cpu = Cpu::new(hart, &board.ram);
+        cpu.watch = Watch::armed();
         Ok(Machine {
-            core,
+            cpu,
             engine,
-            board: board.clone(),
+            board,
             synchronized: None,
         })
     }
@@ -71,11 +73,13 @@ impl Machine {
         if state.clock.at() > state.position {
             return Err(SnapshotError::Clock);
         }
-        let bus = Bus::restore(&state.board, ram, state.bus)?;
+        let mut board = Board::restore(&state.config, ram, state.board)?;
+        board.clock = state.clock;
+        board.built_in_firmware = state.built_in_firmware;
         Ok(Machine {
-            core: Core::new(hart, bus, state.clock, state.built_in_firmware),
+            cpu: Cpu::new(hart, &board.ram),
             engine,
-            board: state.board,
+            board,
             synchronized: Some(state.position),
         })
     }
@@ -91,18 +95,18 @@ impl Machine {
             Some(self.position()),
             "a snapshot follows Synchronize"
         );
-        let now = self.core.now();
+        let now = self.cpu.now(&self.board);
         let state = State {
-            board: self.board.clone(),
+            config: self.board.config().clone(),
             position: self.position(),
-            clock: self.core.clock,
-            registers: self.core.hart.registers(),
-            bus: self.core.bus.save(now),
-            dirty: self.core.bus.ram.dirty_words().to_vec(),
-            digest_next: self.core.bus.ram.digest_next() as u64,
-            built_in_firmware: self.core.built_in_firmware,
+            clock: self.board.clock,
+            registers: self.cpu.hart.registers(),
+            board: self.board.save(now),
+            dirty: self.board.ram.dirty_words().to_vec(),
+            digest_next: self.board.ram.digest_next() as u64,
+            built_in_firmware: self.board.built_in_firmware,
         };
-        Snapshot::new(&state, &self.core.bus.ram)
+        Snapshot::new(&state, &self.board.ram)
     }
 
     /// Executes up to `until`. At a position at which an interrupt is due, the run ends before it is taken:
@@ -126,19 +130,19 @@ impl Machine {
     /// Whoever looks at the machine where a run ends finds done what is due there, as it is where a run goes on.
     fn execute(&mut self, until: Position, end: End) -> Stop {
         let stop = self.execute_to_stop(until, end);
-        self.core.go_on();
-        self.core.take_devices_effort();
-        self.core.rest();
+        self.cpu.go_on(&mut self.board);
+        self.cpu.take_devices_cost(&mut self.board);
+        self.cpu.rest();
         stop
     }
 
     fn execute_to_stop(&mut self, mut until: Position, mut end: End) -> Stop {
-        let core = &mut self.core;
+        let (cpu, board) = (&mut self.cpu, &mut self.board);
         loop {
-            core.go_on();
-            core.effort += EVENT_EFFORT;
-            core.take_devices_effort();
-            if let Some(stop) = core.bus.stop() {
+            cpu.go_on(board);
+            cpu.cost += EVENT_COST;
+            cpu.take_devices_cost(board);
+            if let Some(stop) = board.stop() {
                 return match stop {
                     StopRequest::Reset => Stop::Reset,
                     StopRequest::PowerOff
@@ -147,68 +151,68 @@ impl Machine {
                     | StopRequest::Refused(_) => Stop::PowerOff,
                 };
             }
-            if core.bus.output_due() {
+            if board.output_due() {
                 return Stop::Output;
             }
-            if core.hart.position >= until {
+            if cpu.hart.position >= until {
                 return Stop::Reached;
             }
-            if core.effort >= RUN_EFFORT_MAX {
+            if cpu.cost >= RUN_COST_MAX {
                 if end == End::There {
-                    core.rest();
+                    cpu.rest();
                 } else {
                     // What is next may have been looked up, or its handler entered, as for whoever runs further: it ends
                     // behind that, as an exact run to there does.
-                    until = Position(core.hart.position.0 + 1);
+                    until = Position(cpu.hart.position.0 + 1);
                     end = End::There;
                 }
             }
-            let change = core.refresh();
-            if core.hart.waiting {
-                if core.hart.pending() & core.hart.csr.mie == 0 {
+            let change = cpu.refresh(board);
+            if cpu.hart.waiting {
+                if cpu.hart.pending() & cpu.hart.csr.mie == 0 {
                     return Stop::Idle;
                 }
-                core.hart.waiting = false;
+                cpu.hart.waiting = false;
             }
             let mut limit = change.map_or(until, |change| change.min(until));
-            if let Some(interrupt) = core.hart.due_interrupt()
-                && !core.take_interrupt(interrupt)
+            if let Some(interrupt) = cpu.hart.due_interrupt()
+                && !cpu.take_interrupt(interrupt)
             {
-                limit = Position(core.hart.position.0 + 1);
+                limit = Position(cpu.hart.position.0 + 1);
             }
-            core.attention = false;
+            cpu.attention = false;
             self.synchronized = None;
-            let host_due = core.bus.host_due();
+            let host_due = board.host_due();
             if let Some(due) = host_due {
                 limit = limit.min(due);
             }
             let to_limit = end != End::Easily || limit != until;
             let engine = &mut self.engine;
-            let ended = core.contain(|core| {
+            let ended = cpu.contain(|cpu| {
                 if to_limit {
-                    engine.run(core, limit);
+                    engine.run(cpu, board, limit);
                 } else {
-                    engine.run_about(core, limit);
+                    engine.run_about(cpu, board, limit);
                 }
             });
             if ended.is_none() {
                 // What it holds may be half done.
                 self.engine = Box::new(Interpreter::new(InterpreterOptions::default()));
             }
-            let begun = core.faults.take_begun();
+            let begun = cpu.faults.take_begun();
             if begun || ended.is_none() {
-                if core.hart.position < limit {
-                    core.once_more(begun);
+                if cpu.hart.position < limit {
+                    cpu.once_more(board, begun);
                 }
-                core.attention = true;
+                cpu.attention = true;
             }
             // Nothing else happens between the last instruction and this look, wherever runs end. Where the hart begins to
             // wait, no other position follows at which to look.
-            if host_due.is_some_and(|due| due <= core.hart.position || core.hart.waiting) {
-                core.contain(|core| core.bus.look_at_host_words(core.hart.position));
+            if host_due.is_some_and(|due| due <= cpu.hart.position || cpu.hart.waiting) {
+                cpu.contain(|cpu| board.look_at_host_words(cpu.hart.position));
                 continue;
             }
-            if !to_limit && !core.attention {
+            if !to_limit && !cpu.attention {
                 return Stop::Reached;
             }
         }
@@ -216,32 +220,32 @@ impl Machine {
 
     /// What runs, inputs, outputs and digests have cost the host beside plain instructions since the machine was made here, in about
     /// nanoseconds. No part of the state: engines differ.
-    pub fn spent(&self) -> u64 {
-        self.core.spent + self.core.effort
+    pub fn cost(&self) -> u64 {
+        self.cpu.cost_before + self.cpu.cost
     }
 
     /// For tests: what panics from here on.
     #[doc(hidden)]
     pub fn rig(&mut self, rig: crate::Rig) {
-        self.core.rig = rig;
+        self.cpu.rig = rig;
     }
 
     /// The panics that were contained since the machine was made here.
     pub fn faults(&self) -> &Faults {
-        &self.core.faults
+        &self.cpu.faults
     }
 
     /// Where execution stands.
     pub fn position(&self) -> Position {
-        self.core.hart.position
+        self.cpu.hart.position
     }
 
     /// Takes an input at the present position. An error changes nothing.
     pub fn apply(&mut self, input: Input) -> Result<(), InputError> {
         let position = self.position();
-        self.core.effort += EVENT_EFFORT + input.bytes() as u64;
+        self.cpu.cost += EVENT_COST + input.bytes() as u64;
         let applied = self.apply_at(input, position);
-        self.core.take_devices_effort();
+        self.cpu.take_devices_cost(&mut self.board);
         applied
     }
 
@@ -249,22 +253,22 @@ impl Machine {
     fn apply_at(&mut self, input: Input, position: Position) -> Result<(), InputError> {
         match input {
             Input::Clock(clock) => {
-                self.core.clock.set(clock, position);
-                self.core.go_on();
+                self.board.clock.set(clock, position);
+                self.cpu.go_on(&mut self.board);
             }
             Input::Synchronize => {
-                self.core.tlb.flush();
-                self.core.hart.reservation = NO_RESERVATION;
+                self.cpu.tlb.flush();
+                self.cpu.hart.reservation = NO_RESERVATION;
                 self.synchronized = Some(position);
             }
-            Input::Reset => self.core.bus.request_stop(StopRequest::Reset),
-            Input::PowerOff => self.core.bus.request_stop(StopRequest::PowerOff),
+            Input::Reset => self.board.request_stop(StopRequest::Reset),
+            Input::PowerOff => self.board.request_stop(StopRequest::PowerOff),
             Input::Frame { .. } | Input::Console(_) | Input::Seed(_) => {
-                let now = self.core.now();
+                let now = self.cpu.now(&self.board);
                 // What panicked was applied, as far as it went: here as on the other replica.
-                match self.core.contain(|core| core.bus.apply(&input, now)) {
+                match self.cpu.contain(|_| self.board.apply(&input, now)) {
                     Some(applied) => applied?,
-                    None => self.core.bus.settle(),
+                    None => self.board.settle(),
                 }
             }
         }
@@ -273,129 +277,130 @@ impl Machine {
 
     /// Takes what the guest has said since the last call, in order.
     pub fn take_outputs(&mut self) -> Vec<Output> {
-        let outputs = self.core.bus.take_outputs();
-        self.core.watch.hear(&outputs);
+        let outputs = self.board.take_outputs();
+        self.cpu.watch.hear(&outputs);
         let bytes: usize = outputs.iter().map(Output::bytes).sum();
-        self.core.effort += bytes as u64 / OUTPUT_BYTES_PER_EFFORT;
+        self.cpu.cost += bytes as u64 / OUTPUT_BYTES_PER_COST;
         outputs
     }
 
     /// The first illegal instruction since the machine was started, as long as the guest has said nothing on a console:
     /// why it may never say anything. Of a machine that was restored, nothing is known.
     pub fn first_illegal(&self) -> Option<Illegal> {
-        self.core.watch.first()
+        self.cpu.watch.first()
     }
 
     /// Guest time in ticks.
     pub fn time(&self) -> u64 {
-        self.core.now()
+        self.cpu.now(&self.board)
     }
 
     /// The guest clock at the present position.
     pub fn clock(&self) -> Clock {
-        self.core.clock.clock(self.position())
+        self.board.clock.clock(self.position())
     }
 
     /// The guest time in ticks at which a timer next raises (or ends) an interrupt by itself: when an idle
     /// hart would wake.
     pub fn timer_deadline(&mut self) -> Option<u64> {
-        self.core.look_for_timer()
+        self.cpu.look_for_timer(&mut self.board)
     }
 
     /// Whether the hart waits in WFI with nothing pending.
     pub fn is_idle(&mut self) -> bool {
-        self.core.refresh();
-        self.core.hart.waiting && self.core.hart.pending() & self.core.hart.csr.mie == 0
+        self.cpu.refresh(&mut self.board);
+        self.cpu.hart.waiting && self.cpu.hart.pending() & self.cpu.hart.csr.mie == 0
     }
 
     /// Whether the hart waits for what can never come: it has stopped itself, or waits with every interrupt off but those that
     /// only it could raise. To be asked where a run has ended.
     pub fn waits_for_good(&self) -> bool {
-        let hart = &self.core.hart;
+        let hart = &self.cpu.hart;
         let own = csr::SSIP | csr::MSIP;
         hart.waiting && hart.csr.mie & !own == 0 && hart.pending() & hart.csr.mie == 0
     }
 
     /// What the guest asked for, if it wants the machine to stop.
     pub fn stop_request(&self) -> Option<StopRequest> {
-        self.core.bus.stop()
+        self.board.stop()
     }
 
-    /// What the machine consists of.
+    /// Memory, devices, lines and clock, to look at.
     pub fn board(&self) -> &Board {
         &self.board
     }
 
     /// Whether an input would be dropped now, and not later: it is a frame, and the guest has yet to take those that came before.
     pub fn must_wait(&self, input: &Input) -> bool {
-        self.core.bus.must_wait(input)
+        self.board.must_wait(input)
     }
 
     /// Typed bytes that the guest has yet to read. At most [`CONSOLE_BACKLOG_MAX`](crate::CONSOLE_BACKLOG_MAX) wait; beyond, they are dropped.
     pub fn console_waiting(&self) -> usize {
-        self.core.bus.console_waiting()
+        self.board.console_waiting()
     }
 
     /// Bytes of the pages of memory that the guest has ever written: no snapshot's memory is larger.
     pub fn touched_bytes(&self) -> u64 {
-        self.core.bus.ram.touched_bytes()
+        self.board.ram.touched_bytes()
     }
 
     /// Hashes registers, devices and pages written since a digest last looked at them: at most [`DIGEST_PAGES_MAX`], which
     /// are chosen by what was written and by where the digest before ended, and nothing else.
     pub fn digest(&mut self) -> Digest {
-        let core = &mut self.core;
-        let now = core.now();
-        let written = core.bus.ram.dirty_count();
-        let chosen = core.bus.ram.take_dirty(DIGEST_PAGES_MAX);
+        let (cpu, board) = (&mut self.cpu, &mut self.board);
+        let now = cpu.now(board);
+        let written = board.ram.dirty_count();
+        let chosen = board.ram.take_dirty(DIGEST_PAGES_MAX);
         let digest = Digest::new(&Parts {
-            position: core.hart.position,
-            registers: &core.hart.registers(),
-            devices: &core.bus.device_states(now),
-            tlb: core.tlb.hash(),
-            ram: &core.bus.ram,
+            position: cpu.hart.position,
+            registers: &cpu.hart.registers(),
+            devices: &board.device_states(now),
+            tlb: cpu.tlb.hash(),
+            ram: &board.ram,
             written,
             chosen: &chosen,
         });
-        core.tlb.slow_stores();
-        core.effort += digest.pages_hashed() * PAGE_HASH_EFFORT;
+        cpu.tlb.slow_stores();
+        cpu.cost += digest.pages_hashed() * PAGE_HASH_COST;
         digest
     }
 
     /// Copies from memory at a physical address.
     pub fn read_memory(&self, addr: GuestAddr, out: &mut [u8]) -> Result<(), AccessFault> {
-        self.core.bus.ram.read(addr, out)
+        self.board.ram.read(addr, out)
     }
 
     /// Writes to memory at a physical address, as a device would.
     pub fn write_memory(&mut self, addr: GuestAddr, data: &[u8]) -> Result<(), AccessFault> {
-        self.core.bus.ram.write(addr, data)
+        self.board.ram.write(addr, data)
     }
 
-    /// Everything but the engine, to look at.
-    pub(crate) fn core(&self) -> &Core {
-        &self.core
+    /// The hart and all that belongs to it, to look at.
+    pub(crate) fn cpu(&self) -> &Cpu {
+        &self.cpu
     }
 
-    /// The same, where looking takes more.
-    pub(crate) fn core_mut(&mut self) -> &mut Core {
-        &mut self.core
+    /// Name and serialised state of each device.
+    pub(crate) fn device_states(&mut self) -> Vec<(String, Vec<u8>)> {
+        let now = self.cpu.now(&self.board);
+        self.board.device_states(now)
     }
 
     /// The next instruction, if it can be fetched: which may change what is cached.
     pub(crate) fn instruction(&mut self) -> Option<isa::Insn> {
-        let pc = self.core.hart.pc;
-        let low = self.core.fetch(pc).ok()?;
+        let pc = self.cpu.hart.pc;
+        let low = self.cpu.fetch(&mut self.board, pc).ok()?;
         if isa::Insn::length_of(low) == 2 {
             return Some(isa::decode(low.into()));
         }
-        let high = self.core.fetch(pc.wrapping_add(2)).ok()?;
+        let high = self.cpu.fetch(&mut self.board, pc.wrapping_add(2)).ok()?;
         Some(isa::decode(u32::from(high) << 16 | u32::from(low)))
     }
 
     /// The registers, to look at.
     pub fn hart(&self) -> &Hart {
-        &self.core.hart
+        &self.cpu.hart
     }
 }
 

@@ -1,8 +1,12 @@
 //! Guest memory: bytes from [`RAM_BASE`] on, with what must be known of each page: whether it was written
 //! since a digest last looked at it, and where an engine holds decoded code of it.
 
-use crate::board::{Board, BoardError};
-use crate::{AccessFault, GuestAddr, Width};
+use crate::{GuestAddr, Width};
+
+/// Nothing answers at that physical address, or not with that width.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no memory or device answers at this physical address")]
+pub struct AccessFault;
 
 /// Where memory starts.
 pub const RAM_BASE: u64 = 0x8000_0000;
@@ -39,14 +43,8 @@ impl Ram {
         Ram::try_new(len).expect("the host has that much memory")
     }
 
-    /// The memory of a board, whose size may come from anyone.
-    pub(crate) fn of(board: &Board) -> Result<Ram, BoardError> {
-        let beyond = BoardError::MemoryBeyondHost(board.memory_bytes);
-        let len = usize::try_from(board.memory_bytes).map_err(|_| beyond)?;
-        Ram::try_new(len).ok_or(beyond)
-    }
-
-    fn try_new(len: usize) -> Option<Ram> {
+    /// The same, or `None` if the host cannot give that much.
+    pub(crate) fn try_new(len: usize) -> Option<Ram> {
         assert!(len.is_multiple_of(PAGE_BYTES) && len >> 43 == 0);
         let pages = len / PAGE_BYTES;
         Some(Ram {

@@ -8,12 +8,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::board::BoardError;
-use crate::bus::{BusState, RestoreError};
+use crate::board::{self, BoardState, RestoreError};
 use crate::clock::GuestClock;
+use crate::config::BoardError;
 use crate::hart::BadRegister;
 use crate::ram::PAGE_BYTES;
-use crate::{Board, Position, Ram};
+use crate::{BoardConfig, Position, Ram};
 
 const MAGIC: [u8; 8] = *b"futasnap";
 const VERSION: u16 = 2;
@@ -54,17 +54,17 @@ pub enum SnapshotError {
     Register(#[from] BadRegister),
     /// A device is impossible.
     #[error(transparent)]
-    Bus(#[from] RestoreError),
+    Devices(#[from] RestoreError),
 }
 
 /// Everything but memory.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct State {
-    pub(crate) board: Board,
+    pub(crate) config: BoardConfig,
     pub(crate) position: Position,
     pub(crate) clock: GuestClock,
     pub(crate) registers: Vec<u64>,
-    pub(crate) bus: BusState,
+    pub(crate) board: BoardState,
     pub(crate) dirty: Vec<u64>,
     pub(crate) digest_next: u64,
     pub(crate) built_in_firmware: bool,
@@ -117,8 +117,8 @@ impl Snapshot {
     /// Builds state and memory, checked as far as this file knows them.
     pub(crate) fn open(&self) -> Result<(State, Ram), SnapshotError> {
         let state: State = postcard::from_bytes(&self.state).map_err(|_| SnapshotError::State)?;
-        state.board.check()?;
-        let mut ram = Ram::of(&state.board)?;
+        state.config.check()?;
+        let mut ram = board::memory_of(&state.config)?;
         let mut pages = vec![0; CHUNK_PAGES * PAGE_BYTES];
         for chunk in &self.chunks {
             let pages = &mut pages[..chunk.present.count_ones() as usize * PAGE_BYTES];
@@ -142,9 +142,9 @@ impl Snapshot {
     }
 
     /// The board of the machine, unless the state cannot be decoded.
-    pub fn board(&self) -> Option<Board> {
+    pub fn config(&self) -> Option<BoardConfig> {
         let state: State = postcard::from_bytes(&self.state).ok()?;
-        Some(state.board)
+        Some(state.config)
     }
 
     /// Length of all state but memory.

@@ -76,7 +76,8 @@ mod tests {
     use crate::hart_thread::{HartEvent, HartThread};
     use eventlog::{Entry, Event};
     use machine::{
-        Board, Boot, Engine, Firmware, Input, Interpreter, InterpreterOptions, Machine, Output,
+        BoardConfig, Boot, Engine, Firmware, Input, Interpreter, InterpreterOptions, Machine,
+        Output,
     };
     use replica::{Hart, HartCommand, HartConfig, HartReport};
     use replication::LogIndex;
@@ -110,9 +111,9 @@ mod tests {
 
     /// A guest on a hart's thread, with a clock to which the test adds seconds; what the hart says comes out.
     fn start(guest: &[u32]) -> (HartThread, mpsc::Receiver<HartEvent>, Arc<AtomicU64>) {
-        let board = Board {
+        let board = BoardConfig {
             memory_bytes: 16 << 20,
-            ..Board::default()
+            ..BoardConfig::default()
         };
         let boot = Boot {
             firmware: Firmware::Image(guest.iter().flat_map(|word| word.to_le_bytes()).collect()),

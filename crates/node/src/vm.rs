@@ -5,7 +5,7 @@ use crate::engine::EngineChoice;
 use crate::given_file;
 use crate::names::fill_random;
 use anyhow::{Context, ensure};
-use machine::{Board, Boot, BootError, Firmware, Machine, NetConfig};
+use machine::{BoardConfig, Boot, BootError, Firmware, Machine, NetConfig};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -128,13 +128,13 @@ impl VmOptions {
     /// # Errors
     /// A file cannot be read, or is not what it should be.
     pub fn boot(&self) -> anyhow::Result<(Machine, Boot)> {
-        let board = Board {
+        let board = BoardConfig {
             memory_bytes: self.memory_bytes,
             net: match self.network {
                 Network::None => Vec::new(),
                 Network::Stream(_) => vec![NetConfig { mac: self.mac.0 }],
             },
-            ..Board::default()
+            ..BoardConfig::default()
         };
         let bios = self.bios.as_deref();
         ensure!(

@@ -2,7 +2,7 @@
 //! on as if nothing had been.
 
 use crate::random::Random;
-use machine::{Core, Engine, Interpreter, InterpreterOptions, Position};
+use machine::{Board, Cpu, Engine, Interpreter, InterpreterOptions, Position};
 use std::panic::resume_unwind;
 
 /// What a panic says.
@@ -73,23 +73,23 @@ struct Buggy {
 }
 
 impl Engine for Buggy {
-    fn run(&mut self, core: &mut Core, limit: Position) {
-        let at = Position(core.hart.position.0.next_multiple_of(self.bugs.every));
+    fn run(&mut self, cpu: &mut Cpu, board: &mut Board, limit: Position) {
+        let at = Position(cpu.hart.position.0.next_multiple_of(self.bugs.every));
         if at >= limit {
-            return self.inner.run(core, limit);
+            return self.inner.run(cpu, board, limit);
         }
-        self.inner.run(core, at);
-        if core.attention || core.hart.position != at {
+        self.inner.run(cpu, board, at);
+        if cpu.attention || cpu.hart.position != at {
             return;
         }
         if self.bugs.of_engine {
             resume_unwind(Box::new(WORDS));
         }
         if self.bugs.mutation.half_done {
-            let pc = core.hart.pc;
-            self.inner.run(core, Position(at.0 + 1));
-            (core.hart.pc, core.hart.position) = (pc, at);
+            let pc = cpu.hart.pc;
+            self.inner.run(cpu, board, Position(at.0 + 1));
+            (cpu.hart.pc, cpu.hart.position) = (pc, at);
         }
-        core.interrupted(&WORDS);
+        cpu.interrupted(&WORDS);
     }
 }

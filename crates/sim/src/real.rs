@@ -5,7 +5,7 @@ use crate::engines::Bugs;
 use crate::fingerprint::Fingerprint;
 use bytes::Bytes;
 use eventlog::{Entry, Event, RecorderConfig};
-use machine::{Board, Boot, Engine, GuestAddr, Input, Machine, NetConfig, TICKS_PER_SECOND};
+use machine::{BoardConfig, Boot, Engine, GuestAddr, Input, Machine, NetConfig, TICKS_PER_SECOND};
 use replica::{Advice, Hart, HartCommand, HartConfig, HartReport};
 use replication::{Instant, LogIndex};
 use std::fmt;
@@ -135,7 +135,7 @@ impl Real {
 }
 
 fn boot(kernel: &[u8], engine: Box<dyn Engine>) -> Machine {
-    let board = Board {
+    let board = BoardConfig {
         memory_bytes: 16 << 20,
         net: vec![NetConfig {
             mac: [0x52, 0x54, 0, 0x12, 0x34, 0x56],

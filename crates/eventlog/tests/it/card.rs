@@ -2,7 +2,7 @@
 
 use crate::guest::{MS, assemble, config, console, engine, state};
 use eventlog::{Recorder, RecorderState, ReplayState, Replayer};
-use machine::{Board, Boot, Firmware, Input, Machine, NetConfig};
+use machine::{BoardConfig, Boot, Firmware, Input, Machine, NetConfig};
 use std::collections::VecDeque;
 
 /// What the card keeps for a driver that has no buffers for it.
@@ -11,10 +11,10 @@ const KEPT: usize = 256;
 const BUFFERS: usize = 128;
 
 fn boot() -> Machine {
-    let board = Board {
+    let board = BoardConfig {
         memory_bytes: 16 << 20,
         net: vec![NetConfig { mac: [2; 6] }],
-        ..Board::default()
+        ..BoardConfig::default()
     };
     let boot = Boot {
         firmware: Firmware::Image(assemble("card")),

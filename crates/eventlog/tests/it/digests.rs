@@ -2,7 +2,7 @@
 
 use crate::guest::{MS, engine};
 use eventlog::{Entry, Event, Recorder, RecorderConfig, ReplayState, Replayer};
-use machine::{Board, Boot, DIGEST_PAGES_MAX, Digest, Firmware, Machine, Position};
+use machine::{BoardConfig, Boot, DIGEST_PAGES_MAX, Digest, Firmware, Machine, Position};
 use std::collections::VecDeque;
 
 /// Stores a word to each page from 1 MiB on, 48 MiB of them, and begins again.
@@ -23,9 +23,9 @@ const STEP_POSITIONS: u64 = 40_000;
 
 /// The writer, with one byte of its memory that it never writes.
 fn boot(byte: u8) -> Machine {
-    let board = Board {
+    let board = BoardConfig {
         memory_bytes: 64 << 20,
-        ..Board::default()
+        ..BoardConfig::default()
     };
     let mut image: Vec<u8> = WRITER.iter().flat_map(|word| word.to_le_bytes()).collect();
     image.resize((31 << 20) + 100, 0);

@@ -2,7 +2,7 @@
 
 use eventlog::{Entry, Event, Recorder, RecorderConfig, RecorderState, Step};
 use machine::{
-    Board, Boot, Engine, Firmware, Input, Interpreter, InterpreterOptions, Machine, Output,
+    BoardConfig, Boot, Engine, Firmware, Input, Interpreter, InterpreterOptions, Machine, Output,
     TICKS_PER_SECOND,
 };
 use std::collections::VecDeque;
@@ -58,9 +58,9 @@ pub(crate) fn boot() -> Machine {
 
 /// The same, executed by this engine.
 pub(crate) fn boot_with(engine: Box<dyn Engine>) -> Machine {
-    let board = Board {
+    let board = BoardConfig {
         memory_bytes: 16 << 20,
-        ..Board::default()
+        ..BoardConfig::default()
     };
     let boot = Boot {
         firmware: Firmware::Image(image()),

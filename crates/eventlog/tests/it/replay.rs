@@ -2,7 +2,7 @@
 
 use crate::guest::{Host, MS, boot, boot_with, config, console, engine, state};
 use eventlog::{Divergence, Entry, Event, ReplayState, Replayer};
-use machine::{Input, Interpreter, InterpreterOptions, Machine, RUN_EFFORT_MAX, Snapshot};
+use machine::{Input, Interpreter, InterpreterOptions, Machine, RUN_COST_MAX, Snapshot};
 
 const SCRIPT: [(u64, &str); 7] = [
     (5, "hello"),
@@ -201,12 +201,12 @@ fn a_step_ends_when_its_inputs_have_cost_enough() {
         .collect();
     let mut steps = 0;
     while !inputs.is_empty() {
-        let (before, waiting) = (host.recorder.machine().spent(), inputs.len());
+        let (before, waiting) = (host.recorder.machine().cost(), inputs.len());
         let step = host.recorder.step(host.now, &mut inputs, 1_000);
         host.log.take(step);
         assert!(inputs.len() < waiting);
-        let spent = host.recorder.machine().spent() - before;
-        assert!(spent <= RUN_EFFORT_MAX * 3 / 2, "{spent}");
+        let spent = host.recorder.machine().cost() - before;
+        assert!(spent <= RUN_COST_MAX * 3 / 2, "{spent}");
         steps += 1;
     }
     assert!(steps > 2, "{steps}");
@@ -219,10 +219,10 @@ fn a_step_ends_when_its_inputs_have_cost_enough() {
     }
     let mut steps = 0;
     loop {
-        let before = replayer.machine().spent();
+        let before = replayer.machine().cost();
         let state = replayer.step(u64::MAX).state;
-        let spent = replayer.machine().spent() - before;
-        assert!(spent <= RUN_EFFORT_MAX * 3 / 2, "{spent}");
+        let spent = replayer.machine().cost() - before;
+        assert!(spent <= RUN_COST_MAX * 3 / 2, "{spent}");
         steps += 1;
         match state {
             ReplayState::Running => {}

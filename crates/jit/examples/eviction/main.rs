@@ -18,7 +18,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use jit::{Forgetting, Options, Translator};
-use machine::{Board, Boot, Clock, Firmware, Input, Machine, Output, Position, Stop};
+use machine::{BoardConfig, Boot, Clock, Firmware, Input, Machine, Output, Position, Stop};
 
 /// Between two looks at what the guest says.
 const STEP: u64 = 10_000_000;
@@ -83,9 +83,9 @@ fn observed(cache_bytes: usize) -> (Translator, Receiver<(Duration, usize)>) {
 }
 
 fn hostile(engine: Translator) {
-    let board = Board {
+    let board = BoardConfig {
         memory_bytes: MEMORY_BYTES,
-        ..Board::default()
+        ..BoardConfig::default()
     };
     let boot = Boot {
         firmware: Firmware::Image(hostile::image()),
@@ -99,9 +99,9 @@ fn hostile(engine: Translator) {
 /// Time passes with the guest's work, and not at all while it waits.
 fn work(engine: Translator, [kernel, initrd, append, until]: [String; 4]) {
     let read = |file: &str| std::fs::read(file).expect("xtask names files that exist");
-    let board = Board {
+    let board = BoardConfig {
         memory_bytes: MEMORY_BYTES,
-        ..Board::default()
+        ..BoardConfig::default()
     };
     let boot = Boot {
         kernel: Some(read(&kernel)),

@@ -4,7 +4,8 @@ use std::sync::mpsc::{Sender, channel};
 
 use isa::{Insn, Op};
 use machine::{
-    Board, Boot, Core, Engine, Firmware, Interpreter, InterpreterOptions, Machine, Position,
+    Board, BoardConfig, Boot, Cpu, Engine, Firmware, Interpreter, InterpreterOptions, Machine,
+    Position,
 };
 
 use super::*;
@@ -24,8 +25,8 @@ struct Kept {
 struct Watched(Translator, Sender<Kept>);
 
 impl Engine for Watched {
-    fn run(&mut self, core: &mut Core, limit: Position) {
-        self.0.run(core, limit);
+    fn run(&mut self, cpu: &mut Cpu, board: &mut Board, limit: Position) {
+        self.0.run(cpu, board, limit);
         let entries = self.0.entries.as_ref().expect("it has run");
         let kept = Kept {
             taken: entries.taken(),
@@ -77,9 +78,9 @@ fn a_guest_that_executes_everywhere_takes_no_more_than_it_may() {
         ..Options::default()
     };
     let (sender, counts) = channel();
-    let board = Board {
+    let board = BoardConfig {
         memory_bytes: 16 << 20,
-        ..Board::default()
+        ..BoardConfig::default()
     };
     let boot = Boot {
         firmware: Firmware::Image(image()),
@@ -132,9 +133,9 @@ fn image_with_code_on_each_page() -> Vec<u8> {
 
 #[test]
 fn a_guest_with_code_on_each_page_takes_a_share_of_the_cache() {
-    let board = Board {
+    let board = BoardConfig {
         memory_bytes: 64 << 20,
-        ..Board::default()
+        ..BoardConfig::default()
     };
     let boot = Boot {
         firmware: Firmware::Image(image_with_code_on_each_page()),
@@ -191,9 +192,10 @@ fn spent(glance: u64) -> u64 {
         glance,
         ..Options::default()
     });
-    let mut machine = Machine::boot(&Board::default(), &boot, Box::new(engine.unwrap())).unwrap();
+    let mut machine =
+        Machine::boot(&BoardConfig::default(), &boot, Box::new(engine.unwrap())).unwrap();
     machine.run(Position(100_000));
-    machine.spent()
+    machine.cost()
 }
 
 #[test]

@@ -8,7 +8,7 @@
 
 use std::arch::asm;
 
-use machine::Core;
+use machine::Cpu;
 
 /// MXCSR as every Rust program has it, without exceptions: all masked, to nearest, with subnormal numbers.
 const DEFAULT: u32 = 0x1f80;
@@ -35,10 +35,10 @@ pub(super) fn discard() {
 
 /// Adds the exceptions that the host has seen since [`discard`] to `fflags`.
 #[inline]
-pub(super) fn harvest(core: &mut Core) {
+pub(super) fn harvest(cpu: &mut Cpu) {
     let seen = read() & STICKY;
     if seen != 0 {
-        core.hart.csr.fflags |= u64::from(to_guest(seen));
+        cpu.hart.csr.fflags |= u64::from(to_guest(seen));
         discard();
     }
 }

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use isa::{Insn, Op};
 use machine::engine::{execute_one, step};
 use machine::hart::Trapped;
-use machine::{Core, Position, Width};
+use machine::{Board, Cpu, Position, Width};
 
 use super::exceptions;
 use super::thunks::verdict;
@@ -38,25 +38,31 @@ pub(super) struct Reply {
 
 /// The state in which translated code left the hart.
 struct Paused<'a> {
-    core: &'a mut Core,
+    cpu: &'a mut Cpu,
+    board: &'a mut Board,
     page: u64,
     limit: Position,
 }
 
 impl<'a> Paused<'a> {
     /// Makes the hart one that is about to execute the instruction.
-    fn new(core: &'a mut Core, record: &Record, left: u64) -> Paused<'a> {
-        let hart = &mut core.hart;
+    fn new(cpu: &'a mut Cpu, board: &'a mut Board, record: &Record, left: u64) -> Paused<'a> {
+        let hart = &mut cpu.hart;
         let (page, limit) = (hart.pc, hart.position);
         hart.pc = page.wrapping_add(record.offset.into());
         hart.position = Position(limit.0.wrapping_sub(left).wrapping_sub(record.ahead.into()));
-        Paused { core, page, limit }
+        Paused {
+            cpu,
+            board,
+            page,
+            limit,
+        }
     }
 
     /// Back to translated code, behind the instruction.
     fn go_on(self, value: u64) -> Reply {
-        self.core.hart.pc = self.page;
-        self.core.hart.position = self.limit;
+        self.cpu.hart.pc = self.page;
+        self.cpu.hart.position = self.limit;
         Reply {
             value,
             verdict: verdict::CONTINUE,
@@ -65,14 +71,14 @@ impl<'a> Paused<'a> {
 
     /// To wherever the hart is now.
     fn resume(self) -> Reply {
-        let left = self.limit.0.saturating_sub(self.core.hart.position.0);
-        if self.core.attention || left == 0 {
+        let left = self.limit.0.saturating_sub(self.cpu.hart.position.0);
+        if self.cpu.attention || left == 0 {
             return Reply {
                 value: 0,
                 verdict: verdict::LEAVE,
             };
         }
-        self.core.hart.position = self.limit;
+        self.cpu.hart.position = self.limit;
         Reply {
             value: left,
             verdict: verdict::RESUME,
@@ -80,13 +86,13 @@ impl<'a> Paused<'a> {
     }
 
     fn trap(self, record: &Record) -> Reply {
-        self.core.take_exception(record.insn.bits);
+        self.cpu.take_exception(self.board, record.insn.bits);
         self.resume()
     }
 
     /// Counts the instruction, which is done with.
     fn step(self, record: &Record) -> Reply {
-        let hart = &mut self.core.hart;
+        let hart = &mut self.cpu.hart;
         hart.pc = hart.pc.wrapping_add(record.insn.length.into());
         hart.position.0 += 1;
         self.resume()
@@ -98,14 +104,14 @@ const HELP_EFFORT: u64 = 32;
 
 /// What a helper does. If it panics, the hart is about to execute the instruction, and translated code is left: the machine
 /// decides how to go on. `harvested` says that the host's float exceptions are the helper's own.
-fn contained(core: &mut Core, harvested: bool, help: impl FnOnce(&mut Core) -> Reply) -> Reply {
-    match catch_unwind(AssertUnwindSafe(|| help(core))) {
+fn contained(cpu: &mut Cpu, harvested: bool, help: impl FnOnce(&mut Cpu) -> Reply) -> Reply {
+    match catch_unwind(AssertUnwindSafe(|| help(cpu))) {
         Ok(reply) => reply,
         Err(panic) => {
             if harvested {
                 exceptions::discard();
             }
-            core.interrupted(&*panic);
+            cpu.interrupted(&*panic);
             Reply {
                 value: 0,
                 verdict: verdict::LEAVE,
@@ -115,17 +121,25 @@ fn contained(core: &mut Core, harvested: bool, help: impl FnOnce(&mut Core) -> R
 }
 
 /// A load that no fast translation has: gives the value as the instruction extends it.
-extern "sysv64" fn load(core: *mut Core, address: u64, record: *const Record, left: u64) -> Reply {
-    // SAFETY: the engine lends the core to translated code for the run, which passes it on and touches nothing until
+extern "sysv64" fn load(
+    cpu: *mut Cpu,
+    address: u64,
+    record: *const Record,
+    left: u64,
+    board: *mut Board,
+) -> Reply {
+    // SAFETY: the engine lends cpu and board to translated code for the run, which passes them on and touches nothing until
     // this returns; the record was written beside the code by the translator, and stays as long as that.
-    let (core, record) = unsafe { (&mut *core, &*record) };
-    contained(core, false, |core| load_for(core, address, record, left))
+    let (cpu, board, record) = unsafe { (&mut *cpu, &mut *board, &*record) };
+    contained(cpu, false, |cpu| {
+        load_for(cpu, board, address, record, left)
+    })
 }
 
-fn load_for(core: &mut Core, address: u64, record: &Record, left: u64) -> Reply {
-    let paused = Paused::new(core, record, left);
+fn load_for(cpu: &mut Cpu, board: &mut Board, address: u64, record: &Record, left: u64) -> Reply {
+    let paused = Paused::new(cpu, board, record, left);
     let (width, signed) = shape(record.insn.op);
-    match paused.core.load(address, width) {
+    match paused.cpu.load(paused.board, address, width) {
         Err(Trapped) => paused.trap(record),
         Ok(value) => {
             let value = if signed {
@@ -133,10 +147,10 @@ fn load_for(core: &mut Core, address: u64, record: &Record, left: u64) -> Reply 
             } else {
                 value
             };
-            if !paused.core.attention {
+            if !paused.cpu.attention {
                 return paused.go_on(value);
             }
-            let hart = &mut paused.core.hart;
+            let hart = &mut paused.cpu.hart;
             match record.insn.op {
                 Op::Flw => hart.f[usize::from(record.insn.rd)] = isa::box_single(value as u32),
                 Op::Fld => hart.f[usize::from(record.insn.rd)] = value,
@@ -149,54 +163,68 @@ fn load_for(core: &mut Core, address: u64, record: &Record, left: u64) -> Reply 
 
 /// A store that no fast translation has.
 extern "sysv64" fn store(
-    core: *mut Core,
+    cpu: *mut Cpu,
     address: u64,
     record: *const Record,
     left: u64,
+    board: *mut Board,
     value: u64,
 ) -> Reply {
     // SAFETY: as in `load`.
-    let (core, record) = unsafe { (&mut *core, &*record) };
-    contained(core, false, |core| {
-        store_for(core, address, record, left, value)
+    let (cpu, board, record) = unsafe { (&mut *cpu, &mut *board, &*record) };
+    contained(cpu, false, |cpu| {
+        store_for(cpu, board, address, record, left, value)
     })
 }
 
-fn store_for(core: &mut Core, address: u64, record: &Record, left: u64, value: u64) -> Reply {
-    let paused = Paused::new(core, record, left);
+fn store_for(
+    cpu: &mut Cpu,
+    board: &mut Board,
+    address: u64,
+    record: &Record,
+    left: u64,
+    value: u64,
+) -> Reply {
+    let paused = Paused::new(cpu, board, record, left);
     let (width, _) = shape(record.insn.op);
-    match paused.core.store(address, width, value) {
+    match paused.cpu.store(paused.board, address, width, value) {
         Err(Trapped) => paused.trap(record),
-        Ok(()) if paused.core.attention => paused.step(record),
+        Ok(()) if paused.cpu.attention => paused.step(record),
         Ok(()) => paused.go_on(0),
     }
 }
 
 /// Any instruction.
-extern "sysv64" fn execute(core: *mut Core, _: u64, record: *const Record, left: u64) -> Reply {
+extern "sysv64" fn execute(
+    cpu: *mut Cpu,
+    _: u64,
+    record: *const Record,
+    left: u64,
+    board: *mut Board,
+) -> Reply {
     // SAFETY: as in `load`.
-    let (core, record) = unsafe { (&mut *core, &*record) };
+    let (cpu, board, record) = unsafe { (&mut *cpu, &mut *board, &*record) };
     let harvested = is_float(record.insn.op) || reads_flags(&record.insn);
-    contained(core, harvested, |core| execute_for(core, record, left))
+    contained(cpu, harvested, |cpu| execute_for(cpu, board, record, left))
 }
 
-fn execute_for(core: &mut Core, record: &Record, left: u64) -> Reply {
-    let paused = Paused::new(core, record, left);
-    let core = &mut *paused.core;
-    core.spend(HELP_EFFORT);
-    let behind = core.hart.pc.wrapping_add(record.insn.length.into());
+fn execute_for(cpu: &mut Cpu, board: &mut Board, record: &Record, left: u64) -> Reply {
+    let paused = Paused::new(cpu, board, record, left);
+    let cpu = &mut *paused.cpu;
+    cpu.charge(HELP_EFFORT);
+    let behind = cpu.hart.pc.wrapping_add(record.insn.length.into());
     let float = is_float(record.insn.op);
     if float || reads_flags(&record.insn) {
-        exceptions::harvest(core);
+        exceptions::harvest(cpu);
     }
-    execute_one(core, &record.insn);
+    execute_one(cpu, paused.board, &record.insn);
     if float {
         exceptions::discard();
     }
     let goes_on = !record.ends
-        && !core.attention
-        && core.hart.pc == behind
-        && core.tlb.fetch_hit(paused.page) == Some(record.page as usize);
+        && !cpu.attention
+        && cpu.hart.pc == behind
+        && cpu.tlb.fetch_hit(paused.page) == Some(record.page as usize);
     if goes_on {
         paused.go_on(0)
     } else {
@@ -205,18 +233,24 @@ fn execute_for(core: &mut Core, record: &Record, left: u64) -> Reply {
 }
 
 /// The instructions of a block that are left, as the interpreter executes them.
-extern "sysv64" fn rest(core: *mut Core, _: u64, record: *const Record, left: u64) -> Reply {
+extern "sysv64" fn rest(
+    cpu: *mut Cpu,
+    _: u64,
+    record: *const Record,
+    left: u64,
+    board: *mut Board,
+) -> Reply {
     // SAFETY: as in `load`.
-    let (core, record) = unsafe { (&mut *core, &*record) };
-    contained(core, true, |core| rest_for(core, record, left))
+    let (cpu, board, record) = unsafe { (&mut *cpu, &mut *board, &*record) };
+    contained(cpu, true, |cpu| rest_for(cpu, board, record, left))
 }
 
-fn rest_for(core: &mut Core, record: &Record, left: u64) -> Reply {
-    exceptions::harvest(core);
-    let paused = Paused::new(core, record, left);
+fn rest_for(cpu: &mut Cpu, board: &mut Board, record: &Record, left: u64) -> Reply {
+    exceptions::harvest(cpu);
+    let paused = Paused::new(cpu, board, record, left);
     for _ in 0..record.ahead {
-        step(paused.core);
-        if paused.core.attention {
+        step(paused.cpu, paused.board);
+        if paused.cpu.attention {
             break;
         }
     }

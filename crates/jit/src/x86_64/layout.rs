@@ -3,43 +3,43 @@
 
 use std::mem::offset_of;
 
-use machine::Core;
+use machine::Cpu;
 use machine::mmu::{ENTRIES, FAST_FETCHES, FAST_LOADS, FAST_STORES, Fast};
 
 use super::asm::{Mem, RBP, at};
 
-/// What RBP points to, from the start of the core: a displacement of one byte reaches all registers.
-pub(super) const ORIGIN: usize = offset_of!(Core, hart.x) + 128;
+/// What RBP points to, from the start of the cpu: a displacement of one byte reaches all registers.
+pub(super) const ORIGIN: usize = offset_of!(Cpu, hart.x) + 128;
 
-/// The integer registers, from the start of the core; the float registers.
-pub(super) const X: i32 = offset_of!(Core, hart.x) as i32;
-pub(super) const F: i32 = offset_of!(Core, hart.f) as i32;
+/// The integer registers, from the start of the cpu; the float registers.
+pub(super) const X: i32 = offset_of!(Cpu, hart.x) as i32;
+pub(super) const F: i32 = offset_of!(Cpu, hart.f) as i32;
 
-/// A field of the core.
+/// A field of the cpu.
 pub(super) const fn field(offset: i32) -> Mem {
     at(RBP, offset - ORIGIN as i32)
 }
 
-/// The core itself.
-pub(super) const CORE: Mem = field(0);
+/// The cpu itself.
+pub(super) const CPU: Mem = field(0);
 /// In translated code: the virtual address of the present page of code.
-pub(super) const PC: Mem = field(offset_of!(Core, hart.pc) as i32);
+pub(super) const PC: Mem = field(offset_of!(Cpu, hart.pc) as i32);
 /// In translated code: the position that must not be passed. R15 says how many are left.
-pub(super) const POSITION: Mem = field(offset_of!(Core, hart.position) as i32);
-pub(super) const MSTATUS: Mem = field(offset_of!(Core, hart.csr.mstatus) as i32);
-pub(super) const FRM: Mem = field(offset_of!(Core, hart.csr.frm) as i32);
-pub(super) const FETCH_CONTEXT: Mem = field(offset_of!(Core, tlb.fetch_context) as i32);
-pub(super) const DATA_CONTEXT: Mem = field(offset_of!(Core, tlb.data_context) as i32);
+pub(super) const POSITION: Mem = field(offset_of!(Cpu, hart.position) as i32);
+pub(super) const MSTATUS: Mem = field(offset_of!(Cpu, hart.csr.mstatus) as i32);
+pub(super) const FRM: Mem = field(offset_of!(Cpu, hart.csr.frm) as i32);
+pub(super) const FETCH_CONTEXT: Mem = field(offset_of!(Cpu, tlb.fetch_context) as i32);
+pub(super) const DATA_CONTEXT: Mem = field(offset_of!(Cpu, tlb.data_context) as i32);
 
-pub(super) const MODE: Mem = field(offset_of!(Core, hart.mode) as i32);
-pub(super) const RESERVATION: Mem = field(offset_of!(Core, hart.reservation) as i32);
-pub(super) const LINES: Mem = field(offset_of!(Core, hart.lines) as i32);
-pub(super) const TIMER_DUE: Mem = field(offset_of!(Core, hart.timer_due) as i32);
-pub(super) const MIP: Mem = field(offset_of!(Core, hart.csr.mip) as i32);
-pub(super) const SSCRATCH: Mem = field(offset_of!(Core, hart.csr.sscratch) as i32);
-pub(super) const SEPC: Mem = field(offset_of!(Core, hart.csr.sepc) as i32);
-pub(super) const SCAUSE: Mem = field(offset_of!(Core, hart.csr.scause) as i32);
-pub(super) const STVAL: Mem = field(offset_of!(Core, hart.csr.stval) as i32);
+pub(super) const MODE: Mem = field(offset_of!(Cpu, hart.mode) as i32);
+pub(super) const RESERVATION: Mem = field(offset_of!(Cpu, hart.reservation) as i32);
+pub(super) const LINES: Mem = field(offset_of!(Cpu, hart.lines) as i32);
+pub(super) const TIMER_DUE: Mem = field(offset_of!(Cpu, hart.timer_due) as i32);
+pub(super) const MIP: Mem = field(offset_of!(Cpu, hart.csr.mip) as i32);
+pub(super) const SSCRATCH: Mem = field(offset_of!(Cpu, hart.csr.sscratch) as i32);
+pub(super) const SEPC: Mem = field(offset_of!(Cpu, hart.csr.sepc) as i32);
+pub(super) const SCAUSE: Mem = field(offset_of!(Cpu, hart.csr.scause) as i32);
+pub(super) const STVAL: Mem = field(offset_of!(Cpu, hart.csr.stval) as i32);
 
 const ENTRY: usize = size_of::<Fast>();
 const TAG: usize = offset_of!(Fast, tag);

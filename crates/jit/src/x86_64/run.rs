@@ -3,7 +3,7 @@
 
 use std::mem;
 
-use machine::{Core, Position};
+use machine::{Board, Cpu, Position};
 
 use super::thunks::Thunks;
 use super::{exceptions, layout, reason};
@@ -39,30 +39,40 @@ impl Exit {
     }
 }
 
-type Enter =
-    extern "sysv64" fn(*mut u8, *const machine::mmu::Fast, u64, usize, usize, usize, usize) -> Exit;
+type Enter = extern "sysv64" fn(
+    *mut u8,
+    *const machine::mmu::Fast,
+    u64,
+    usize,
+    usize,
+    usize,
+    usize,
+    *mut Board,
+) -> Exit;
 
 /// Executes from the hart's address on, for which `code` was translated, up to `limit`.
 pub(crate) fn enter(
     arena: &Arena,
     entries: &Entries,
     thunks: &Thunks,
-    core: &mut Core,
+    cpu: &mut Cpu,
+    board: &mut Board,
     code: u32,
     limit: Position,
 ) -> Reason {
-    let left = limit.0 - core.hart.position.0;
-    core.hart.position = limit;
-    core.hart.pc &= !0xfff;
-    let fast = core.tlb.fast_ptr();
+    let left = limit.0 - cpu.hart.position.0;
+    cpu.hart.position = limit;
+    cpu.hart.pc &= !0xfff;
+    let fast = cpu.tlb.fast_ptr();
     let start = arena.address();
-    let memory = core.bus.ram.base_address();
+    let memory = board.ram.base_address();
     // SAFETY: the thunk was made by `Thunks::make` for this signature and lies in the executable mapping, which
     // outlives the call.
     let enter: Enter = unsafe { mem::transmute(start + thunks.enter as usize) };
-    let core: *mut Core = core;
+    let cpu: *mut Cpu = cpu;
+    let board: *mut Board = board;
     // In bounds: the origin is in the register file.
-    let state = core.cast::<u8>().wrapping_add(layout::ORIGIN);
+    let state = cpu.cast::<u8>().wrapping_add(layout::ORIGIN);
     exceptions::discard();
     let exit = enter(
         state,
@@ -72,8 +82,9 @@ pub(crate) fn enter(
         entries.address(),
         start,
         memory,
+        board,
     );
-    // SAFETY: translated code has returned, and nobody else has the core.
-    exceptions::harvest(unsafe { &mut *core });
+    // SAFETY: translated code has returned, and nobody else has the cpu.
+    exceptions::harvest(unsafe { &mut *cpu });
     exit.reason()
 }

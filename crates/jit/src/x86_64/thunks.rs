@@ -18,12 +18,14 @@ pub(super) mod slot {
     pub(in super::super) const CODE: i32 = 8;
     /// Address of the guest's memory.
     pub(in super::super) const MEMORY: i32 = 16;
+    /// The board.
+    pub(super) const BOARD: i32 = 24;
     /// Pointers of groups of accesses, 8 bytes each.
     pub(in super::super) const POINTERS: i32 = 40;
     /// Bytes in all. With the six saved registers and the return address, RSP stays a multiple of 16.
     pub(in super::super) const BYTES: i32 = 72;
-    /// The last argument of [`super::Thunks::enter`], which is on the stack.
-    pub(super) const ARGUMENT: i32 = BYTES + 6 * 8 + 8;
+    /// The last two arguments of [`super::Thunks::enter`], which are on the stack.
+    pub(super) const ARGUMENTS: i32 = BYTES + 6 * 8 + 8;
 }
 
 /// What a helper wants to happen next: in EDX when it returns.
@@ -124,7 +126,7 @@ impl Thunks {
 
         thunks.store = asm.here();
         map.save(&mut asm);
-        asm.mov(B64, R8, RDX);
+        asm.mov(B64, R9, RDX);
         asm.mov(B64, RDX, RCX);
         asm.mov(B64, RSI, RAX);
         call(&mut asm, &map, helpers::address_of_store(), resume, leave);
@@ -147,8 +149,10 @@ impl Thunks {
         asm.mov(B64, RBP, RDI);
         asm.mov(B64, R14, RSI);
         asm.mov(B64, R15, RDX);
-        asm.mov(B64, RAX, at(RSP, slot::ARGUMENT));
+        asm.mov(B64, RAX, at(RSP, slot::ARGUMENTS));
         asm.store(at(RSP, slot::MEMORY), RAX);
+        asm.mov(B64, RAX, at(RSP, slot::ARGUMENTS + 8));
+        asm.store(at(RSP, slot::BOARD), RAX);
         asm.mov(B64, RAX, RCX);
         asm.store(at(RSP, slot::ENTRIES), R8);
         asm.store(at(RSP, slot::CODE), R9);
@@ -166,11 +170,12 @@ impl Thunks {
     }
 }
 
-/// Calls a helper with the core, two arguments of its own in RSI and RDX, and the positions left. Registers
-/// are in the hart meanwhile.
+/// Calls a helper with the cpu, two arguments of its own in RSI and RDX, the positions left, the board, and perhaps a
+/// third of its own in R9. Registers are in the hart meanwhile. On the stack is where to return to.
 fn call(asm: &mut Asm, map: &Map, helper: usize, resume: u32, leave: u32) {
-    asm.lea(B64, RDI, layout::CORE);
+    asm.lea(B64, RDI, layout::CPU);
     asm.mov(B64, RCX, R15);
+    asm.mov(B64, R8, at(RSP, slot::BOARD + 8));
     asm.alu_imm(Alu::Sub, B64, RSP, 8);
     asm.mov_imm(RAX, helper as u64);
     asm.call_reg(RAX);

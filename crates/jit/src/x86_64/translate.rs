@@ -1,7 +1,7 @@
 //! Translation of a trace: blocks that follow each other in a page, from a first instruction on.
 
 use isa::{Insn, Op, decode};
-use machine::{Core, Ram};
+use machine::{Board, Cpu, Ram};
 
 use super::asm::{Alu, Asm, B32, B64, Cond, R14, RAX, RCX, Site, displacement, indexed};
 use super::cold::{Cold, Leave, Second};
@@ -66,7 +66,8 @@ pub(crate) fn link(arena: &mut Arena, site: u32, code: u32) {
 /// as fits into `room` bytes. What does not fit is tried again with half the instructions, down to one; if that
 /// does not fit, there is code that leaves it to the interpreter.
 pub(crate) fn translate(
-    core: &mut Core,
+    cpu: &mut Cpu,
+    board: &mut Board,
     entries: &mut Entries,
     thunks: &Thunks,
     offset: usize,
@@ -76,7 +77,7 @@ pub(crate) fn translate(
     let page = offset / PAGE * PAGE;
     let mut emitter = Emitter::new(Asm::new(start, buffer, room), thunks, page as u64);
     let mut limit = TRACE_MAX;
-    let mut trace = emitter.emit_trace(core, entries, offset, limit);
+    let mut trace = emitter.emit_trace(cpu, board, entries, offset, limit);
     let mut vain = 0;
     while emitter.asm.is_full() {
         let mut buffer = emitter.asm.into_bytes();
@@ -89,9 +90,9 @@ pub(crate) fn translate(
             emitter.leave_to_interpreter((offset % PAGE) as u16);
             break;
         }
-        trace = emitter.emit_trace(core, entries, offset, limit);
+        trace = emitter.emit_trace(cpu, board, entries, offset, limit);
     }
-    trace.note(core, entries, page);
+    trace.note(cpu, board, entries, page);
     Translation {
         start,
         records: std::mem::take(&mut emitter.records),
@@ -128,24 +129,24 @@ impl Trace {
     }
 
     /// Makes it what is executed, in the page at an offset in memory.
-    fn note(&self, core: &mut Core, entries: &mut Entries, page: usize) {
+    fn note(&self, cpu: &mut Cpu, board: &mut Board, entries: &mut Entries, page: usize) {
         for (at, code) in &self.blocks {
             entries.set(page + usize::from(*at), *code);
         }
         if let Some((first, _)) = self.blocks.first() {
             let first = usize::from(*first);
-            note_code(core, page + first, self.end - first);
+            note_code(cpu, board, page + first, self.end - first);
         }
         if let Some(other) = self.depends_on {
-            note_code(core, other, 2);
+            note_code(cpu, board, other, 2);
         }
     }
 }
 
 /// Tells memory that there is code of `len` bytes at `offset`, all in one page.
-fn note_code(core: &mut Core, offset: usize, len: usize) {
-    if core.bus.ram.note_code(offset, len) {
-        core.tlb.slow_stores_to(offset / PAGE * PAGE);
+fn note_code(cpu: &mut Cpu, board: &mut Board, offset: usize, len: usize) {
+    if board.ram.note_code(offset, len) {
+        cpu.tlb.slow_stores_to(offset / PAGE * PAGE);
     }
 }
 
@@ -153,18 +154,18 @@ fn note_code(core: &mut Core, offset: usize, len: usize) {
 const STRADDLING: usize = PAGE - 2;
 
 /// The offset in memory of the page behind the hart's, if it is among the fast translations.
-fn next_page(core: &Core) -> Option<usize> {
-    let next = (core.hart.pc & !0xfff).wrapping_add(PAGE as u64);
-    core.tlb.fetch_hit(next)
+fn next_page(cpu: &Cpu) -> Option<usize> {
+    let next = (cpu.hart.pc & !0xfff).wrapping_add(PAGE as u64);
+    cpu.tlb.fetch_hit(next)
 }
 
 /// Whether the instruction at `offset` in memory, where the hart is, can be translated: not if it straddles the end of
 /// its page, and the other half is not at hand.
-pub(crate) fn is_at_hand(core: &Core, offset: usize) -> bool {
+pub(crate) fn is_at_hand(cpu: &Cpu, board: &Board, offset: usize) -> bool {
     let page = offset / PAGE * PAGE;
     offset % PAGE != STRADDLING
-        || decode_at(&core.bus.ram, offset, page + PAGE).is_some()
-        || next_page(core).is_some()
+        || decode_at(&board.ram, offset, page + PAGE).is_some()
+        || next_page(cpu).is_some()
 }
 
 /// A region of hot code.
@@ -177,14 +178,15 @@ pub(crate) struct Hot {
 /// Translates the region that the instruction at `offset` in memory is in, if it is worth it and fits into `room` bytes; else
 /// says how many bytes were made in vain.
 pub(crate) fn translate_hot(
-    core: &mut Core,
+    cpu: &mut Cpu,
+    board: &mut Board,
     entries: &Entries,
     thunks: &Thunks,
     offset: usize,
     (start, room): (u32, usize),
 ) -> Result<Hot, usize> {
     let page = offset / PAGE * PAGE;
-    let found = region::find(&core.bus.ram, page, (offset % PAGE) as u16);
+    let found = region::find(&board.ram, page, (offset % PAGE) as u16);
     let (blocks, between) = found.ok_or(0usize)?;
     let mut emitter = Emitter::new(Asm::new(start, Vec::new(), room), thunks, page as u64);
     let outer = emitter.emit_region(&blocks, between);
@@ -193,7 +195,7 @@ pub(crate) fn translate_hot(
         return Err(emitter.asm.into_bytes().len());
     }
     for block in &blocks {
-        note_code(core, page + usize::from(block.start), block.len());
+        note_code(cpu, board, page + usize::from(block.start), block.len());
     }
     let translation = Translation {
         start,
@@ -269,7 +271,14 @@ pub(super) fn decode_at(ram: &Ram, at: usize, end: usize) -> Option<Insn> {
 impl Emitter<'_> {
     /// The trace from what is at `offset` in memory on, where the hart is: after `limit` instructions no block is begun,
     /// and none is longer.
-    fn emit_trace(&mut self, core: &Core, entries: &Entries, offset: usize, limit: usize) -> Trace {
+    fn emit_trace(
+        &mut self,
+        cpu: &Cpu,
+        board: &Board,
+        entries: &Entries,
+        offset: usize,
+        limit: usize,
+    ) -> Trace {
         let page = offset / PAGE * PAGE;
         let mut trace = Trace {
             blocks: Vec::with_capacity(BLOCKS_LIKELY),
@@ -280,10 +289,10 @@ impl Emitter<'_> {
         let mut made = 0;
         let mut at = offset % PAGE;
         loop {
-            let end = decode_block(&core.bus.ram, page, at, limit.min(BLOCK_MAX), &mut block);
+            let end = decode_block(&board.ram, page, at, limit.min(BLOCK_MAX), &mut block);
             let here = self.asm.here();
             if block.is_empty() {
-                trace.depends_on = self.emit_straddling(core, page);
+                trace.depends_on = self.emit_straddling(cpu, board, page);
                 if trace.depends_on.is_some() {
                     trace.blocks.push((at as u16, here));
                     trace.end = PAGE;
@@ -325,9 +334,9 @@ impl Emitter<'_> {
 
     /// An instruction that straddles the end of the hart's page, executed as long as the other half is in the page where
     /// it is now, which is returned. There is no code if it is not at hand.
-    fn emit_straddling(&mut self, core: &Core, page: usize) -> Option<usize> {
-        let other = next_page(core)?;
-        let ram = &core.bus.ram;
+    fn emit_straddling(&mut self, cpu: &Cpu, board: &Board, page: usize) -> Option<usize> {
+        let other = next_page(cpu)?;
+        let ram = &board.ram;
         let halves = [ram.load(page + STRADDLING)?, ram.load(other)?];
         let [low, high] = halves.map(|half| u32::from(u16::from_le_bytes(half)));
         self.expect_next_page(STRADDLING as u16, other as u64);

@@ -3,8 +3,8 @@
 use isa::{Insn, Op};
 use jit::{Options, Translator};
 use machine::{
-    Board, Boot, Engine, Firmware, GuestAddr, Interpreter, InterpreterOptions, Machine, Position,
-    Stop,
+    BoardConfig, Boot, Engine, Firmware, GuestAddr, Interpreter, InterpreterOptions, Machine,
+    Position, Stop,
 };
 
 /// Where memory starts, and code.
@@ -88,9 +88,9 @@ impl Code {
     pub(crate) fn machine(&self, data: &[u64], engine: Box<dyn Engine>) -> Machine {
         let mut image: Vec<u8> = self.0.iter().flat_map(|insn| insn.to_le_bytes()).collect();
         image.extend(Insn::new(Op::Wfi).encode().to_le_bytes());
-        let board = Board {
+        let board = BoardConfig {
             memory_bytes: 16 << 20,
-            ..Board::default()
+            ..BoardConfig::default()
         };
         let boot = Boot {
             firmware: Firmware::Image(image),

@@ -1,9 +1,11 @@
 //! Panics in the middle of things: the machine goes on, and is the same under every engine.
 
 use isa::Op;
-use machine::board::MEMORY_BYTES_MIN;
+use machine::config::MEMORY_BYTES_MIN;
 use machine::hostile::lockstep::{interpreter, reference};
-use machine::{Board, Boot, Core, Digest, Engine, Firmware, Input, Machine, Position, Rig};
+use machine::{
+    Board, BoardConfig, Boot, Cpu, Digest, Engine, Firmware, Input, Machine, Position, Rig,
+};
 
 use crate::engines::{bounded, small, usual};
 use crate::image::{Image, START, address};
@@ -74,17 +76,17 @@ struct Faulty {
 }
 
 impl Engine for Faulty {
-    fn run(&mut self, core: &mut Core, limit: Position) {
+    fn run(&mut self, cpu: &mut Cpu, board: &mut Board, limit: Position) {
         if let Some(rig) = self.rig.take() {
-            core.rig = rig;
+            cpu.rig = rig;
         }
         self.runs += 1;
         if self.runs == self.fails_at {
-            let half = Position(core.hart.position.0.midpoint(limit.0));
-            self.inner.run(core, half);
+            let half = Position(cpu.hart.position.0.midpoint(limit.0));
+            self.inner.run(cpu, board, half);
             panic!("an engine of a test");
         }
-        self.inner.run(core, limit);
+        self.inner.run(cpu, board, limit);
     }
 }
 
@@ -105,9 +107,9 @@ fn run_image(
     engine: Box<dyn Engine>,
     (positions, stride): (u64, usize),
 ) -> (Vec<Digest>, u64) {
-    let board = Board {
+    let board = BoardConfig {
         memory_bytes: MEMORY_BYTES_MIN,
-        ..Board::default()
+        ..BoardConfig::default()
     };
     let boot = Boot {
         firmware: Firmware::Image(image),
@@ -196,15 +198,15 @@ struct Early {
 }
 
 impl Engine for Early {
-    fn run(&mut self, core: &mut Core, limit: Position) {
-        core.rig = self.rig.take().unwrap_or(core.rig);
-        while !core.attention && core.hart.position < limit {
-            if self.pc == Some(core.hart.pc) {
+    fn run(&mut self, cpu: &mut Cpu, board: &mut Board, limit: Position) {
+        cpu.rig = self.rig.take().unwrap_or(cpu.rig);
+        while !cpu.attention && cpu.hart.position < limit {
+            if self.pc == Some(cpu.hart.pc) {
                 self.pc = None;
                 panic!("an engine of a test");
             }
-            let next = Position(core.hart.position.0 + 1);
-            self.inner.run(core, next);
+            let next = Position(cpu.hart.position.0 + 1);
+            self.inner.run(cpu, board, next);
         }
     }
 }
@@ -332,9 +334,9 @@ fn a_panic_on_the_way_to_an_interrupt_is_the_same_everywhere() {
 /// Whoever goes on from a state has not seen what was seen before it: what a look that panics leaves must follow from the state.
 #[test]
 fn a_state_that_is_taken_where_looks_panic_goes_on_alike_elsewhere() {
-    let board = Board {
+    let board = BoardConfig {
         memory_bytes: MEMORY_BYTES_MIN,
-        ..Board::default()
+        ..BoardConfig::default()
     };
     let boot = Boot {
         firmware: Firmware::Image(image_of_timers(false)),

@@ -5,7 +5,7 @@ use isa::Op;
 use isa::generate::Random;
 use machine::hostile::lockstep::{Guest, Maker, interpreter};
 use machine::hostile::{hurt, kernel};
-use machine::{Board, Boot, Clock, Firmware, Input, Machine, Output, Position, Stop};
+use machine::{BoardConfig, Boot, Clock, Firmware, Input, Machine, Output, Position, Stop};
 
 use crate::engines::ENGINES;
 use crate::image::Image;
@@ -120,7 +120,8 @@ fn what_floats_cost_is_counted() {
         firmware: Firmware::Image(image.0),
         ..Boot::default()
     };
-    let mut machine = Machine::boot(&Board::default(), &boot, interpreter()).expect("it fits");
+    let mut machine =
+        Machine::boot(&BoardConfig::default(), &boot, interpreter()).expect("it fits");
     let far = Position(10_000_000);
     assert_eq!(machine.run_towards(far), Stop::Reached);
     assert!(machine.position() < Position(100_000));

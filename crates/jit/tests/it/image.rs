@@ -1,9 +1,9 @@
 //! Small guests, written by hand, on all engines.
 
 use isa::{Insn, Op};
-use machine::board::MEMORY_BYTES_MIN;
+use machine::config::MEMORY_BYTES_MIN;
 use machine::hostile::lockstep::{Guest, Lockstep, Origin, Pace, Stride, Way, reference};
-use machine::{Board, Boot, Clock, Firmware, GuestAddr, Input, Position};
+use machine::{BoardConfig, Boot, Clock, Firmware, GuestAddr, Input, Position};
 
 use crate::engines::{bounded, small, usual};
 
@@ -45,9 +45,9 @@ impl Image {
 
     /// Runs it on all engines; returns the sum that it left at an offset.
     pub(crate) fn run(self, sum: u64) -> u64 {
-        let board = Board {
+        let board = BoardConfig {
             memory_bytes: MEMORY_BYTES_MIN,
-            ..Board::default()
+            ..BoardConfig::default()
         };
         let boot = Boot {
             firmware: Firmware::Image(self.0),

@@ -2,7 +2,7 @@
 
 use isa::Op;
 use isa::generate::Random;
-use machine::board::MEMORY_BYTES_MIN;
+use machine::config::MEMORY_BYTES_MIN;
 
 use crate::image::{Image, Plain, address};
 

@@ -6,8 +6,8 @@ use std::ops::Range;
 use super::elf::{Elf, ElfError, Segment, is_elf};
 use super::fdt::{FdtError, Tree};
 use super::tree;
-use crate::board::{Board, BoardError, Boot, Firmware};
-use crate::bus::{Bus, ROM_BASE};
+use crate::board::{Board, ROM_BASE};
+use crate::config::{BoardConfig, BoardError, Boot, Firmware};
 use crate::ram::{RAM_BASE, Ram};
 use crate::{AccessFault, GuestAddr};
 
@@ -352,9 +352,9 @@ fn is_code(image: &[u8]) -> bool {
 
 /// Starts the machine on a bus out of reset: fills memory, the boot ROM, the real-time clock's base and the
 /// entropy seed, and returns how the hart starts. After an error the bus is not to be used.
-pub fn load(bus: &mut Bus, board: &Board, boot: &Boot) -> Result<Entry, BootError> {
+pub fn load(board: &mut Board, config: &BoardConfig, boot: &Boot) -> Result<Entry, BootError> {
     let mut loader = Loader {
-        ram: &mut bus.ram,
+        ram: &mut board.ram,
         placed: Vec::new(),
     };
     let (firmware, free) = match &boot.firmware {
@@ -371,7 +371,7 @@ pub fn load(bus: &mut Bus, board: &Board, boot: &Boot) -> Result<Entry, BootErro
 
     let mut tree = match &boot.dtb {
         Some(blob) => Tree::parse(blob)?,
-        None => tree::describe(board, &derive_rng_seed(&boot.seed)),
+        None => tree::describe(config, &derive_rng_seed(&boot.seed)),
     };
     let append = boot.append.as_deref();
     if append.is_some_and(|append| append.contains('\0')) {
@@ -395,7 +395,8 @@ pub fn load(bus: &mut Bus, board: &Board, boot: &Boot) -> Result<Entry, BootErro
     let first = firmware.or(kernel).unwrap_or(RAM_BASE);
     let rom_jumps_to = if supervisor { 0 } else { first };
     let (rom, a2) = boot_rom(rom_jumps_to, dtb, kernel.unwrap_or(0));
-    bus.set_boot(rom, boot.epoch_ns, &boot.seed);
+    board.set_boot(rom, boot.epoch_ns, &boot.seed);
+    board.built_in_firmware = boot.firmware == Firmware::BuiltIn;
     if boot.host_words
         && let Firmware::Image(image) = &boot.firmware
         && is_elf(image)
@@ -405,7 +406,7 @@ pub fn load(bus: &mut Bus, board: &Board, boot: &Boot) -> Result<Entry, BootErro
             error,
         })?;
         if let Some(to_host) = elf.symbol("tohost") {
-            bus.set_host_words(to_host, elf.symbol("fromhost"));
+            board.set_host_words(to_host, elf.symbol("fromhost"));
         }
     }
     Ok(Entry {

@@ -1,9 +1,9 @@
 //! The built-in SBI: what an `ecall` from S-mode does when no firmware image is loaded (RISC-V SBI
-//! specification 2.0). Console and power effects happen on the bus; those on the hart are returned.
+//! specification 2.0). Console and power effects happen on the board; what the hart must do is returned.
 
 use serde::{Deserialize, Serialize};
 
-use crate::bus::Bus;
+use crate::board::Board;
 use crate::ram::RAM_BASE;
 use crate::{GuestAddr, StopRequest};
 
@@ -42,7 +42,7 @@ pub struct Call {
 
 /// What the hart must do for the caller, besides setting its registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Effect {
+pub enum Order {
     /// Supervisor timer interrupt when `time` reaches this value; until then it is not pending.
     SetTimer(u64),
     /// The supervisor software interrupt becomes pending.
@@ -72,7 +72,7 @@ pub struct Reply {
     /// `a1`; `None` leaves it as it is (legacy calls).
     pub a1: Option<u64>,
     /// What the hart must do.
-    pub effect: Option<Effect>,
+    pub order: Option<Order>,
 }
 
 /// SBI error codes.
@@ -88,38 +88,38 @@ pub enum SbiError {
     AlreadyAvailable = -6,
 }
 
-/// What succeeded: a value for `a1`, and an effect on the hart.
-struct Done(u64, Option<Effect>);
+/// What succeeded: a value for `a1`, and an order to the hart.
+struct Done(u64, Option<Order>);
 
 const NOTHING: Done = Done(0, None);
 
 /// Serves one call.
-pub fn call(bus: &mut Bus, call: Call) -> Reply {
+pub fn call(board: &mut Board, call: Call) -> Reply {
     if call.extension < BASE {
-        return legacy(bus, call);
+        return legacy(board, call);
     }
     let args = call.args;
     let done = match call.extension {
         BASE => base(call.function, args[0]),
-        TIME if call.function == 0 => Ok(Done(0, Some(Effect::SetTimer(args[0])))),
+        TIME if call.function == 0 => Ok(Done(0, Some(Order::SetTimer(args[0])))),
         IPI if call.function == 0 => only_hart(args[0], args[1])
-            .map(|selected| Done(0, selected.then_some(Effect::SoftwareInterrupt))),
+            .map(|selected| Done(0, selected.then_some(Order::SoftwareInterrupt))),
         RFENCE => remote_fence(call.function, args),
         HSM => hart_state(call.function, args),
-        SRST if call.function == 0 => system_reset(bus, args[0], args[1]),
-        DBCN => debug_console(bus, call.function, args),
+        SRST if call.function == 0 => system_reset(board, args[0], args[1]),
+        DBCN => debug_console(board, call.function, args),
         _ => Err(SbiError::NotSupported),
     };
     match done {
-        Ok(Done(value, effect)) => Reply {
+        Ok(Done(value, order)) => Reply {
             a0: 0,
             a1: Some(value),
-            effect,
+            order,
         },
         Err(error) => Reply {
             a0: error as i64 as u64,
             a1: Some(0),
-            effect: None,
+            order: None,
         },
     }
 }
@@ -162,14 +162,14 @@ fn only_hart(mask: u64, base: u64) -> Result<bool, SbiError> {
 
 fn remote_fence(function: u64, args: [u64; 6]) -> Result<Done, SbiError> {
     let [mask, base, start, size, asid, _] = args;
-    let effect = match function {
-        0 => Effect::FenceInstruction,
-        1 => Effect::FenceAddresses {
+    let order = match function {
+        0 => Order::FenceInstruction,
+        1 => Order::FenceAddresses {
             start,
             size,
             asid: None,
         },
-        2 => Effect::FenceAddresses {
+        2 => Order::FenceAddresses {
             start,
             size,
             asid: Some(u16::try_from(asid).map_err(|_| SbiError::InvalidParam)?),
@@ -181,7 +181,7 @@ fn remote_fence(function: u64, args: [u64; 6]) -> Result<Done, SbiError> {
         return Err(SbiError::InvalidAddress);
     }
     let selected = only_hart(mask, base)?;
-    Ok(Done(0, selected.then_some(effect)))
+    Ok(Done(0, selected.then_some(order)))
 }
 
 fn hart_state(function: u64, args: [u64; 6]) -> Result<Done, SbiError> {
@@ -189,35 +189,35 @@ fn hart_state(function: u64, args: [u64; 6]) -> Result<Done, SbiError> {
     match function {
         0 if args[0] == 0 => Err(SbiError::AlreadyAvailable),
         0 => Err(SbiError::InvalidParam),
-        1 => Ok(Done(0, Some(Effect::StopHart))),
+        1 => Ok(Done(0, Some(Order::StopHart))),
         // Status 0: started.
         2 if args[0] == 0 => Ok(NOTHING),
         2 => Err(SbiError::InvalidParam),
-        3 if args[0] & 0xffff_ffff == RETENTIVE => Ok(Done(0, Some(Effect::Suspend))),
+        3 if args[0] & 0xffff_ffff == RETENTIVE => Ok(Done(0, Some(Order::Suspend))),
         _ => Err(SbiError::NotSupported),
     }
 }
 
-fn system_reset(bus: &mut Bus, kind: u64, reason: u64) -> Result<Done, SbiError> {
+fn system_reset(board: &mut Board, kind: u64, reason: u64) -> Result<Done, SbiError> {
     let (kind, reason) = (kind as u32, reason as u32);
     if reason > 1 && reason < 0xe000_0000 {
         return Err(SbiError::InvalidParam);
     }
     match kind {
-        0 => bus.request_stop(StopRequest::PowerOff),
-        1 | 2 => bus.request_stop(StopRequest::Reset),
+        0 => board.request_stop(StopRequest::PowerOff),
+        1 | 2 => board.request_stop(StopRequest::Reset),
         0xf000_0000.. => return Err(SbiError::NotSupported),
         _ => return Err(SbiError::InvalidParam),
     }
     Ok(NOTHING)
 }
 
-fn debug_console(bus: &mut Bus, function: u64, args: [u64; 6]) -> Result<Done, SbiError> {
+fn debug_console(board: &mut Board, function: u64, args: [u64; 6]) -> Result<Done, SbiError> {
     let [length, low, high, ..] = args;
     // All of what the caller names must be memory, also what is not moved this time.
-    let buffer = |bus: &Bus| {
+    let buffer = |board: &Board| {
         let end = low.checked_add(length);
-        let inside = end.is_some_and(|end| low >= RAM_BASE && end <= RAM_BASE + bus.ram.len());
+        let inside = end.is_some_and(|end| low >= RAM_BASE && end <= RAM_BASE + board.ram.len());
         if high != 0 || (length != 0 && !inside) {
             return Err(SbiError::InvalidParam);
         }
@@ -225,19 +225,19 @@ fn debug_console(bus: &mut Bus, function: u64, args: [u64; 6]) -> Result<Done, S
     };
     match function {
         0 => {
-            let mut bytes = vec![0; buffer(bus)?];
-            (bus.ram.read(GuestAddr(low), &mut bytes)).map_err(|_| SbiError::InvalidParam)?;
-            bus.console_write(&bytes);
+            let mut bytes = vec![0; buffer(board)?];
+            (board.ram.read(GuestAddr(low), &mut bytes)).map_err(|_| SbiError::InvalidParam)?;
+            board.console_write(&bytes);
             Ok(Done(bytes.len() as u64, None))
         }
         1 => {
-            let max = buffer(bus)?;
-            let bytes = bus.console_take(max);
-            (bus.ram.write(GuestAddr(low), &bytes)).map_err(|_| SbiError::InvalidParam)?;
+            let max = buffer(board)?;
+            let bytes = board.console_take(max);
+            (board.ram.write(GuestAddr(low), &bytes)).map_err(|_| SbiError::InvalidParam)?;
             Ok(Done(bytes.len() as u64, None))
         }
         2 => {
-            bus.console_write(&[args[0] as u8]);
+            board.console_write(&[args[0] as u8]);
             Ok(NOTHING)
         }
         _ => Err(SbiError::NotSupported),
@@ -245,23 +245,23 @@ fn debug_console(bus: &mut Bus, function: u64, args: [u64; 6]) -> Result<Done, S
 }
 
 /// Calls of version 0.1 (chapter 5), as far as they need no access to the caller's virtual memory.
-fn legacy(bus: &mut Bus, call: Call) -> Reply {
-    let mut effect = None;
+fn legacy(board: &mut Board, call: Call) -> Reply {
+    let mut order = None;
     let a0 = match call.extension {
         LEGACY_SET_TIMER => {
-            effect = Some(Effect::SetTimer(call.args[0]));
+            order = Some(Order::SetTimer(call.args[0]));
             0
         }
         LEGACY_PUT_CHAR => {
-            bus.console_write(&[call.args[0] as u8]);
+            board.console_write(&[call.args[0] as u8]);
             0
         }
-        LEGACY_GET_CHAR => match bus.console_take(1).first() {
+        LEGACY_GET_CHAR => match board.console_take(1).first() {
             Some(byte) => u64::from(*byte),
             None => u64::MAX,
         },
         LEGACY_SHUTDOWN => {
-            bus.request_stop(StopRequest::PowerOff);
+            board.request_stop(StopRequest::PowerOff);
             0
         }
         _ => SbiError::NotSupported as i64 as u64,
@@ -269,30 +269,30 @@ fn legacy(bus: &mut Bus, call: Call) -> Reply {
     Reply {
         a0,
         a1: None,
-        effect,
+        order,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::board::{Board, MEMORY_BYTES_MIN};
+    use crate::config::{BoardConfig, MEMORY_BYTES_MIN};
     use crate::{Input, Output};
 
-    fn bus() -> Bus {
+    fn board() -> Board {
         let memory_bytes = MEMORY_BYTES_MIN;
-        Bus::new(&Board {
+        Board::new(&BoardConfig {
             memory_bytes,
-            ..Board::default()
+            ..BoardConfig::default()
         })
         .unwrap()
     }
 
-    fn ask(bus: &mut Bus, extension: u64, function: u64, args: &[u64]) -> Reply {
+    fn ask(board: &mut Board, extension: u64, function: u64, args: &[u64]) -> Reply {
         let mut all = [0; 6];
         all[..args.len()].copy_from_slice(args);
         call(
-            bus,
+            board,
             Call {
                 extension,
                 function,
@@ -301,11 +301,11 @@ mod tests {
         )
     }
 
-    fn ok(value: u64, effect: Option<Effect>) -> Reply {
+    fn ok(value: u64, order: Option<Order>) -> Reply {
         Reply {
             a0: 0,
             a1: Some(value),
-            effect,
+            order,
         }
     }
 
@@ -313,38 +313,38 @@ mod tests {
         Reply {
             a0: error as i64 as u64,
             a1: Some(0),
-            effect: None,
+            order: None,
         }
     }
 
     #[test]
     fn base_extension() {
-        let bus = &mut bus();
-        assert_eq!(ask(bus, BASE, 0, &[]), ok(0x0200_0000, None));
+        let board = &mut board();
+        assert_eq!(ask(board, BASE, 0, &[]), ok(0x0200_0000, None));
         for extension in [0, 1, 2, 8, BASE, TIME, IPI, RFENCE, HSM, SRST, DBCN] {
-            assert_eq!(ask(bus, BASE, 3, &[extension]), ok(1, None));
+            assert_eq!(ask(board, BASE, 3, &[extension]), ok(1, None));
         }
         for extension in [3, 4, 5, 0x50_4d55, u64::MAX] {
-            assert_eq!(ask(bus, BASE, 3, &[extension]), ok(0, None));
+            assert_eq!(ask(board, BASE, 3, &[extension]), ok(0, None));
         }
-        assert_eq!(ask(bus, BASE, 7, &[]), error(SbiError::NotSupported));
-        assert_eq!(ask(bus, 0x50_4d55, 0, &[]), error(SbiError::NotSupported));
+        assert_eq!(ask(board, BASE, 7, &[]), error(SbiError::NotSupported));
+        assert_eq!(ask(board, 0x50_4d55, 0, &[]), error(SbiError::NotSupported));
     }
 
     #[test]
     fn timer_interrupts_and_fences() {
-        let bus = &mut bus();
-        assert_eq!(ask(bus, TIME, 0, &[5]), ok(0, Some(Effect::SetTimer(5))));
-        let software = ok(0, Some(Effect::SoftwareInterrupt));
-        assert_eq!(ask(bus, IPI, 0, &[1, 0]), software);
-        assert_eq!(ask(bus, IPI, 0, &[0, u64::MAX]), software);
-        assert_eq!(ask(bus, IPI, 0, &[0, 0]), ok(0, None));
-        assert_eq!(ask(bus, IPI, 0, &[2, 0]), error(SbiError::InvalidParam));
+        let board = &mut board();
+        assert_eq!(ask(board, TIME, 0, &[5]), ok(0, Some(Order::SetTimer(5))));
+        let software = ok(0, Some(Order::SoftwareInterrupt));
+        assert_eq!(ask(board, IPI, 0, &[1, 0]), software);
+        assert_eq!(ask(board, IPI, 0, &[0, u64::MAX]), software);
+        assert_eq!(ask(board, IPI, 0, &[0, 0]), ok(0, None));
+        assert_eq!(ask(board, IPI, 0, &[2, 0]), error(SbiError::InvalidParam));
         assert_eq!(
-            ask(bus, RFENCE, 2, &[1, 0, 0x1000, 0x2000, 9]),
+            ask(board, RFENCE, 2, &[1, 0, 0x1000, 0x2000, 9]),
             ok(
                 0,
-                Some(Effect::FenceAddresses {
+                Some(Order::FenceAddresses {
                     start: 0x1000,
                     size: 0x2000,
                     asid: Some(9)
@@ -352,25 +352,31 @@ mod tests {
             )
         );
         assert_eq!(
-            ask(bus, RFENCE, 1, &[1, 0, u64::MAX, 2]),
+            ask(board, RFENCE, 1, &[1, 0, u64::MAX, 2]),
             error(SbiError::InvalidAddress)
         );
-        assert_eq!(ask(bus, RFENCE, 3, &[1, 0]), error(SbiError::NotSupported));
+        assert_eq!(
+            ask(board, RFENCE, 3, &[1, 0]),
+            error(SbiError::NotSupported)
+        );
     }
 
     #[test]
     fn one_hart() {
-        let bus = &mut bus();
-        assert_eq!(ask(bus, HSM, 0, &[0]), error(SbiError::AlreadyAvailable));
-        assert_eq!(ask(bus, HSM, 0, &[1]), error(SbiError::InvalidParam));
-        assert_eq!(ask(bus, HSM, 2, &[0]), ok(0, None));
-        assert_eq!(ask(bus, HSM, 3, &[0]), ok(0, Some(Effect::Suspend)));
-        assert_eq!(ask(bus, HSM, 3, &[1 << 31]), error(SbiError::NotSupported));
+        let board = &mut board();
+        assert_eq!(ask(board, HSM, 0, &[0]), error(SbiError::AlreadyAvailable));
+        assert_eq!(ask(board, HSM, 0, &[1]), error(SbiError::InvalidParam));
+        assert_eq!(ask(board, HSM, 2, &[0]), ok(0, None));
+        assert_eq!(ask(board, HSM, 3, &[0]), ok(0, Some(Order::Suspend)));
+        assert_eq!(
+            ask(board, HSM, 3, &[1 << 31]),
+            error(SbiError::NotSupported)
+        );
     }
 
     #[test]
     fn reset() {
-        let mut down = bus();
+        let mut down = board();
         assert_eq!(
             ask(&mut down, SRST, 0, &[3, 0]),
             error(SbiError::InvalidParam)
@@ -378,15 +384,15 @@ mod tests {
         assert_eq!(down.stop(), None);
         ask(&mut down, SRST, 0, &[0, 0]);
         assert_eq!(down.stop(), Some(StopRequest::PowerOff));
-        let mut again = bus();
+        let mut again = board();
         ask(&mut again, SRST, 0, &[1, 1]);
         assert_eq!(again.stop(), Some(StopRequest::Reset));
     }
 
     #[test]
     fn debug_console_checks_hostile_addresses() {
-        let bus = &mut bus();
-        let end = RAM_BASE + bus.ram.len();
+        let board = &mut board();
+        let end = RAM_BASE + board.ram.len();
         for (length, low, high) in [
             (1, 0, 0),
             (1, RAM_BASE, 1),
@@ -396,37 +402,40 @@ mod tests {
         ] {
             for function in [0, 1] {
                 assert_eq!(
-                    ask(bus, DBCN, function, &[length, low, high]),
+                    ask(board, DBCN, function, &[length, low, high]),
                     error(SbiError::InvalidParam)
                 );
             }
         }
-        bus.ram.write(GuestAddr(end - 5), b"hello").unwrap();
-        assert_eq!(ask(bus, DBCN, 0, &[5, end - 5]), ok(5, None));
-        assert_eq!(ask(bus, DBCN, 2, &[u64::from(b'!')]), ok(0, None));
-        ask(bus, LEGACY_PUT_CHAR, 0, &[u64::from(b'\n')]);
-        assert_eq!(bus.take_outputs(), [Output::Console(b"hello!\n".to_vec())]);
+        board.ram.write(GuestAddr(end - 5), b"hello").unwrap();
+        assert_eq!(ask(board, DBCN, 0, &[5, end - 5]), ok(5, None));
+        assert_eq!(ask(board, DBCN, 2, &[u64::from(b'!')]), ok(0, None));
+        ask(board, LEGACY_PUT_CHAR, 0, &[u64::from(b'\n')]);
+        assert_eq!(
+            board.take_outputs(),
+            [Output::Console(b"hello!\n".to_vec())]
+        );
         let all = end - RAM_BASE;
         for _ in 0..16 {
-            assert!(!bus.output_due());
-            assert_eq!(ask(bus, DBCN, 0, &[all, RAM_BASE]), ok(4096, None));
+            assert!(!board.output_due());
+            assert_eq!(ask(board, DBCN, 0, &[all, RAM_BASE]), ok(4096, None));
         }
         assert!(
-            bus.output_due(),
+            board.output_due(),
             "a guest cannot make the host keep more and more"
         );
     }
 
     #[test]
     fn console_input() {
-        let bus = &mut bus();
-        bus.apply(&Input::Console(b"abc".to_vec()), 0).unwrap();
-        assert_eq!(ask(bus, DBCN, 1, &[2, RAM_BASE]), ok(2, None));
+        let board = &mut board();
+        board.apply(&Input::Console(b"abc".to_vec()), 0).unwrap();
+        assert_eq!(ask(board, DBCN, 1, &[2, RAM_BASE]), ok(2, None));
         let mut read = [0; 3];
-        bus.ram.read(GuestAddr(RAM_BASE), &mut read).unwrap();
+        board.ram.read(GuestAddr(RAM_BASE), &mut read).unwrap();
         assert_eq!(&read, b"ab\0");
-        assert_eq!(ask(bus, LEGACY_GET_CHAR, 0, &[]).a0, u64::from(b'c'));
-        assert_eq!(ask(bus, LEGACY_GET_CHAR, 0, &[]).a0, u64::MAX);
-        assert_eq!(ask(bus, LEGACY_GET_CHAR, 0, &[]).a1, None);
+        assert_eq!(ask(board, LEGACY_GET_CHAR, 0, &[]).a0, u64::from(b'c'));
+        assert_eq!(ask(board, LEGACY_GET_CHAR, 0, &[]).a0, u64::MAX);
+        assert_eq!(ask(board, LEGACY_GET_CHAR, 0, &[]).a1, None);
     }
 }

@@ -2,8 +2,7 @@
 
 use super::fdt::{Node, Tree, cells, strings};
 use crate::TICKS_PER_SECOND;
-use crate::board::Board;
-use crate::device::virtio::SLOTS;
+use crate::config::{BoardConfig, VIRTIO_SLOTS};
 use crate::ram::RAM_BASE;
 
 /// ISA extensions of the hart, beside the base, in the order of the ISA string.
@@ -138,7 +137,7 @@ fn soc() -> Node {
         .child(interrupts(serial, 10))
         .child(test.with("phandle", cells(&[TEST])));
     // From the lowest address up, so that a kernel numbers network devices as the board does.
-    for slot in 0..SLOTS as u32 {
+    for slot in 0..VIRTIO_SLOTS as u32 {
         let address = 0x1000_1000 + u64::from(slot) * 0x1000;
         let virtio = device("virtio_mmio", address, 0x1000, &["virtio,mmio"]);
         soc = soc.child(interrupts(virtio, slot + 1));
@@ -147,10 +146,10 @@ fn soc() -> Node {
 }
 
 /// The tree of `board`, except for what the kernel is started with.
-pub fn describe(board: &Board, rng_seed: &[u8; 32]) -> Tree {
+pub fn describe(config: &BoardConfig, rng_seed: &[u8; 32]) -> Tree {
     let memory = Node::new(&format!("memory@{RAM_BASE:x}"))
         .with("device_type", string("memory"))
-        .with("reg", region(RAM_BASE, board.memory_bytes));
+        .with("reg", region(RAM_BASE, config.memory_bytes));
     let chosen = Node::new("chosen")
         .with("stdout-path", string(SERIAL_PATH))
         .with("rng-seed", *rng_seed);
@@ -196,7 +195,7 @@ mod tests {
 
     #[test]
     fn chosen() {
-        let mut tree = describe(&Board::default(), &[7; 32]);
+        let mut tree = describe(&BoardConfig::default(), &[7; 32]);
         choose(&mut tree, Some("quiet"), Some((1, 2)));
         let chosen = tree.root.child_mut("chosen");
         assert_eq!(chosen.get("bootargs"), Some(&b"quiet\0"[..]));

@@ -1,20 +1,22 @@
-//! What an instruction does to a [`Core`]: the interpreter's [`isa::Context`].
+//! What an instruction does to a [`Cpu`]: the interpreter's [`isa::Context`].
 
 use isa::float::Flags;
 use isa::{
     Amo, Binary, Comparison, Context, CsrAccess, FloatOp, Precision, Width, effective_rounding,
 };
 
-use crate::core::Core;
+use crate::board::Board;
+use crate::cpu::Cpu;
 use crate::hart::csr::status;
 use crate::hart::{Access, Cause, NO_RESERVATION, Trapped};
 
 /// What exact floats cost more than a plain instruction.
-const FLOAT_EFFORT: u64 = 32;
+const FLOAT_COST: u64 = 32;
 
 /// One instruction in execution.
-pub(super) struct Step<'a> {
-    pub(super) core: &'a mut Core,
+pub(super) struct Attempt<'a> {
+    pub(super) cpu: &'a mut Cpu,
+    pub(super) board: &'a mut Board,
     /// Set by a jump to its target.
     pub(super) jump: u64,
 }
@@ -23,26 +25,26 @@ fn sign_extend_word(value: u64) -> u64 {
     i64::from(value as i32).cast_unsigned()
 }
 
-impl Step<'_> {
+impl Attempt<'_> {
     fn illegal_instruction(&mut self) -> Trapped {
-        self.core.hart.raise(Cause::IllegalInstruction, 0)
+        self.cpu.hart.raise(Cause::IllegalInstruction, 0)
     }
 
     /// The bytes at a virtual address, by a fast entry.
     #[inline(always)]
     fn fast_load<const N: usize>(&self, address: u64) -> Option<[u8; N]> {
-        let offset = self.core.tlb.load_hit(address, N as u64)?;
-        self.core.bus.ram.load(offset)
+        let offset = self.cpu.tlb.load_hit(address, N as u64)?;
+        self.board.ram.load(offset)
     }
 
     #[inline(always)]
     fn fast_store<const N: usize>(&mut self, address: u64, value: [u8; N]) -> Option<()> {
-        let offset = self.core.tlb.store_hit(address, N as u64)?;
-        self.core.bus.ram.store_plain(offset, value)
+        let offset = self.cpu.tlb.store_hit(address, N as u64)?;
+        self.board.ram.store_plain(offset, value)
     }
 }
 
-impl Context for Step<'_> {
+impl Context for Attempt<'_> {
     type Value = u64;
     type Condition = bool;
     type Exit = Trapped;
@@ -54,28 +56,28 @@ impl Context for Step<'_> {
 
     #[inline(always)]
     fn read_x(&mut self, register: u8) -> u64 {
-        self.core.hart.x[usize::from(register & 63)]
+        self.cpu.hart.x[usize::from(register & 63)]
     }
 
     #[inline(always)]
     fn write_x(&mut self, register: u8, value: u64) {
-        self.core.hart.x[usize::from(register & 63)] = value;
+        self.cpu.hart.x[usize::from(register & 63)] = value;
     }
 
     #[inline(always)]
     fn read_f(&mut self, register: u8) -> u64 {
-        self.core.hart.f[usize::from(register & 31)]
+        self.cpu.hart.f[usize::from(register & 31)]
     }
 
     #[inline(always)]
     fn write_f(&mut self, register: u8, value: u64) {
-        self.core.hart.f[usize::from(register & 31)] = value;
-        self.core.hart.csr.mstatus |= status::FS;
+        self.cpu.hart.f[usize::from(register & 31)] = value;
+        self.cpu.hart.csr.mstatus |= status::FS;
     }
 
     #[inline(always)]
     fn pc_relative(&mut self, offset: i32) -> u64 {
-        self.core.hart.pc.wrapping_add_signed(offset.into())
+        self.cpu.hart.pc.wrapping_add_signed(offset.into())
     }
 
     #[inline(always)]
@@ -91,13 +93,13 @@ impl Context for Step<'_> {
     #[inline(always)]
     fn branch(&mut self, condition: bool, offset: i32) {
         if condition {
-            self.jump = self.core.hart.pc.wrapping_add_signed(offset.into());
+            self.jump = self.cpu.hart.pc.wrapping_add_signed(offset.into());
         }
     }
 
     #[inline(always)]
     fn jump(&mut self, offset: i32) {
-        self.jump = self.core.hart.pc.wrapping_add_signed(offset.into());
+        self.jump = self.cpu.hart.pc.wrapping_add_signed(offset.into());
     }
 
     #[inline(always)]
@@ -119,7 +121,7 @@ impl Context for Step<'_> {
         };
         let value = match fast {
             Some(value) => value,
-            None => self.core.load(address, width)?,
+            None => self.cpu.load(self.board, address, width)?,
         };
         Ok(match (signed, width) {
             (true, Width::Byte) => i64::from(value as i8).cast_unsigned(),
@@ -139,13 +141,13 @@ impl Context for Step<'_> {
         };
         match fast {
             Some(()) => Ok(()),
-            None => self.core.store(address, width, value),
+            None => self.cpu.store(self.board, address, width, value),
         }
     }
 
     #[inline(always)]
     fn load_reserved(&mut self, width: Width, address: u64) -> Result<u64, Trapped> {
-        self.core.load_reserved(width, address)
+        self.cpu.load_reserved(self.board, width, address)
     }
 
     #[inline(always)]
@@ -155,22 +157,23 @@ impl Context for Step<'_> {
         address: u64,
         value: u64,
     ) -> Result<u64, Trapped> {
-        self.core.store_conditional(width, address, value)
+        self.cpu
+            .store_conditional(self.board, width, address, value)
     }
 
     #[inline(always)]
     fn amo(&mut self, amo: Amo, width: Width, address: u64, operand: u64) -> Result<u64, Trapped> {
-        self.core.amo(amo, width, address, operand)
+        self.cpu.amo(self.board, amo, width, address, operand)
     }
 
     #[inline(always)]
     fn csr(&mut self, csr: u16, access: CsrAccess, operand: u64) -> Result<u64, Trapped> {
-        self.core.access_csr(csr, access, operand)
+        self.cpu.access_csr(self.board, csr, access, operand)
     }
 
     #[inline(always)]
     fn require_float(&mut self) -> Result<(), Trapped> {
-        if self.core.hart.csr.mstatus & status::FS == 0 {
+        if self.cpu.hart.csr.mstatus & status::FS == 0 {
             return Err(self.illegal_instruction());
         }
         Ok(())
@@ -184,8 +187,8 @@ impl Context for Step<'_> {
         rm: u8,
         operands: [u64; 3],
     ) -> Result<u64, Trapped> {
-        self.core.spend(FLOAT_EFFORT);
-        let csr = &mut self.core.hart.csr;
+        self.cpu.charge(FLOAT_COST);
+        let csr = &mut self.cpu.hart.csr;
         let Some(rounding) = effective_rounding(rm, csr.frm as u8) else {
             return Err(self.illegal_instruction());
         };
@@ -200,12 +203,12 @@ impl Context for Step<'_> {
     }
 
     fn environment_call(&mut self) -> Result<(), Trapped> {
-        Err(self.core.hart.environment_call())
+        Err(self.cpu.hart.environment_call())
     }
 
     fn breakpoint(&mut self) -> Result<(), Trapped> {
-        let pc = self.core.hart.pc;
-        Err(self.core.hart.raise(Cause::Breakpoint, pc))
+        let pc = self.cpu.hart.pc;
+        Err(self.cpu.hart.raise(Cause::Breakpoint, pc))
     }
 
     fn illegal(&mut self) -> Result<(), Trapped> {
@@ -213,20 +216,20 @@ impl Context for Step<'_> {
     }
 
     fn machine_return(&mut self) -> Result<(), Trapped> {
-        self.jump = self.core.hart.machine_return()?;
-        self.core.mode_changed();
+        self.jump = self.cpu.hart.machine_return()?;
+        self.cpu.mode_changed();
         Ok(())
     }
 
     fn supervisor_return(&mut self) -> Result<(), Trapped> {
-        self.jump = self.core.hart.supervisor_return()?;
-        self.core.mode_changed();
+        self.jump = self.cpu.hart.supervisor_return()?;
+        self.cpu.mode_changed();
         Ok(())
     }
 
     fn wait_for_interrupt(&mut self) -> Result<(), Trapped> {
-        self.core.hart.wait_for_interrupt()?;
-        self.core.attention = true;
+        self.cpu.hart.wait_for_interrupt()?;
+        self.cpu.attention = true;
         Ok(())
     }
 
@@ -235,8 +238,8 @@ impl Context for Step<'_> {
         address: Option<u64>,
         space: Option<u64>,
     ) -> Result<(), Trapped> {
-        self.core.hart.check_fence()?;
-        self.core.fence(address, space);
+        self.cpu.hart.check_fence()?;
+        self.cpu.fence(address, space);
         Ok(())
     }
 
@@ -253,18 +256,24 @@ impl Context for Step<'_> {
 }
 
 /// Atomic instructions, for every engine.
-impl Core {
+impl Cpu {
     /// LR: loads, sign-extended, and reserves the physical address.
-    pub fn load_reserved(&mut self, width: Width, address: u64) -> Result<u64, Trapped> {
-        let offset = self.translate_atomic(Access::Load, address, width)?;
+    pub fn load_reserved(
+        &mut self,
+        board: &mut Board,
+        width: Width,
+        address: u64,
+    ) -> Result<u64, Trapped> {
+        let offset = self.translate_atomic(board, Access::Load, address, width)?;
         self.hart.reservation = offset as u64;
-        Ok(self.load_atomic(offset, width))
+        Ok(load_atomic(board, offset, width))
     }
 
     /// SC: stores if the reservation is for this physical address, and gives it up. 0 if it stored, else
     /// 1. Without any reservation the address is not translated.
     pub fn store_conditional(
         &mut self,
+        board: &mut Board,
         width: Width,
         address: u64,
         value: u64,
@@ -272,11 +281,11 @@ impl Core {
         if self.hart.reservation == NO_RESERVATION && address.is_multiple_of(width.bytes()) {
             return Ok(1);
         }
-        let offset = self.translate_atomic(Access::Store, address, width)?;
+        let offset = self.translate_atomic(board, Access::Store, address, width)?;
         let reserved = self.hart.reservation == offset as u64;
         self.hart.reservation = NO_RESERVATION;
         if reserved {
-            self.store_atomic(offset, width, value);
+            self.store_atomic(board, offset, width, value);
         }
         Ok(u64::from(!reserved))
     }
@@ -284,6 +293,7 @@ impl Core {
     /// An AMO: the sign-extended old value.
     pub fn amo(
         &mut self,
+        board: &mut Board,
         amo: Amo,
         width: Width,
         address: u64,
@@ -292,27 +302,15 @@ impl Core {
         let bytes = width;
         let offset = match self.tlb.store_hit(address, bytes.bytes()) {
             Some(offset) if address.is_multiple_of(bytes.bytes()) => offset,
-            _ => self.translate_atomic(Access::Store, address, bytes)?,
+            _ => self.translate_atomic(board, Access::Store, address, bytes)?,
         };
-        let old = self.load_atomic(offset, bytes);
-        self.store_atomic(offset, bytes, amo.evaluate(width, old, operand));
+        let old = load_atomic(board, offset, bytes);
+        self.store_atomic(board, offset, bytes, amo.evaluate(width, old, operand));
         Ok(old)
     }
 
-    fn load_atomic(&self, offset: usize, width: Width) -> u64 {
-        let value = match width {
-            Width::Double => self.bus.ram.load(offset).map(u64::from_le_bytes),
-            _ => self
-                .bus
-                .ram
-                .load(offset)
-                .map(|b| sign_extend_word(u32::from_le_bytes(b).into())),
-        };
-        value.expect("the address was found to be in memory")
-    }
-
-    fn store_atomic(&mut self, offset: usize, width: Width, value: u64) {
-        let ram = &mut self.bus.ram;
+    fn store_atomic(&mut self, board: &mut Board, offset: usize, width: Width, value: u64) {
+        let ram = &mut board.ram;
         let done = match width {
             Width::Double => ram.store_plain(offset, value.to_le_bytes()),
             _ => ram.store_plain(offset, (value as u32).to_le_bytes()),
@@ -321,4 +319,12 @@ impl Core {
         ram.note_store(offset, width.bytes() as usize);
         self.attention |= ram.has_stale();
     }
+}
+
+fn load_atomic(board: &Board, offset: usize, width: Width) -> u64 {
+    let value = match width {
+        Width::Double => board.ram.load(offset).map(u64::from_le_bytes),
+        _ => (board.ram.load(offset)).map(|b| sign_extend_word(u32::from_le_bytes(b).into())),
+    };
+    value.expect("the address was found to be in memory")
 }

@@ -4,7 +4,7 @@
 use super::{Bytes, DEVICES_BYTES_MAX, OUTPUT_BYTES_MAX, board};
 use crate::boot::sbi;
 use crate::ram::RAM_BASE;
-use crate::{Bus, GuestAddr, Input, Lines, Output, Width};
+use crate::{Board, GuestAddr, Input, Lines, Output, Width};
 
 /// Accesses go to the start of one of these, most often to virtio, where the surface is largest.
 const REGIONS: [u64; 8] = [
@@ -62,7 +62,7 @@ struct Queue {
 }
 
 /// Sets a queue up as a driver does, so that what follows reaches the rings.
-fn set_up_queue(bus: &mut Bus, bytes: &mut Bytes<'_>, now: u64) -> Queue {
+fn set_up_queue(bus: &mut Board, bytes: &mut Bytes<'_>, now: u64) -> Queue {
     let slot = u64::from(bytes.byte() % 3);
     let queue = u64::from(bytes.byte() % 2);
     let size = 1 << (bytes.byte() % 8);
@@ -100,7 +100,7 @@ fn set_up_queue(bus: &mut Bus, bytes: &mut Bytes<'_>, now: u64) -> Queue {
 }
 
 /// Offers a chain as a driver does, and notifies.
-fn offer(bus: &mut Bus, queue: Queue, bytes: &mut Bytes<'_>, now: u64) {
+fn offer(bus: &mut Board, queue: Queue, bytes: &mut Bytes<'_>, now: u64) {
     let write = queue.slot == 1 || queue.index == 0;
     let count = 1 + u16::from(bytes.byte() % 3).min(queue.size - 1);
     for number in 0..count {
@@ -121,13 +121,13 @@ fn offer(bus: &mut Bus, queue: Queue, bytes: &mut Bytes<'_>, now: u64) {
     notify(bus, queue.slot, queue.index, now);
 }
 
-fn notify(bus: &mut Bus, slot: u64, queue: u64, now: u64) {
+fn notify(bus: &mut Board, slot: u64, queue: u64, now: u64) {
     let addr = GuestAddr(0x1000_1050 + slot * 0x1000);
     bus.store(addr, Width::Word, queue, now)
         .expect("the register of a virtio slot takes any word");
 }
 
-fn write_memory(bus: &mut Bus, bytes: &mut Bytes<'_>) {
+fn write_memory(bus: &mut Board, bytes: &mut Bytes<'_>) {
     let addr = GuestAddr(RAM_BASE + u64::from(bytes.half()) % WINDOW_BYTES);
     match bytes.byte() % 4 {
         // A descriptor.
@@ -152,10 +152,10 @@ fn write_memory(bus: &mut Bus, bytes: &mut Bytes<'_>) {
 }
 
 /// A restored machine is the saved one.
-fn save_and_restore(mut bus: Bus, now: u64) -> Bus {
+fn save_and_restore(mut bus: Board, now: u64) -> Board {
     let (state, lines) = (bus.save(now), bus.lines(now));
     let devices = bus.device_states(now);
-    let mut restored = Bus::restore(&board(), bus.ram, state.clone())
+    let mut restored = Board::restore(&board(), bus.ram, state.clone())
         .expect("what was saved on this board can be restored on it");
     assert_eq!(restored.lines(now), lines, "no interrupt edge is replayed");
     assert_eq!(restored.save(now), state);
@@ -171,7 +171,7 @@ fn assert_bounded(devices: &[(String, Vec<u8>)]) {
 }
 
 /// So has what they say at one access.
-fn bounded_outputs(bus: &mut Bus) -> usize {
+fn bounded_outputs(bus: &mut Board) -> usize {
     let outputs = bus.take_outputs();
     let said = outputs.iter().map(|output| match output {
         Output::Frame { frame, .. } => frame.len(),
@@ -219,7 +219,7 @@ pub fn run(data: &[u8]) -> Reached {
 pub fn run_watched(data: &[u8], watch: &mut dyn FnMut(bool)) -> Reached {
     let mut reached = Reached::default();
     let mut bytes = Bytes(data);
-    let mut bus = Bus::new(&board()).expect("the board is possible");
+    let mut bus = Board::new(&board()).expect("the board is possible");
     let mut now = 0u64;
     let mut queue = None;
     // Every source may interrupt, so that its line can be seen.

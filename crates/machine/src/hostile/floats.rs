@@ -7,7 +7,7 @@ use isa::{Format, Insn, Op, decode};
 
 use super::assembler::Assembler;
 use super::lockstep::{Guest, Origin};
-use crate::board::{Board, MEMORY_BYTES_MIN};
+use crate::config::{BoardConfig, MEMORY_BYTES_MIN};
 use crate::hart::csr::status;
 use crate::ram::RAM_BASE;
 use crate::{Boot, Firmware};
@@ -89,9 +89,9 @@ pub fn guest(seed: u64) -> Guest {
         }
         image.extend(operands.iter().flat_map(|operand| operand.to_le_bytes()));
     }
-    let board = Board {
+    let board = BoardConfig {
         memory_bytes: MEMORY_BYTES_MIN,
-        ..Board::default()
+        ..BoardConfig::default()
     };
     let boot = Boot {
         firmware: Firmware::Image(image),

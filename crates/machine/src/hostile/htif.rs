@@ -1,7 +1,7 @@
 //! A program that says anything to its host by HTIF's two words, which may lie anywhere.
 
 use super::{Bytes, board};
-use crate::bus::Bus;
+use crate::board::Board;
 use crate::ram::RAM_BASE;
 use crate::{GuestAddr, Input, Output, Position};
 
@@ -17,7 +17,7 @@ const SAID_BYTES_MAX: usize = 64 << 10;
 pub fn run(data: &[u8], watch: &mut dyn FnMut(bool)) {
     let mut bytes = Bytes(data);
     let board = board();
-    let mut bus = Bus::new(&board).expect("the board is possible");
+    let mut bus = Board::new(&board).expect("the board is possible");
     let to_host = place(&mut bytes, &bus);
     let from_host = match bytes.byte() % 4 {
         0 => None,
@@ -45,13 +45,13 @@ pub fn run(data: &[u8], watch: &mut dyn FnMut(bool)) {
         return;
     }
     let saved = bus.save(at.0);
-    let mut restored = Bus::restore(&board, bus.ram.clone(), saved.clone())
+    let mut restored = Board::restore(&board, bus.ram.clone(), saved.clone())
         .expect("what a program did can be restored");
     assert_eq!(restored.save(at.0), saved);
 }
 
 /// Looks where it is time to; says where it was.
-fn look(bus: &mut Bus, at: Position, watch: &mut dyn FnMut(bool)) -> Position {
+fn look(bus: &mut Board, at: Position, watch: &mut dyn FnMut(bool)) -> Position {
     let Some(due) = bus.host_due() else {
         return at;
     };
@@ -75,7 +75,7 @@ fn look(bus: &mut Bus, at: Position, watch: &mut dyn FnMut(bool)) -> Position {
 }
 
 /// An address, mostly in memory.
-fn place(bytes: &mut Bytes<'_>, bus: &Bus) -> u64 {
+fn place(bytes: &mut Bytes<'_>, bus: &Board) -> u64 {
     let far = u64::from(bytes.half());
     match bytes.byte() % 8 {
         0 => RAM_BASE + bus.ram.len() - far % 16,
@@ -96,7 +96,7 @@ fn command(bytes: &mut Bytes<'_>) -> u64 {
     device << 56 | command << 48 | payload & 0xffff_ffff_ffff
 }
 
-fn write_call(bus: &mut Bus, bytes: &mut Bytes<'_>) {
+fn write_call(bus: &mut Board, bytes: &mut Bytes<'_>) {
     let number = match bytes.byte() % 8 {
         0 => 93,
         1 => u64::from(bytes.word()),
@@ -115,6 +115,6 @@ fn write_call(bus: &mut Bus, bytes: &mut Bytes<'_>) {
 }
 
 /// A word into memory; nothing happens outside.
-fn put(bus: &mut Bus, address: u64, word: u64) {
+fn put(bus: &mut Board, address: u64, word: u64) {
     let _ = bus.ram.write(GuestAddr(address), &word.to_le_bytes());
 }

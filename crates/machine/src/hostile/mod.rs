@@ -15,7 +15,7 @@ mod program;
 pub mod snapshot;
 pub mod trial;
 
-use crate::board::{Board, MEMORY_BYTES_MIN, NetConfig};
+use crate::config::{BoardConfig, MEMORY_BYTES_MIN, NetConfig};
 use crate::device::virtio::net::{BACKLOG_BYTES_MAX, FRAME_BYTES};
 use crate::device::virtio::turn::TURN_BYTES_MAX;
 
@@ -26,8 +26,8 @@ pub const DEVICES_BYTES_MAX: usize = BACKLOG_BYTES_MAX + (256 << 10);
 pub const OUTPUT_BYTES_MAX: usize = 2 * (TURN_BYTES_MAX as usize + *FRAME_BYTES.end());
 
 /// The board that they have.
-pub fn board() -> Board {
-    Board {
+pub fn board() -> BoardConfig {
+    BoardConfig {
         memory_bytes: MEMORY_BYTES_MIN,
         net: vec![NetConfig {
             mac: [0x52, 0x54, 0, 0, 0, 1],

@@ -40,7 +40,7 @@ pub fn run(data: &[u8]) -> Fate {
     assert_eq!(snapshot.to_bytes(), forged, "one machine, one snapshot");
     // More than a test should allocate.
     if snapshot
-        .board()
+        .config()
         .is_none_or(|board| board.memory_bytes > 64 << 20)
     {
         return Fate::Impossible;

@@ -23,9 +23,9 @@ const GLOBAL: u64 = 1;
 const LEVEL_SHIFT: u32 = 1;
 
 /// A fence looks at the words of all sets of slots.
-const FENCE_EFFORT: u64 = 512;
+const FENCE_COST: u64 = 512;
 /// To look at a slot, and perhaps to empty it.
-const SLOT_EFFORT: u64 = 4;
+const SLOT_COST: u64 = 4;
 
 const EMPTY: Entry = Entry {
     key: NO_KEY,
@@ -93,7 +93,7 @@ pub struct Tlb {
     /// Slots that are not empty, and valid in one address space only.
     local: Slots,
     superpages: Superpages,
-    /// Slots that fences have looked at, for [`Tlb::take_effort`].
+    /// Slots that fences have looked at, for [`Tlb::take_cost`].
     looked_at: u64,
 }
 
@@ -252,9 +252,9 @@ impl Tlb {
         self.fast.lend_none();
     }
 
-    /// What fences have cost since the last call, in units of [`crate::Core::spend`].
-    pub(crate) fn take_effort(&mut self) -> u64 {
-        FENCE_EFFORT + std::mem::take(&mut self.looked_at) * SLOT_EFFORT
+    /// What fences have cost since the last call, in units of [`crate::Cpu::charge`].
+    pub(crate) fn take_cost(&mut self) -> u64 {
+        FENCE_COST + std::mem::take(&mut self.looked_at) * SLOT_COST
     }
 
     /// Forgets everything.

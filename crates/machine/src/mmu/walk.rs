@@ -3,11 +3,12 @@
 
 use super::tlb::Translation;
 use super::{access_fault, page_fault};
-use crate::core::{ACCESS_EFFORT, Core, WALK_EFFORT};
+use crate::GuestAddr;
+use crate::board::Board;
+use crate::cpu::{ACCESS_COST, Cpu, WALK_COST};
 use crate::hart::csr::status;
 use crate::hart::{Access, Cause, Mode, Trapped};
 use crate::ram::PAGE_BYTES;
-use crate::{GuestAddr, Ram};
 
 const VALID: u64 = 1;
 const READ: u64 = 2;
@@ -21,19 +22,25 @@ const DIRTY: u64 = 128;
 const RESERVED: u64 = 0x3ff << 54;
 const LEAF: u64 = READ | WRITE | EXECUTE;
 
-impl Core {
+impl Cpu {
     /// The physical address of `address` for an access of `len` bytes that all are in its page, checked for
     /// everything but whether something answers there. Fills the TLB.
-    pub fn translate(&mut self, access: Access, address: u64, len: u64) -> Result<u64, Trapped> {
-        self.spend(ACCESS_EFFORT);
+    pub fn translate(
+        &mut self,
+        board: &mut Board,
+        access: Access,
+        address: u64,
+        len: u64,
+    ) -> Result<u64, Trapped> {
+        self.charge(ACCESS_COST);
         let (page, cached) = match self.tlb.look_up(access, address) {
             Some(page) => (page, true),
-            None => self.walk_and_fill(access, address, len)?,
+            None => self.walk_and_fill(board, access, address, len)?,
         };
         // A page that is not wholly accessible is not cached, and checked with each access.
         if cached
-            && let Some(offset) = self.bus.ram.offset_of(GuestAddr(page), PAGE_BYTES)
-            && (access != Access::Store || self.bus.ram.is_plain(offset / PAGE_BYTES))
+            && let Some(offset) = board.ram.offset_of(GuestAddr(page), PAGE_BYTES)
+            && (access != Access::Store || board.ram.is_plain(offset / PAGE_BYTES))
         {
             self.tlb.make_fast(access, address, offset);
         }
@@ -44,14 +51,15 @@ impl Core {
     #[inline(never)]
     fn walk_and_fill(
         &mut self,
+        board: &mut Board,
         access: Access,
         address: u64,
         len: u64,
     ) -> Result<(u64, bool), Trapped> {
         let context = self.tlb.context(access);
         let found = if context.is_paged() {
-            self.spend(WALK_EFFORT);
-            self.walk(access, address)
+            self.charge(WALK_COST);
+            self.walk(board, access, address)
                 .map_err(|cause| self.hart.raise(cause, address))?
         } else {
             Translation {
@@ -72,7 +80,12 @@ impl Core {
         Ok((found.page, uniform))
     }
 
-    fn walk(&mut self, access: Access, address: u64) -> Result<Translation, Cause> {
+    fn walk(
+        &mut self,
+        board: &mut Board,
+        access: Access,
+        address: u64,
+    ) -> Result<Translation, Cause> {
         let page_fault = page_fault(access);
         let access_fault = access_fault(access);
         let satp = self.hart.csr.satp;
@@ -86,7 +99,7 @@ impl Core {
         for level in (0..levels).rev() {
             let shift = 12 + 9 * level;
             let place = table + (address >> shift & 0x1ff) * 8;
-            let entry = self.load_entry(place).ok_or(access_fault)?;
+            let entry = self.load_entry(board, place).ok_or(access_fault)?;
             if entry & VALID == 0 || entry & RESERVED != 0 {
                 return Err(page_fault);
             }
@@ -106,7 +119,8 @@ impl Core {
             let store = if access == Access::Store { DIRTY } else { 0 };
             let updated = entry | ACCESSED | store;
             if updated != entry {
-                self.store_entry(place, updated).ok_or(access_fault)?;
+                self.store_entry(board, place, updated)
+                    .ok_or(access_fault)?;
             }
             return Ok(Translation {
                 page: (target | address & span) & !0xfff,
@@ -139,8 +153,8 @@ impl Core {
     }
 
     /// Page tables are read and written as S-mode would.
-    fn load_entry(&self, place: u64) -> Option<u64> {
-        let offset = self.bus.ram.offset_of(GuestAddr(place), 8)?;
+    fn load_entry(&self, board: &Board, place: u64) -> Option<u64> {
+        let offset = board.ram.offset_of(GuestAddr(place), 8)?;
         if !self
             .hart
             .pmp
@@ -148,10 +162,10 @@ impl Core {
         {
             return None;
         }
-        self.bus.ram.load(offset).map(u64::from_le_bytes)
+        board.ram.load(offset).map(u64::from_le_bytes)
     }
 
-    fn store_entry(&mut self, place: u64, entry: u64) -> Option<()> {
+    fn store_entry(&mut self, board: &mut Board, place: u64, entry: u64) -> Option<()> {
         if !self
             .hart
             .pmp
@@ -159,9 +173,11 @@ impl Core {
         {
             return None;
         }
-        let ram: &mut Ram = &mut self.bus.ram;
-        ram.write(GuestAddr(place), &entry.to_le_bytes()).ok()?;
-        self.attention |= self.bus.ram.has_stale();
+        board
+            .ram
+            .write(GuestAddr(place), &entry.to_le_bytes())
+            .ok()?;
+        self.attention |= board.ram.has_stale();
         Some(())
     }
 }

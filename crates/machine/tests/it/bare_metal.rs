@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use machine::boot::elf::Elf;
 use machine::{
-    Board, Boot, Clock, Digest, Firmware, Input, Interpreter, InterpreterOptions, Machine,
+    BoardConfig, Boot, Clock, Digest, Firmware, Input, Interpreter, InterpreterOptions, Machine,
     Position, Snapshot, Stop, StopRequest,
 };
 
@@ -113,9 +113,9 @@ pub(crate) fn engine(block_cache: bool) -> Box<Interpreter> {
 }
 
 pub(crate) fn boot(elf: &[u8], block_cache: bool) -> Machine {
-    let board = Board {
+    let board = BoardConfig {
         memory_bytes: 16 << 20,
-        ..Board::default()
+        ..BoardConfig::default()
     };
     let boot = Boot {
         firmware: Firmware::Image(elf.to_vec()),

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use machine::{Board, boot};
+use machine::{BoardConfig, boot};
 
 /// Runs `dtc` (Debian package `device-tree-compiler`); returns what it writes and what it complains of.
 fn dtc(from: &str, to: &str, input: &[u8]) -> (String, String) {
@@ -28,9 +28,9 @@ fn dtc(from: &str, to: &str, input: &[u8]) -> (String, String) {
 /// counters), with this hart's ISA, and sorted.
 #[test]
 fn is_what_the_board_is_said_to_be() {
-    let board = Board {
+    let board = BoardConfig {
         memory_bytes: 1 << 30,
-        ..Board::default()
+        ..BoardConfig::default()
     };
     let mut tree = boot::tree::describe(&board, &[0xab; 32]);
     boot::tree::choose(

@@ -2,7 +2,7 @@
 
 use machine::boot::fdt::Tree;
 use machine::hostile::snapshot::Fate;
-use machine::{Board, Boot, Bus, Firmware, boot, hostile};
+use machine::{Board, BoardConfig, Boot, Firmware, boot, hostile};
 use proptest::prelude::*;
 
 proptest! {
@@ -24,7 +24,7 @@ proptest! {
 
     #[test]
     fn damaged_device_trees(changes in proptest::collection::vec(any::<(u16, u8)>(), 1..8)) {
-        let tree = boot::tree::describe(&Board::default(), &[0; 32]);
+        let tree = boot::tree::describe(&BoardConfig::default(), &[0; 32]);
         let mut blob = tree.to_blob().unwrap();
         for (at, value) in changes {
             let at = usize::from(at) % blob.len();
@@ -53,7 +53,7 @@ proptest! {
         let board = hostile::board();
         for firmware in [Firmware::BuiltIn, Firmware::Image(image.clone())] {
             let boot = Boot { firmware, kernel: Some(image.clone()), ..Boot::default() };
-            let _ = boot::load(&mut Bus::new(&board).unwrap(), &board, &boot);
+            let _ = boot::load(&mut Board::new(&board).unwrap(), &board, &boot);
         }
     }
 }

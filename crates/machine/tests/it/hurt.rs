@@ -2,7 +2,7 @@
 
 use machine::hostile::lockstep::{Origin, interpreter};
 use machine::hostile::{self, DEVICES_BYTES_MAX, OUTPUT_BYTES_MAX};
-use machine::{Clock, Input, Machine, Output, Position, RUN_EFFORT_MAX, Stop};
+use machine::{Clock, Input, Machine, Output, Position, RUN_COST_MAX, Stop};
 
 use crate::hostile::random;
 
@@ -39,22 +39,22 @@ fn no_stop_costs_much() {
         let mut inputs = guest.inputs.iter().peekable();
         for run in 1..=RUNS {
             while machine.position().0 < run * RUN {
-                let spent = machine.spent();
+                let spent = machine.cost();
                 // As a recorder does.
-                while machine.spent() - spent < RUN_EFFORT_MAX
+                while machine.cost() - spent < RUN_COST_MAX
                     && let Some((_, input)) = inputs.next_if(|(at, _)| *at <= machine.position())
                 {
                     let _ = machine.apply(input.clone());
                 }
                 let before = machine.position();
                 let stop = machine.run_about(Position(run * RUN));
-                let effort = machine.spent() - spent;
-                assert!(effort <= 2 * RUN_EFFORT_MAX, "seed {seed}: {effort}");
-                short += usize::from(stop == Stop::Reached && effort >= RUN_EFFORT_MAX);
-                let before_outputs = machine.spent();
+                let cost = machine.cost() - spent;
+                assert!(cost <= 2 * RUN_COST_MAX, "seed {seed}: {cost}");
+                short += usize::from(stop == Stop::Reached && cost >= RUN_COST_MAX);
+                let before_outputs = machine.cost();
                 let said = machine.take_outputs();
                 let said: usize = said.iter().map(Output::bytes).sum();
-                assert_eq!(machine.spent() - before_outputs, said as u64 / 2);
+                assert_eq!(machine.cost() - before_outputs, said as u64 / 2);
                 assert!(
                     said <= OUTPUT_BYTES_MAX,
                     "seed {seed}: {said} bytes at once"

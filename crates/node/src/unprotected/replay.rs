@@ -192,7 +192,7 @@ impl Replay<'_> {
         if number == self.options.from_snapshot {
             let state = machine::Snapshot::from_bytes(&snapshot.state)
                 .with_context(|| Damage(format!("its snapshot {number} is of no use")))?;
-            let memory_bytes = state.board().map_or(0, |board| board.memory_bytes);
+            let memory_bytes = state.config().map_or(0, |config| config.memory_bytes);
             let machine = Machine::restore(&state, self.options.engine.engine(memory_bytes)?)
                 .with_context(|| Damage(format!("its snapshot {number} is of no use")))?;
             self.summary.positions.0 = machine.position();

@@ -2,7 +2,7 @@
 
 use crate::guest::{MS, boot_with, config, engine};
 use crate::pair::{Primary, replay, restored_with, settle};
-use machine::{Core, Engine, Position};
+use machine::{Board, Cpu, Engine, Position};
 use replica::{Hart, HartCommand, HartConfig, HartReport};
 use replication::LogIndex;
 use std::sync::Arc;
@@ -24,14 +24,14 @@ impl Fragile {
 }
 
 impl Engine for Fragile {
-    fn run(&mut self, core: &mut Core, limit: Position) {
+    fn run(&mut self, cpu: &mut Cpu, board: &mut Board, limit: Position) {
         let at = self.at.load(Ordering::Relaxed);
-        if core.hart.position.0 > at || limit.0 <= at {
-            return self.inner.run(core, limit);
+        if cpu.hart.position.0 > at || limit.0 <= at {
+            return self.inner.run(cpu, board, limit);
         }
-        self.inner.run(core, Position(at));
+        self.inner.run(cpu, board, Position(at));
         assert!(
-            core.attention || core.hart.position.0 != at,
+            cpu.attention || cpu.hart.position.0 != at,
             "a test asked for it"
         );
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::Width;
-use crate::board::MEMORY_BYTES_MIN;
+use crate::config::MEMORY_BYTES_MIN;
 
 const GIB: u64 = 1 << 30;
 
@@ -24,25 +24,25 @@ fn kernel(kernel: Vec<u8>) -> Boot {
     }
 }
 
-fn start(memory_bytes: u64, boot: &Boot) -> Result<(Bus, Entry), BootError> {
-    let board = Board {
+fn start(memory_bytes: u64, boot: &Boot) -> Result<(Board, Entry), BootError> {
+    let config = BoardConfig {
         memory_bytes,
-        ..Board::default()
+        ..BoardConfig::default()
     };
-    let mut bus = Bus::new(&board).unwrap();
-    let entry = load(&mut bus, &board, boot)?;
-    Ok((bus, entry))
+    let mut board = Board::new(&config).unwrap();
+    let entry = load(&mut board, &config, boot)?;
+    Ok((board, entry))
 }
 
-fn tree_at(bus: &Bus, address: u64) -> Tree {
-    let len = (RAM_BASE + bus.ram.len() - address).min(1 << 20);
+fn tree_at(board: &Board, address: u64) -> Tree {
+    let len = (RAM_BASE + board.ram.len() - address).min(1 << 20);
     let mut blob = vec![0; len as usize];
-    bus.ram.read(GuestAddr(address), &mut blob).unwrap();
+    board.ram.read(GuestAddr(address), &mut blob).unwrap();
     Tree::parse(&blob).unwrap()
 }
 
-fn chosen(bus: &Bus, entry: Entry, name: &str) -> Option<Vec<u8>> {
-    let mut tree = tree_at(bus, entry.a1);
+fn chosen(board: &Board, entry: Entry, name: &str) -> Option<Vec<u8>> {
+    let mut tree = tree_at(board, entry.a1);
     let chosen = tree.root.child_mut("chosen");
     chosen.get(name).map(<[u8]>::to_vec)
 }
@@ -54,7 +54,7 @@ fn kernel_initrd_and_tree_lie_where_qemu_has_them() {
         append: Some("console=ttyS0".to_owned()),
         ..kernel(image(100, 0x20_0000, 50 << 20))
     };
-    let (bus, entry) = start(GIB, &boot).unwrap();
+    let (board, entry) = start(GIB, &boot).unwrap();
     assert_eq!(
         entry,
         Entry {
@@ -66,7 +66,7 @@ fn kernel_initrd_and_tree_lie_where_qemu_has_them() {
         }
     );
     let initrd = 0xa020_0000u64;
-    let text = |name| chosen(&bus, entry, name);
+    let text = |name| chosen(&board, entry, name);
     assert_eq!(text("bootargs"), Some(b"console=ttyS0\0".to_vec()));
     assert_eq!(
         text("linux,initrd-start"),
@@ -77,7 +77,7 @@ fn kernel_initrd_and_tree_lie_where_qemu_has_them() {
         Some((initrd + 6).to_be_bytes().into())
     );
     let mut bytes = [0; 6];
-    bus.ram.read(GuestAddr(initrd), &mut bytes).unwrap();
+    board.ram.read(GuestAddr(initrd), &mut bytes).unwrap();
     assert_eq!(&bytes, b"initrd");
 }
 
@@ -88,10 +88,10 @@ fn small_memory() {
         initrd: Some(vec![1; len]),
         ..kernel(image(100, 0x20_0000, 9 << 20))
     };
-    let (bus, entry) = start(MEMORY_BYTES_MIN, &boot(1 << 20)).unwrap();
+    let (board, entry) = start(MEMORY_BYTES_MIN, &boot(1 << 20)).unwrap();
     assert_eq!(entry.a1, 0x80e0_0000);
     assert_eq!(
-        chosen(&bus, entry, "linux,initrd-start"),
+        chosen(&board, entry, "linux,initrd-start"),
         Some(0x80b0_0000u64.to_be_bytes().into())
     );
     let room = 3 << 20;
@@ -112,8 +112,8 @@ fn seeds() {
         ..kernel(image(100, 0, 0))
     };
     let seed = |byte| {
-        let (bus, entry) = start(MEMORY_BYTES_MIN, &boot(byte)).unwrap();
-        chosen(&bus, entry, "rng-seed").unwrap()
+        let (board, entry) = start(MEMORY_BYTES_MIN, &boot(byte)).unwrap();
+        chosen(&board, entry, "rng-seed").unwrap()
     };
     assert_eq!(seed(1), seed(1));
     assert_ne!(seed(1), seed(2));
@@ -126,9 +126,9 @@ fn firmware_gets_what_qemu_gives_it() {
         firmware: Firmware::Image(vec![0x73; 3 << 20]),
         ..kernel(image(64, 0x20_0000, 0))
     };
-    let (mut bus, entry) = start(GIB, &boot).unwrap();
+    let (mut board, entry) = start(GIB, &boot).unwrap();
     assert_eq!((entry.pc, entry.supervisor), (RAM_BASE, false));
-    let mut at = |address| bus.load(GuestAddr(address), Width::Double, 0).unwrap();
+    let mut at = |address| board.load(GuestAddr(address), Width::Double, 0).unwrap();
     assert_eq!(at(entry.a2), 0x4942_534f);
     assert_eq!(at(entry.a2 + 16), 0x8040_0000, "next stage, after firmware");
     assert_eq!(at(entry.a2 + 24), 1);
@@ -141,19 +141,19 @@ fn firmware_gets_what_qemu_gives_it() {
 fn raw_kernels_lie_where_qemu_has_them() {
     // A jump to itself, and what is never executed.
     let raw = [&[0x6f, 0, 0, 0][..], &[0; 96]].concat();
-    let (bus, entry) = start(MEMORY_BYTES_MIN, &kernel(raw.clone())).unwrap();
+    let (board, entry) = start(MEMORY_BYTES_MIN, &kernel(raw.clone())).unwrap();
     assert_eq!((entry.pc, entry.supervisor), (0x8020_0000, true));
     let mut bytes = [0; 4];
-    bus.ram.read(GuestAddr(0x8020_0000), &mut bytes).unwrap();
+    board.ram.read(GuestAddr(0x8020_0000), &mut bytes).unwrap();
     assert_eq!(bytes, raw[..4]);
 
     let alone = |image| Boot {
         firmware: Firmware::None,
         ..kernel(image)
     };
-    let (mut bus, entry) = start(MEMORY_BYTES_MIN, &alone(raw)).unwrap();
+    let (mut board, entry) = start(MEMORY_BYTES_MIN, &alone(raw)).unwrap();
     assert_eq!((entry.pc, entry.supervisor), (RAM_BASE, false));
-    let mut at = |address| bus.load(GuestAddr(address), Width::Double, 0).unwrap();
+    let mut at = |address| board.load(GuestAddr(address), Width::Double, 0).unwrap();
     assert_eq!(at(0x1000 + 24), RAM_BASE, "the ROM jumps to the kernel");
     assert_eq!(at(entry.a2 + 16), RAM_BASE);
     let (_, entry) = start(MEMORY_BYTES_MIN, &alone(image(64, 0, 0))).unwrap();
@@ -211,19 +211,22 @@ fn bad_kernels() {
 
 #[test]
 fn a_given_tree_is_kept_and_completed() {
-    let mut tree = tree::describe(&Board::default(), &[0; 32]);
+    let mut tree = tree::describe(&BoardConfig::default(), &[0; 32]);
     tree.root.set("model", *b"mine\0");
     let boot = Boot {
         dtb: Some(tree.to_blob().unwrap()),
         append: Some("single".to_owned()),
         ..kernel(image(64, 0, 0))
     };
-    let (bus, entry) = start(MEMORY_BYTES_MIN, &boot).unwrap();
+    let (board, entry) = start(MEMORY_BYTES_MIN, &boot).unwrap();
     assert_eq!(
-        tree_at(&bus, entry.a1).root.get("model"),
+        tree_at(&board, entry.a1).root.get("model"),
         Some(&b"mine\0"[..])
     );
-    assert_eq!(chosen(&bus, entry, "bootargs"), Some(b"single\0".to_vec()));
+    assert_eq!(
+        chosen(&board, entry, "bootargs"),
+        Some(b"single\0".to_vec())
+    );
     let bad = Boot {
         dtb: Some(b"nonsense".to_vec()),
         ..boot.clone()
@@ -357,10 +360,10 @@ fn symbols_of_elf_files() {
 #[test]
 fn elf_files() {
     let boot = kernel(elf(0x8030_0000, 0xffff_ffff_8000_0000, b"text", 100));
-    let (bus, entry) = start(MEMORY_BYTES_MIN, &boot).unwrap();
+    let (board, entry) = start(MEMORY_BYTES_MIN, &boot).unwrap();
     assert_eq!(entry.pc, 0x8030_0000, "as QEMU, at the first byte");
     let mut bytes = [0; 4];
-    bus.ram.read(GuestAddr(0x8030_0000), &mut bytes).unwrap();
+    board.ram.read(GuestAddr(0x8030_0000), &mut bytes).unwrap();
     assert_eq!(&bytes, b"text");
 
     let firmware = |image| Boot {

@@ -6,8 +6,10 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::io::Io;
 use super::queue::{Queue, QueueError};
-use super::{BadState, Io, push_console};
+use crate::Output;
+use crate::device::BadState;
 
 /// Most bytes in one chain.
 const CHAIN_BYTES_MAX: u64 = 64 * 1024;
@@ -62,7 +64,7 @@ impl Console {
                 return Err(QueueError::Unsuitable);
             }
             let len = (chain.writable_bytes() as usize).min(self.backlog.len());
-            io.turn.spend(&chain, len as u64);
+            io.turn.charge(&chain, len as u64);
             let bytes: Vec<u8> = self.backlog.drain(..len).collect();
             let written = chain.write(io.ram, &bytes)?;
             queue.give_back(io.ram, chain.head, written)?;
@@ -87,8 +89,8 @@ impl Console {
             if !chain.writable.is_empty() || chain.readable_bytes() > CHAIN_BYTES_MAX {
                 return Err(QueueError::Unsuitable);
             }
-            io.turn.spend(&chain, chain.readable_bytes());
-            push_console(io.outputs, &chain.read(io.ram, 0)?);
+            io.turn.charge(&chain, chain.readable_bytes());
+            Output::push_console(io.outputs, &chain.read(io.ram, 0)?);
             queue.give_back(io.ram, chain.head, 0)?;
         }
         queue.ask_notification(io.ram, 0, io.event_index())?;

@@ -1,8 +1,8 @@
 //! A tiny virtio driver for tests: it sets a device up through the bus and works its queues.
 
-use super::feature;
+use super::io::feature;
 use crate::board::Board;
-use crate::bus::Bus;
+use crate::config::BoardConfig;
 use crate::ram::RAM_BASE;
 use crate::{GuestAddr, Lines, Width};
 
@@ -12,7 +12,7 @@ const SIZE: u16 = 8;
 pub(super) type Piece = (u64, u32, bool);
 
 pub(super) struct Driver {
-    pub(super) bus: Bus,
+    pub(super) board: Board,
     base: u64,
     size: u16,
     pub(super) event_index: bool,
@@ -24,9 +24,9 @@ pub(super) struct Driver {
 
 impl Driver {
     /// Drives the device in `slot` with these features beside VERSION_1.
-    pub(super) fn new(board: &Board, slot: u64, features: u64) -> Driver {
+    pub(super) fn new(config: &BoardConfig, slot: u64, features: u64) -> Driver {
         let mut driver = Driver {
-            bus: Bus::new(board).unwrap(),
+            board: Board::new(config).unwrap(),
             base: 0,
             size: SIZE,
             now: 0,
@@ -68,7 +68,7 @@ impl Driver {
             }
             let bytes = [0; 0x3000];
             let addr = self.table(u64::from(queue));
-            self.bus.ram.write(GuestAddr(addr), &bytes).unwrap();
+            self.board.ram.write(GuestAddr(addr), &bytes).unwrap();
             self.write(0x38, u32::from(self.size));
             self.write(0x80, addr as u32);
             self.write(0x90, addr as u32 + 0x1000);
@@ -84,30 +84,30 @@ impl Driver {
 
     pub(super) fn read(&mut self, offset: u64) -> u32 {
         let addr = GuestAddr(self.base + offset);
-        self.bus.load(addr, Width::Word, self.now).unwrap() as u32
+        self.board.load(addr, Width::Word, self.now).unwrap() as u32
     }
 
     pub(super) fn write(&mut self, offset: u64, value: u32) {
         let addr = GuestAddr(self.base + offset);
         (self
-            .bus
+            .board
             .store(addr, Width::Word, u64::from(value), self.now))
         .unwrap();
     }
 
     pub(super) fn half(&self, addr: u64) -> u16 {
         let mut bytes = [0; 2];
-        self.bus.ram.read(GuestAddr(addr), &mut bytes).unwrap();
+        self.board.ram.read(GuestAddr(addr), &mut bytes).unwrap();
         u16::from_le_bytes(bytes)
     }
 
     pub(super) fn put(&mut self, addr: u64, bytes: &[u8]) {
-        self.bus.ram.write(GuestAddr(addr), bytes).unwrap();
+        self.board.ram.write(GuestAddr(addr), bytes).unwrap();
     }
 
     pub(super) fn get(&self, addr: u64, len: u32) -> Vec<u8> {
         let mut bytes = vec![0; len as usize];
-        self.bus.ram.read(GuestAddr(addr), &mut bytes).unwrap();
+        self.board.ram.read(GuestAddr(addr), &mut bytes).unwrap();
         bytes
     }
 
@@ -179,13 +179,13 @@ impl Driver {
 
     /// Lets this device's interrupt through the PLIC, as the only one.
     pub(super) fn enable_in_plic(&mut self, irq: u32) {
-        let bus = &mut self.bus;
-        let mut store = |addr, value| bus.store(GuestAddr(addr), Width::Word, value, 0).unwrap();
+        let board = &mut self.board;
+        let mut store = |addr, value| board.store(GuestAddr(addr), Width::Word, value, 0).unwrap();
         store(0xc00_0000 + u64::from(irq) * 4, 1);
         store(0xc00_2080, 1 << irq);
     }
 
     pub(super) fn external_interrupt(&mut self) -> bool {
-        self.bus.lines(0).mip() & Lines::SEIP != 0
+        self.board.lines(0).mip() & Lines::SEIP != 0
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Io;
+use super::io::Io;
 use super::queue::{Queue, QueueError};
 
 /// Most bytes that one request gets; the driver asks again for more.
@@ -43,7 +43,7 @@ impl Entropy {
                 return Err(QueueError::Unsuitable);
             }
             let len = chain.writable_bytes().min(REQUEST_BYTES_MAX);
-            io.turn.spend(&chain, len * BYTE_COST);
+            io.turn.charge(&chain, len * BYTE_COST);
             let mut bytes = vec![0; len as usize];
             self.generate(&mut bytes);
             let written = chain.write(io.ram, &bytes)?;

@@ -3,6 +3,7 @@
 
 pub mod console;
 pub mod entropy;
+mod io;
 pub mod net;
 pub mod queue;
 pub mod turn;
@@ -11,18 +12,16 @@ use serde::{Deserialize, Serialize};
 
 use self::console::Console;
 use self::entropy::Entropy;
+use self::io::{Io, feature};
 use self::net::Net;
 use self::queue::{Queue, QueueError};
 use self::turn::{TURN_PAUSE_TICKS, Turn};
 use super::BadState;
-use crate::board::Board;
-use crate::ram::Ram;
-use crate::{Output, Width};
+use crate::Width;
+use crate::config::{BoardConfig, VIRTIO_SLOTS};
 
+pub use self::io::Surroundings;
 pub use self::net::FRAME_BYTES;
-
-/// Number of virtio slots on the board.
-pub const SLOTS: usize = 8;
 
 const MAGIC: u32 = 0x7472_6976;
 const VERSION: u32 = 2;
@@ -38,42 +37,8 @@ mod status {
     pub(super) const DRIVER: u8 = 0x8f;
 }
 
-/// Feature bits of every device (section 6).
-mod feature {
-    pub(super) const INDIRECT_DESC: u64 = 1 << 28;
-    pub(super) const EVENT_IDX: u64 = 1 << 29;
-    pub(super) const VERSION_1: u64 = 1 << 32;
-}
-
 const INTERRUPT_USED: u8 = 1;
 const INTERRUPT_CONFIG: u8 = 2;
-
-/// What is around a device.
-pub struct Surroundings<'a> {
-    /// Guest memory.
-    pub ram: &'a mut Ram,
-    /// Where it speaks.
-    pub outputs: &'a mut Vec<Output>,
-    /// What it costs is added here, in units of [`crate::Core::spend`].
-    pub effort: &'a mut u64,
-    /// The guest clock.
-    pub now: u64,
-}
-
-/// What a device works with while it serves a queue.
-struct Io<'a> {
-    ram: &'a mut Ram,
-    outputs: &'a mut Vec<Output>,
-    /// What the driver accepted.
-    features: u64,
-    turn: Turn,
-}
-
-impl Io<'_> {
-    fn event_index(&self) -> bool {
-        self.features & feature::EVENT_IDX != 0
-    }
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Device {
@@ -187,28 +152,28 @@ pub struct Virtio {
 }
 
 /// The slots of a board out of reset.
-pub fn slots(board: &Board) -> Vec<Virtio> {
-    let nets = (0..).zip(&board.net);
+pub fn slots(config: &BoardConfig) -> Vec<Virtio> {
+    let nets = (0..).zip(&config.net);
     let mut devices: Vec<_> = nets
         .map(|(index, config)| Device::Net(Net::new(index, config.mac)))
         .collect();
-    if board.entropy {
+    if config.entropy {
         devices.push(Device::Entropy(Entropy::default()));
     }
-    if board.console {
+    if config.console {
         devices.push(Device::Console(Console::default()));
     }
-    devices.resize(SLOTS, Device::Empty);
+    devices.resize(VIRTIO_SLOTS, Device::Empty);
     devices.into_iter().map(Virtio::new).collect()
 }
 
 /// Says whether this state can have come from that board.
-pub fn check(board: &Board, saved: &[Virtio]) -> Result<(), BadState> {
+pub fn check(config: &BoardConfig, saved: &[Virtio]) -> Result<(), BadState> {
     let bad = |what| BadState {
         device: "the virtio slots",
         what,
     };
-    let fresh = slots(board);
+    let fresh = slots(config);
     if saved.len() != fresh.len() {
         return Err(bad("their number is wrong"));
     }
@@ -234,15 +199,6 @@ pub fn check(board: &Board, saved: &[Virtio]) -> Result<(), BadState> {
         saved.device.check()?;
     }
     Ok(())
-}
-
-/// Adds console bytes to the outputs; adjacent ones become one.
-pub fn push_console(outputs: &mut Vec<Output>, bytes: &[u8]) {
-    match outputs.last_mut() {
-        Some(Output::Console(said)) => said.extend_from_slice(bytes),
-        _ if bytes.is_empty() => {}
-        _ => outputs.push(Output::Console(bytes.to_vec())),
-    }
 }
 
 /// Replaces one half of an address.
@@ -373,7 +329,7 @@ impl Virtio {
             turn: Turn::default(),
         };
         let served = self.device.serve(index, queue, &mut io);
-        *around.effort += io.turn.effort();
+        *around.cost += io.turn.cost();
         // At the end of time there is no next turn.
         if io.turn.left_rest()
             && let Some(tick) = around.now.checked_add(TURN_PAUSE_TICKS)

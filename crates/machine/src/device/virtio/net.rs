@@ -6,9 +6,10 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
+use super::io::Io;
 use super::queue::{Chain, Queue, QueueError};
-use super::{BadState, Io};
 use crate::Output;
+use crate::device::BadState;
 
 /// Sizes that an Ethernet frame may have, in bytes.
 pub const FRAME_BYTES: RangeInclusive<usize> = 14..=65550;
@@ -180,7 +181,7 @@ impl Net {
             }
             let bytes = chain.readable_bytes().checked_sub(HEADER_BYTES as u64);
             let frame = bytes.filter(|bytes| FRAME_BYTES.contains(&(*bytes as usize)));
-            io.turn.spend(&chain, frame.unwrap_or(0));
+            io.turn.charge(&chain, frame.unwrap_or(0));
             if frame.is_some() {
                 io.outputs.push(Output::Frame {
                     device: self.index,
@@ -214,7 +215,7 @@ fn find_place(
         room += chain.writable_bytes();
         descriptors += chain.descriptors();
         io.turn
-            .spend(&chain, chain.writable_bytes().min(bytes as u64));
+            .charge(&chain, chain.writable_bytes().min(bytes as u64));
         chains.push(chain);
         if room >= bytes as u64 {
             return Ok(Place::Chains(chains));

@@ -3,17 +3,17 @@
 use super::driver::Driver;
 use super::net::BACKLOG_MAX;
 use super::*;
-use crate::board::{MEMORY_BYTES_MIN, NetConfig};
+use crate::config::{MEMORY_BYTES_MIN, NetConfig};
 use crate::ram::RAM_BASE;
-use crate::{Bus, GuestAddr, Input};
+use crate::{Board, GuestAddr, Input, Output};
 
 const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
 const MERGED_BUFFERS: u64 = 1 << 15;
 const BUFFER: u64 = RAM_BASE + 0x10_0000;
 const HEADER: u32 = 12;
 
-fn board() -> Board {
-    Board {
+fn config() -> BoardConfig {
+    BoardConfig {
         memory_bytes: MEMORY_BYTES_MIN,
         net: vec![NetConfig { mac: MAC }],
         entropy: true,
@@ -22,7 +22,7 @@ fn board() -> Board {
 }
 
 fn net(features: u64) -> Driver {
-    Driver::new(&board(), 0, features)
+    Driver::new(&config(), 0, features)
 }
 
 fn frame(len: usize, fill: u8) -> Input {
@@ -44,19 +44,22 @@ fn what_a_probe_reads() {
     assert_eq!(driver.read(0x10), 0x3001_8020);
     driver.write(0x14, 2);
     assert_eq!(driver.read(0x10), 0);
-    let config = |bus: &mut Bus, offset: u64, width| {
-        bus.load(GuestAddr(0x1000_1100 + offset), width, 0).unwrap()
+    let config = |board: &mut Board, offset: u64, width| {
+        board
+            .load(GuestAddr(0x1000_1100 + offset), width, 0)
+            .unwrap()
     };
     let mac: Vec<u8> = (0..6)
-        .map(|offset| config(&mut driver.bus, offset, Width::Byte) as u8)
+        .map(|offset| config(&mut driver.board, offset, Width::Byte) as u8)
         .collect();
     assert_eq!(mac, MAC);
-    assert_eq!(config(&mut driver.bus, 6, Width::Half), 1, "link is up");
-    assert_eq!(config(&mut driver.bus, 4, Width::Word), 0x0001_5634);
-    let id =
-        |bus: &mut Bus, slot: u64| bus.load(GuestAddr(0x1000_1008 + slot * 0x1000), Width::Word, 0);
+    assert_eq!(config(&mut driver.board, 6, Width::Half), 1, "link is up");
+    assert_eq!(config(&mut driver.board, 4, Width::Word), 0x0001_5634);
+    let id = |board: &mut Board, slot: u64| {
+        board.load(GuestAddr(0x1000_1008 + slot * 0x1000), Width::Word, 0)
+    };
     let ids: Vec<_> = (0..8)
-        .map(|slot| id(&mut driver.bus, slot).unwrap())
+        .map(|slot| id(&mut driver.board, slot).unwrap())
         .collect();
     assert_eq!(ids, [1, 4, 3, 0, 0, 0, 0, 0]);
 }
@@ -92,13 +95,13 @@ fn transmits() {
         driver.enable_in_plic(1);
         driver.put(BUFFER + 12, &[7; 60]);
         assert!(driver.offer(1, 0, &[(BUFFER, HEADER, false), (BUFFER + 12, 60, false)]));
-        assert_eq!(driver.bus.outputs(), []);
+        assert_eq!(driver.board.outputs(), []);
         driver.notify(1);
         let sent = Output::Frame {
             device: 0,
             frame: vec![7; 60],
         };
-        assert_eq!(driver.bus.take_outputs(), std::slice::from_ref(&sent));
+        assert_eq!(driver.board.take_outputs(), std::slice::from_ref(&sent));
         assert_eq!(driver.used(1), [(0, 0)]);
         assert!(driver.external_interrupt());
         assert_eq!(driver.interrupted(), 1);
@@ -106,7 +109,7 @@ fn transmits() {
         assert!(driver.offer(1, 3, &[(BUFFER, 72, false)]));
         driver.set_used_event(1, 5);
         driver.notify(1);
-        assert_eq!(driver.bus.take_outputs(), [sent]);
+        assert_eq!(driver.board.take_outputs(), [sent]);
         assert_eq!(driver.interrupted(), u32::from(features == 0));
         // Frames that Ethernet does not have are dropped, and the driver gets its buffers back.
         driver.offer(1, 4, &[(BUFFER, 25, false)]);
@@ -114,7 +117,7 @@ fn transmits() {
         driver.offer(1, 6, &[(BUFFER, 3, false)]);
         driver.notify(1);
         assert_eq!(driver.used(1), [(3, 0), (4, 0), (5, 0), (6, 0)]);
-        assert_eq!(driver.bus.outputs(), []);
+        assert_eq!(driver.board.outputs(), []);
         assert_eq!(driver.read(0x70), 15);
     }
 }
@@ -132,7 +135,7 @@ fn indirect_descriptors() {
     driver.offer_head(1, 5);
     driver.notify(1);
     assert_eq!(
-        driver.bus.take_outputs(),
+        driver.board.take_outputs(),
         [Output::Frame {
             device: 0,
             frame: vec![9; 30]
@@ -147,7 +150,7 @@ fn receives_into_waiting_buffers_and_keeps_the_rest() {
         let mut driver = net(features);
         driver.offer(0, 0, &[(BUFFER, 2000, true)]);
         driver.notify(0);
-        driver.bus.apply(&frame(60, 1), 0).unwrap();
+        driver.board.apply(&frame(60, 1), 0).unwrap();
         assert_eq!(driver.used(0), [(0, 72)]);
         assert_eq!(driver.interrupted(), 1);
         let packet = driver.get(BUFFER, 73);
@@ -155,7 +158,7 @@ fn receives_into_waiting_buffers_and_keeps_the_rest() {
         assert_eq!(packet[12..72], [1; 60]);
         assert_eq!(packet[72], 0);
         // No buffer: it waits, and the driver must notify.
-        driver.bus.apply(&frame(14, 2), 0).unwrap();
+        driver.board.apply(&frame(14, 2), 0).unwrap();
         assert_eq!(driver.used(0), []);
         assert_eq!(driver.interrupted(), 0);
         assert!(driver.offer(0, 1, &[(BUFFER, 2000, true)]));
@@ -165,8 +168,8 @@ fn receives_into_waiting_buffers_and_keeps_the_rest() {
         assert_eq!(driver.interrupted(), 1);
         // Too large for a single buffer: dropped, the buffer stays.
         driver.offer(0, 2, &[(BUFFER, 100, true)]);
-        driver.bus.apply(&frame(90, 3), 0).unwrap();
-        driver.bus.apply(&frame(80, 3), 0).unwrap();
+        driver.board.apply(&frame(90, 3), 0).unwrap();
+        driver.board.apply(&frame(80, 3), 0).unwrap();
         assert_eq!(driver.used(0), [(2, 92)]);
     }
 }
@@ -175,7 +178,7 @@ fn receives_into_waiting_buffers_and_keeps_the_rest() {
 fn receives_into_merged_buffers() {
     let mut driver = net(MERGED_BUFFERS);
     driver.offer(0, 0, &[(BUFFER, 40, true)]);
-    driver.bus.apply(&frame(100, 5), 0).unwrap();
+    driver.board.apply(&frame(100, 5), 0).unwrap();
     assert_eq!(driver.used(0), [], "waits for more buffers");
     driver.offer(
         0,
@@ -192,8 +195,8 @@ fn receives_into_merged_buffers() {
     for head in 0..8 {
         driver.offer(0, head, &[(BUFFER, 12, true)]);
     }
-    driver.bus.apply(&frame(200, 6), 0).unwrap();
-    driver.bus.apply(&frame(20, 7), 0).unwrap();
+    driver.board.apply(&frame(200, 6), 0).unwrap();
+    driver.board.apply(&frame(20, 7), 0).unwrap();
     assert_eq!(driver.used(0).len(), 3, "the second frame fits");
 }
 
@@ -201,11 +204,11 @@ fn receives_into_merged_buffers() {
 fn the_backlog_is_bounded_and_survives_in_snapshots() {
     let mut driver = net(0);
     for _ in 0..300 {
-        driver.bus.apply(&frame(60, 1), 0).unwrap();
+        driver.board.apply(&frame(60, 1), 0).unwrap();
     }
-    let saved = driver.bus.save(0);
-    let ram = driver.bus.ram.clone();
-    driver.bus = Bus::restore(&board(), ram, saved).unwrap();
+    let saved = driver.board.save(0);
+    let ram = driver.board.ram.clone();
+    driver.board = Board::restore(&config(), ram, saved).unwrap();
     assert_eq!(driver.interrupted(), 0);
     let mut delivered = 0;
     for _ in 0..40 {
@@ -218,7 +221,7 @@ fn the_backlog_is_bounded_and_survives_in_snapshots() {
     assert_eq!(delivered, 256);
     // Without a driver nothing is kept.
     driver.write(0x70, 0);
-    driver.bus.apply(&frame(60, 1), 0).unwrap();
+    driver.board.apply(&frame(60, 1), 0).unwrap();
     driver.start(0);
     driver.offer(0, 0, &[(BUFFER, 100, true)]);
     driver.notify(0);
@@ -228,7 +231,7 @@ fn the_backlog_is_bounded_and_survives_in_snapshots() {
 #[test]
 fn inputs_that_do_not_fit_change_nothing() {
     let mut driver = net(0);
-    let before = driver.bus.save(0);
+    let before = driver.board.save(0);
     let bad = |device, len| Input::Frame {
         device,
         frame: vec![0; len],
@@ -240,16 +243,16 @@ fn inputs_that_do_not_fit_change_nothing() {
         Input::Console(vec![0; 70_000]),
         Input::PowerOff,
     ] {
-        assert!(driver.bus.apply(&input, 0).is_err());
+        assert!(driver.board.apply(&input, 0).is_err());
     }
-    assert_eq!(driver.bus.save(0), before);
+    assert_eq!(driver.board.save(0), before);
 }
 
 #[test]
 fn entropy() {
     let fill = |seed: u8| {
-        let mut driver = Driver::new(&board(), 1, feature::EVENT_IDX);
-        driver.bus.apply(&Input::Seed([seed; 32]), 0).unwrap();
+        let mut driver = Driver::new(&config(), 1, feature::EVENT_IDX);
+        driver.board.apply(&Input::Seed([seed; 32]), 0).unwrap();
         driver.offer(0, 0, &[(BUFFER, 10, true), (BUFFER + 0x100, 30, true)]);
         driver.notify(0);
         assert_eq!(driver.used(0), [(0, 40)]);
@@ -263,16 +266,16 @@ fn entropy() {
 
 #[test]
 fn console_speaks_and_listens_where_a_driver_runs_it() {
-    let mut driver = Driver::new(&board(), 2, 0);
+    let mut driver = Driver::new(&config(), 2, 0);
     driver.put(BUFFER, b"hello\n");
     driver.offer(1, 0, &[(BUFFER, 6, false)]);
     driver.notify(1);
     assert_eq!(
-        driver.bus.take_outputs(),
+        driver.board.take_outputs(),
         [Output::Console(b"hello\n".to_vec())]
     );
     driver
-        .bus
+        .board
         .apply(&Input::Console(b"ls\n".to_vec()), 0)
         .unwrap();
     driver.offer(0, 0, &[(BUFFER, 2, true)]);
@@ -281,9 +284,12 @@ fn console_speaks_and_listens_where_a_driver_runs_it() {
     assert_eq!(driver.used(0), [(0, 2), (1, 1)]);
     assert_eq!(driver.get(BUFFER, 2), b"ls");
     driver.write(0x70, 0);
-    driver.bus.apply(&Input::Console(b"x".to_vec()), 0).unwrap();
+    driver
+        .board
+        .apply(&Input::Console(b"x".to_vec()), 0)
+        .unwrap();
     assert_eq!(
-        driver.bus.console_take(9),
+        driver.board.console_take(9),
         b"x",
         "else the serial port has it"
     );
@@ -359,10 +365,10 @@ fn nonsense_asks_for_a_reset() {
         assert_eq!(driver.read(0x70), 15 | 64, "{name}");
         assert_eq!(driver.interrupted(), 2, "{name}");
         // It is dead, also for what arrives and whatever status is written, until a reset.
-        driver.bus.apply(&frame(60, 1), 0).unwrap();
+        driver.board.apply(&frame(60, 1), 0).unwrap();
         driver.write(0x70, 15);
         driver.notify(1);
-        assert_eq!(driver.bus.outputs(), [], "{name}");
+        assert_eq!(driver.board.outputs(), [], "{name}");
         driver.start(0);
         assert_eq!(driver.read(0x70), 15, "{name}");
     }
@@ -376,16 +382,16 @@ fn turns(driver: &mut Driver) -> Vec<usize> {
     };
     let mut said = Vec::new();
     loop {
-        said.push(driver.bus.take_outputs().iter().map(len).sum());
+        said.push(driver.board.take_outputs().iter().map(len).sum());
         // The timer of the CLINT is at the end of time.
-        let next = driver.bus.deadline(driver.now);
+        let next = driver.board.deadline(driver.now);
         let Some(tick) = next.filter(|tick| *tick < u64::MAX) else {
             return said;
         };
-        driver.bus.go_on(tick - 1);
-        assert_eq!(driver.bus.outputs(), [], "not before its time");
+        driver.board.go_on(tick - 1);
+        assert_eq!(driver.board.outputs(), [], "not before its time");
         driver.now = tick;
-        driver.bus.go_on(tick);
+        driver.board.go_on(tick);
     }
 }
 
@@ -426,13 +432,13 @@ fn a_rest_survives_in_snapshots() {
         driver.offer(1, head, &[(BUFFER, 65562, false)]);
     }
     driver.notify(1);
-    driver.bus.take_outputs();
-    let saved = driver.bus.save(0);
+    driver.board.take_outputs();
+    let saved = driver.board.save(0);
     let mut bad = saved.clone();
     bad.virtio[0].rests = 4;
-    let ram = driver.bus.ram.clone();
-    assert!(Bus::restore(&board(), ram.clone(), bad).is_err());
-    driver.bus = Bus::restore(&board(), ram, saved).unwrap();
+    let ram = driver.board.ram.clone();
+    assert!(Board::restore(&config(), ram.clone(), bad).is_err());
+    driver.board = Board::restore(&config(), ram, saved).unwrap();
     assert_eq!(turns(&mut driver).len(), 4);
     assert_eq!(driver.used(1).len(), 64);
 }
@@ -443,7 +449,7 @@ fn a_frame_takes_a_bounded_number_of_descriptors() {
     let features = MERGED_BUFFERS | feature::INDIRECT_DESC;
     let mut driver = net(features);
     for _ in 0..BACKLOG_MAX {
-        driver.bus.apply(&frame(4000, 1), 0).unwrap();
+        driver.board.apply(&frame(4000, 1), 0).unwrap();
     }
     let table = RAM_BASE + 0x8_0000;
     for number in 0..500 {
@@ -464,7 +470,7 @@ fn a_frame_takes_a_bounded_number_of_descriptors() {
 
 #[test]
 fn entropy_and_console_take_turns() {
-    let mut driver = Driver::new(&board(), 1, 0);
+    let mut driver = Driver::new(&config(), 1, 0);
     driver.resize(64, 0);
     for head in 0..64 {
         driver.offer(0, head, &[(BUFFER, 1 << 20, true)]);
@@ -473,7 +479,7 @@ fn entropy_and_console_take_turns() {
     assert_eq!(driver.used(0), [0, 1, 2, 3].map(|head| (head, 65536)));
     assert_eq!(turns(&mut driver).len(), 16);
     assert_eq!(driver.used(0).len(), 60);
-    let mut driver = Driver::new(&board(), 2, 0);
+    let mut driver = Driver::new(&config(), 2, 0);
     driver.resize(64, 0);
     for head in 0..64 {
         driver.offer(1, head, &[(BUFFER, 65536, false)]);
@@ -485,27 +491,27 @@ fn entropy_and_console_take_turns() {
 /// Each device of a full board has much to send, and all of it comes due at once.
 #[test]
 fn the_turns_of_a_tick_are_bounded_together() {
-    let board = Board {
-        net: vec![NetConfig { mac: MAC }; SLOTS],
+    let config = BoardConfig {
+        net: vec![NetConfig { mac: MAC }; VIRTIO_SLOTS],
         entropy: false,
         console: false,
-        ..board()
+        ..config()
     };
-    let mut driver = Driver::new(&board, 0, 0);
-    for slot in 0..SLOTS as u64 {
+    let mut driver = Driver::new(&config, 0, 0);
+    for slot in 0..VIRTIO_SLOTS as u64 {
         driver.turn_to(slot);
         driver.resize(64, 0);
     }
     for head in 0..64 {
         driver.offer(1, head, &[(BUFFER, 65562, false)]);
     }
-    for slot in 0..SLOTS as u64 {
+    for slot in 0..VIRTIO_SLOTS as u64 {
         driver.turn_to(slot);
         driver.notify(1);
     }
-    let mut sent = vec![0; SLOTS];
+    let mut sent = vec![0; VIRTIO_SLOTS];
     let mut count = |driver: &mut Driver| {
-        for output in driver.bus.take_outputs() {
+        for output in driver.board.take_outputs() {
             let Output::Frame { device, .. } = output else {
                 panic!("no console speaks");
             };
@@ -514,18 +520,22 @@ fn the_turns_of_a_tick_are_bounded_together() {
         sent.clone()
     };
     count(&mut driver);
-    driver.bus.take_effort();
+    driver.board.take_cost();
     let mut fewest = 0;
-    while let Some(tick) = driver.bus.deadline(driver.now).filter(|at| *at < u64::MAX) {
+    while let Some(tick) = driver
+        .board
+        .deadline(driver.now)
+        .filter(|at| *at < u64::MAX)
+    {
         // Late, as after a step of the clock: all are due.
         driver.now = tick.max(driver.now + 10 * TURN_PAUSE_TICKS);
-        for _ in 0..SLOTS {
-            driver.bus.go_on(driver.now);
-            let effort = driver.bus.take_effort();
+        for _ in 0..VIRTIO_SLOTS {
+            driver.board.go_on(driver.now);
+            let cost = driver.board.take_cost();
             let most = turn::TURN_BYTES_MAX / 4 + (1 << 18);
-            assert!(effort > 0 && effort <= most, "{effort} in a tick");
-            driver.bus.go_on(driver.now);
-            assert_eq!(driver.bus.take_effort(), 0, "once a tick");
+            assert!(cost > 0 && cost <= most, "{cost} in a tick");
+            driver.board.go_on(driver.now);
+            assert_eq!(driver.board.take_cost(), 0, "once a tick");
             driver.now += 1;
         }
         let sent = count(&mut driver);
@@ -543,7 +553,7 @@ fn a_frame_that_waits_for_more_buffers_asks_for_them() {
     let mut driver = net(MERGED_BUFFERS | feature::EVENT_IDX);
     driver.offer(0, 0, &[(BUFFER, 40, true)]);
     driver.notify(0);
-    driver.bus.apply(&frame(100, 5), 0).unwrap();
+    driver.board.apply(&frame(100, 5), 0).unwrap();
     assert_eq!(driver.used(0), [], "waits for more buffers");
     assert!(driver.offer(0, 1, &[(BUFFER + 0x100, 400, true)]));
     driver.notify(0);
@@ -554,34 +564,34 @@ fn a_frame_that_waits_for_more_buffers_asks_for_them() {
 fn the_backlog_is_bounded_in_bytes() {
     let mut driver = net(0);
     for _ in 0..40 {
-        driver.bus.apply(&frame(65550, 1), 0).unwrap();
+        driver.board.apply(&frame(65550, 1), 0).unwrap();
     }
-    let kept = driver.bus.device_states(0)[4].1.len();
+    let kept = driver.board.device_states(0)[4].1.len();
     assert!(kept <= net::BACKLOG_BYTES_MAX + 1024, "{kept}");
     for head in 0..8 {
         driver.offer(0, head, &[(BUFFER, 70_000, true)]);
     }
     driver.notify(0);
     assert_eq!(driver.used(0).len(), 8);
-    let state = driver.bus.virtio_state();
-    assert_eq!(check(&board(), state), Ok(()));
+    let state = driver.board.virtio_state();
+    assert_eq!(check(&config(), state), Ok(()));
 }
 
 #[test]
 fn restored_state_is_checked() {
     let mut driver = net(0);
-    let state = driver.bus.virtio_state();
-    assert_eq!(check(&board(), state), Ok(()));
-    let mut other = board();
+    let state = driver.board.virtio_state();
+    assert_eq!(check(&config(), state), Ok(()));
+    let mut other = config();
     other.net[0].mac[5] ^= 1;
     assert!(check(&other, state).is_err());
-    assert!(check(&board(), &state[1..]).is_err());
+    assert!(check(&config(), &state[1..]).is_err());
     let mut bad = state.to_vec();
     bad[0].queues[0].size = 3;
-    assert!(check(&board(), &bad).is_err());
+    assert!(check(&config(), &bad).is_err());
     bad[0].queues[0].size = 512;
-    assert!(check(&board(), &bad).is_err());
+    assert!(check(&config(), &bad).is_err());
     bad[0].queues.clear();
-    assert!(check(&board(), &bad).is_err());
+    assert!(check(&config(), &bad).is_err());
     driver.notify(0);
 }

@@ -20,7 +20,7 @@ pub(super) struct Turn {
 
 impl Turn {
     /// A chain was read, and so many bytes will be moved for it.
-    pub(super) fn spend(&mut self, chain: &Chain, bytes: u64) {
+    pub(super) fn charge(&mut self, chain: &Chain, bytes: u64) {
         self.descriptors += chain.descriptors();
         self.bytes += bytes;
     }
@@ -31,8 +31,8 @@ impl Turn {
         self.left_rest
     }
 
-    /// What it cost, in units of [`crate::Core::spend`].
-    pub(super) fn effort(&self) -> u64 {
+    /// What it cost, in units of [`crate::Cpu::charge`].
+    pub(super) fn cost(&self) -> u64 {
         self.bytes / 4 + self.descriptors * 8
     }
 

@@ -4,7 +4,7 @@
 use isa::Op;
 
 use super::{COUNT, DATA, PLAYGROUND, VIRTIO, Writer};
-use crate::board::MEMORY_BYTES_MIN;
+use crate::config::MEMORY_BYTES_MIN;
 use crate::ram::RAM_BASE;
 
 /// Buffers of honest rings: as large as the largest frame.

@@ -9,7 +9,7 @@ use isa::{Format, Insn, Op, decode};
 use super::super::floats::is_float;
 use super::PAGE;
 use super::body::Writer;
-use crate::board::MEMORY_BYTES_MIN;
+use crate::config::MEMORY_BYTES_MIN;
 use crate::hart::csr::status;
 use crate::ram::RAM_BASE;
 

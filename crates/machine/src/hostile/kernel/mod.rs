@@ -23,7 +23,7 @@ mod supervisor;
 use isa::generate::Random;
 
 use super::lockstep::{Guest, Origin};
-use crate::board::{Board, MEMORY_BYTES_MIN};
+use crate::config::{BoardConfig, MEMORY_BYTES_MIN};
 use crate::hart::Mode;
 use crate::ram::RAM_BASE;
 use crate::{Boot, Clock, Firmware, GuestAddr, Input, Machine, Position};
@@ -104,9 +104,9 @@ pub fn guest(seed: u64) -> Guest {
     let setting = Setting::draw(&mut random);
     let program = body::program(&mut random, setting);
     let image = supervisor::image(&mut random, setting, &program);
-    let board = Board {
+    let board = BoardConfig {
         memory_bytes: MEMORY_BYTES_MIN,
-        ..Board::default()
+        ..BoardConfig::default()
     };
     let boot = Boot {
         firmware: Firmware::Image(image),

@@ -10,16 +10,14 @@ const SHOWN_MAX: usize = 4;
 /// What differs, a phrase each: first what it is in `expected`, then in `found`.
 pub(super) fn differences(expected: &mut Machine, found: &mut Machine) -> Vec<String> {
     let mut phrases = registers(expected, found);
-    let (one, two) = (expected.core_mut(), found.core_mut());
-    phrases.extend(one.tlb.difference(&two.tlb));
-    let (here, there) = (one.now(), two.now());
-    let devices = one.bus.device_states(here);
-    for ((name, state), (_, other)) in devices.iter().zip(two.bus.device_states(there)) {
+    phrases.extend(expected.cpu().tlb.difference(&found.cpu().tlb));
+    let devices = expected.device_states();
+    for ((name, state), (_, other)) in devices.iter().zip(found.device_states()) {
         if *state != other {
             phrases.push(format!("device {name}: {state:x?} and {other:x?}"));
         }
     }
-    if one.bus.ram.dirty_words() != two.bus.ram.dirty_words() {
+    if expected.board().ram.dirty_words() != found.board().ram.dirty_words() {
         phrases.push("which pages were written since the last digest".to_owned());
     }
     phrases.extend(memory(expected, found));
@@ -42,7 +40,7 @@ fn registers(expected: &Machine, found: &Machine) -> Vec<String> {
 }
 
 fn memory(expected: &Machine, found: &Machine) -> Vec<String> {
-    let (one, two) = (&expected.core().bus.ram, &found.core().bus.ram);
+    let (one, two) = (&expected.board().ram, &found.board().ram);
     let touched = (0..one.pages()).filter(|page| {
         let (group, bit) = (page / 64 * 64, page % 64);
         (one.touched(group) | two.touched(group)) >> bit & 1 != 0

@@ -8,7 +8,7 @@ mod side;
 pub use divergence::Divergence;
 
 use crate::{
-    Board, Boot, Engine, Input, Interpreter, InterpreterOptions, Machine, Output, Position,
+    BoardConfig, Boot, Engine, Input, Interpreter, InterpreterOptions, Machine, Output, Position,
     Snapshot,
 };
 use side::Side;
@@ -39,7 +39,7 @@ pub struct Guest {
 #[derive(Clone)]
 pub enum Origin {
     /// From reset.
-    Boot(Box<Board>, Box<Boot>),
+    Boot(Box<BoardConfig>, Box<Boot>),
     /// From where a snapshot was taken.
     Snapshot(Box<Snapshot>),
 }

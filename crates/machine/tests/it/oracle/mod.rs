@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use machine::{
-    Board, Boot, Clock, Firmware, Input, Interpreter, InterpreterOptions, Machine, Output,
+    BoardConfig, Boot, Clock, Firmware, Input, Interpreter, InterpreterOptions, Machine, Output,
     Position, Stop, StopRequest,
 };
 
@@ -81,9 +81,9 @@ fn theirs(version: Version, elf: &Path) -> String {
 
 /// The transcript by this machine. When it waits, the clock jumps.
 fn ours(elf: &[u8]) -> String {
-    let board = Board {
+    let board = BoardConfig {
         memory_bytes: MEMORY_MEGABYTES << 20,
-        ..Board::default()
+        ..BoardConfig::default()
     };
     let boot = Boot {
         firmware: Firmware::Image(elf.to_vec()),
