@@ -20,7 +20,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::test::StopRequest;
+use super::stop::{Refusal, StopRequest};
 use super::uart::Uart;
 use crate::{GuestAddr, Position, Ram};
 
@@ -38,38 +38,6 @@ const EXIT: u64 = 93;
 /// Linux's error number of a descriptor that is not open, negated.
 const BAD_DESCRIPTOR: u64 = (-9i64).cast_unsigned();
 const PAYLOAD: u64 = (1 << 48) - 1;
-
-/// A request that cannot be served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// There is no such device or command.
-    #[error(
-        "device {device}, command {command}, which is not there: device 0 takes system calls, device 1 console input and output"
-    )]
-    Command {
-        /// Its number.
-        device: u8,
-        /// Its number.
-        command: u8,
-    },
-    /// There is no such system call.
-    #[error("system call {0}, which is not there: write (64) and exit (93) are")]
-    SystemCall(u64),
-    /// An argument is not in memory.
-    #[error("{what} at {address:#x}, where there is no memory")]
-    Outside {
-        /// What should be there.
-        what: &'static str,
-        /// Its address.
-        address: u64,
-    },
-    /// The text of a `write` is too long.
-    #[error("a `write` of {0} bytes at once; the most is 65536")]
-    TooLong(u64),
-    /// The program does not take its answers.
-    #[error("more, and has left 64 answers in `fromhost` untaken")]
-    Untaken,
-}
 
 /// The interface, for a program that has the two words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@ pub mod clint;
 pub mod htif;
 pub mod plic;
 pub mod rtc;
+pub mod stop;
 pub mod test;
 pub mod uart;
 pub mod virtio;

@@ -1,43 +1,23 @@
 //! One hart: registers, privilege mode, CSRs, traps and interrupts. It knows neither memory nor devices.
 
 mod access;
+mod cause;
 pub mod csr;
+mod mode;
 mod names;
 mod pmp;
 mod state;
 mod trap;
 
 pub use access::Effects;
+pub use cause::{Cause, Exception};
+pub use mode::Mode;
 pub use names::register_name;
 pub use pmp::{Access, Pmp};
 pub use state::BadRegister;
-pub use trap::{Cause, Exception};
 
 use crate::Position;
 use csr::Csrs;
-
-/// A privilege mode, by its number in the manual.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Mode {
-    /// User.
-    User = 0,
-    /// Supervisor.
-    Supervisor = 1,
-    /// Machine.
-    Machine = 3,
-}
-
-impl Mode {
-    /// The mode with this number; there is none with number 2.
-    pub fn from_bits(bits: u64) -> Option<Mode> {
-        match bits {
-            0 => Some(Mode::User),
-            1 => Some(Mode::Supervisor),
-            3 => Some(Mode::Machine),
-            _ => None,
-        }
-    }
-}
 
 /// An instruction ended early; [`Hart::exception`] says why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! Physical memory protection (manual, volume II, "Physical Memory Protection"): 16 entries, granularity of
 //! 4 bytes.
 
-use super::Mode;
 use super::csr::{Csrs, PMP_ENTRIES};
+use super::mode::Mode;
 
 pub(super) const READ: u8 = 1;
 pub(super) const WRITE: u8 = 2;
@@ -24,7 +24,7 @@ pub enum Access {
 
 /// An entry that is on: the bytes from `first` to `last`, and its configuration.
 #[derive(Clone, Copy, Debug)]
-struct Region {
+struct Range {
     first: u64,
     last: u64,
     config: u8,
@@ -33,12 +33,12 @@ struct Region {
 /// The protection entries, in the form in which they are checked.
 #[derive(Clone, Debug, Default)]
 pub struct Pmp {
-    regions: Vec<Region>,
+    ranges: Vec<Range>,
 }
 
 impl Pmp {
     pub(super) fn new(csr: &Csrs) -> Pmp {
-        let mut regions = Vec::new();
+        let mut ranges = Vec::new();
         for index in 0..PMP_ENTRIES {
             let config = csr.pmpcfg[index];
             let addr = csr.pmpaddr[index];
@@ -62,24 +62,24 @@ impl Pmp {
                     (first, first | size)
                 }
             };
-            regions.push(Region {
+            ranges.push(Range {
                 first,
                 last,
                 config,
             });
         }
-        Pmp { regions }
+        Pmp { ranges }
     }
 
     /// Whether `mode` may do `access` to `len` bytes at physical `addr`, of which the last exists.
     pub fn allows(&self, mode: Mode, access: Access, addr: u64, len: u64) -> bool {
         let last = addr.saturating_add(len - 1);
-        for region in &self.regions {
-            if region.last < addr || last < region.first {
+        for range in &self.ranges {
+            if range.last < addr || last < range.first {
                 continue;
             }
-            let whole = region.first <= addr && last <= region.last;
-            return whole && permits(region.config, mode, access);
+            let whole = range.first <= addr && last <= range.last;
+            return whole && permits(range.config, mode, access);
         }
         mode == Mode::Machine
     }
@@ -87,11 +87,11 @@ impl Pmp {
     /// Whether all bytes of the page at `page` get the same answer from [`Pmp::allows`].
     pub fn is_uniform(&self, page: u64) -> bool {
         let last = page | 0xfff;
-        for region in &self.regions {
-            if region.last < page || last < region.first {
+        for range in &self.ranges {
+            if range.last < page || last < range.first {
                 continue;
             }
-            return region.first <= page && last <= region.last;
+            return range.first <= page && last <= range.last;
         }
         true
     }
