@@ -79,6 +79,6 @@ mod tests {
         assert_eq!(desk.passed_over(), 6);
         assert_eq!(desk.served(), Some((RequestId(6), swap)));
         assert_eq!(desk.served(), None);
-        assert_eq!(desk.ask(RequestId(9), swap), Some((RequestId(9), swap)));
+        assert_eq!(desk.ask(RequestId(10), swap), Some((RequestId(10), swap)));
     }
 }
