@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use replication::{
-    Action, ArbiterOperation, ArbiterReply, Config, Core, Epoch, HaltReason, HostId, Instant,
-    LeaveReason, Local, LogIndex, MachineId, Message, Mode, NodeId, Nonce, Record, Refusal,
-    RoleStatus, Room, TransferId,
+    Action, ArbiterOperation, ArbiterReply, Config, Core, Duration, Epoch, HaltReason, HostId,
+    Instant, LeaveReason, Local, LogIndex, MachineId, Message, Mode, NodeId, Nonce, Record,
+    Refusal, RoleStatus, Room, TransferId,
 };
 
 use crate::{Memory, Stops};
@@ -474,7 +474,7 @@ fn message(node: &Node, spelled: &mut Spelled<'_>) -> Message {
         2 => Message::Later {
             attempt: spelled.number(node),
             why: Refusal::PausesSpent,
-            wait_us: spelled.number(node),
+            wait: Duration::from_us(spelled.number(node)),
         },
         3 => Message::TransferStart {
             epoch: spelled.epoch(node),
@@ -508,7 +508,7 @@ fn message(node: &Node, spelled: &mut Spelled<'_>) -> Message {
                 .map(|_| (spelled.index(node), spelled.index(node)))
                 .collect(),
             echo: spelled.number(node),
-            echo_age_us: spelled.number(node),
+            echo_age: Duration::from_us(spelled.number(node)),
         },
         12 | 13 => Message::Heartbeat {
             epoch: spelled.epoch(node),

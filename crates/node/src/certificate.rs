@@ -1,7 +1,7 @@
 //! What a node's certificate says: for which node of which machine it is, when it was issued, and when it ends.
 
 use anyhow::Context;
-use replication::{Credential, Subject};
+use replication::{Credential, Date, Subject};
 use rustls::pki_types::CertificateDer;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,7 +13,7 @@ pub struct CertificateFacts {
     /// Whose it is.
     pub subject: Subject,
     /// When it was issued, in microseconds since 1970: the first half of its serial number.
-    pub issued_us: u64,
+    pub issued: Date,
     /// When it ends.
     pub ends: SystemTime,
 }
@@ -41,7 +41,7 @@ impl CertificateFacts {
             .context("its serial number is not of `futago keys`")?;
         Ok(Self {
             subject,
-            issued_us: u64::from_be_bytes(*issued) & !SERIAL_MARK,
+            issued: Date(u64::from_be_bytes(*issued) & !SERIAL_MARK),
             ends: ends(certificate).context("it does not say when it ends")?,
         })
     }
@@ -50,8 +50,8 @@ impl CertificateFacts {
     pub fn credential(&self) -> Credential {
         Credential {
             subject: self.subject.clone(),
-            issued_us: self.issued_us,
-            ends_us: since_1970_us(self.ends),
+            issued: self.issued,
+            ends: protocol_date(self.ends),
         }
     }
 
@@ -61,10 +61,10 @@ impl CertificateFacts {
     }
 }
 
-/// Microseconds from 1970 until a time; 0 if it was before.
-pub(crate) fn since_1970_us(time: SystemTime) -> u64 {
+/// A time as the protocol counts dates; the beginning of 1970 if it was before.
+pub(crate) fn protocol_date(time: SystemTime) -> Date {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+    Date(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }
 
 /// Whole days until a time; below 0 once it is over.
@@ -80,9 +80,9 @@ pub fn days_left(ends: SystemTime, now: SystemTime) -> i64 {
 const SERIAL_MARK: u64 = 1 << 62;
 
 /// A serial number that tells when the certificate was issued, and that no other has.
-pub(crate) fn serial(issued_us: u64, random: u64) -> [u8; 16] {
+pub(crate) fn serial(issued: Date, random: u64) -> [u8; 16] {
     let mut serial = [0; 16];
-    serial[..8].copy_from_slice(&(issued_us | SERIAL_MARK).to_be_bytes());
+    serial[..8].copy_from_slice(&(issued.0 | SERIAL_MARK).to_be_bytes());
     serial[8..].copy_from_slice(&random.to_be_bytes());
     serial
 }

@@ -148,12 +148,13 @@ impl EngineRoom {
     pub(crate) fn new(config: Config, node: NodeId, fate: Fate, doors: Doors) -> (Self, Sources) {
         let mut protocol = replication::Config::new(config.machine_id(), node, fate.seed);
         protocol.secret = fate.secret;
-        let suspicion_us = u64::from(config.timeouts.suspicion_ms) * 1000;
-        protocol.times.heartbeat_us = u64::from(config.timeouts.heartbeat_ms) * 1000;
-        protocol.times.suspect_primary_us = suspicion_us;
-        protocol.times.suspect_backup_us = suspicion_us * 4 / 5;
+        let suspicion = replication::Duration::from_ms(config.timeouts.suspicion_ms.into());
+        protocol.times.heartbeat =
+            replication::Duration::from_ms(config.timeouts.heartbeat_ms.into());
+        protocol.times.suspect_primary = suspicion;
+        protocol.times.suspect_backup = suspicion * 4 / 5;
         protocol.slow_backup = config.node.slow_backup.into();
-        protocol.times.arbiter_us = u64::from(config.timeouts.arbiter_ms) * 1000;
+        protocol.times.arbiter = replication::Duration::from_ms(config.timeouts.arbiter_ms.into());
         let network = Network::new(&config, node, doors.switch_key, doors.switch_events);
         let now = std::time::Instant::now();
         let sources = Sources {

@@ -14,7 +14,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
 };
-use replication::Subject;
+use replication::{Date, Subject};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 use std::fs;
@@ -197,7 +197,7 @@ pub fn withdraw_keys(
         }
     };
     let mut list = load_withdrawn(&files.withdrawn)?;
-    list.add(subject, now_us()?);
+    list.add(subject, now()?);
     replace(&files.withdrawn, &withdrawn::text(&list))?;
     for path in [&files.key, &files.certificate] {
         match fs::remove_file(path) {
@@ -249,11 +249,11 @@ pub fn in_days(days: u32) -> SystemTime {
     SystemTime::now() + Duration::from_secs(24 * 60 * 60) * days
 }
 
-fn now_us() -> anyhow::Result<u64> {
+fn now() -> anyhow::Result<Date> {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .context("the host's clock is before 1970")?;
-    Ok(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+    Ok(Date(u64::try_from(since.as_micros()).unwrap_or(u64::MAX)))
 }
 
 /// Whether a node can be called so.
@@ -282,12 +282,12 @@ fn issue(
 ) -> anyhow::Result<String> {
     // Later than what was withdrawn, even if the clock was set back.
     let withdrawn = load_withdrawn(&directory.join(WITHDRAWN_FILE))?;
-    let issued_us = now_us()?.max(withdrawn.until_us(subject).saturating_add(1));
+    let issued = now()?.max(Date(withdrawn.until(subject).0.saturating_add(1)));
     let mut random = [0; 8];
     fill_random(&mut random).context("the host's random source gives nothing")?;
     let mut parameters = node_parameters(subject)?;
     parameters.serial_number = Some(SerialNumber::from_slice(&serial(
-        issued_us,
+        issued,
         u64::from_le_bytes(random),
     )));
     parameters.not_before = (SystemTime::now().min(ends) - CLOCKS_DIFFER).into();
@@ -486,7 +486,7 @@ mod tests {
             let facts = read_facts(&files[0].certificate).unwrap();
             assert_eq!(facts.subject, Subject::new("my machine", name));
             assert_eq!(facts.days_left(SystemTime::now()), i64::from(days));
-            assert!(facts.issued_us.abs_diff(now_us().unwrap()) < 60_000_000);
+            assert!(facts.issued.0.abs_diff(now().unwrap().0) < 60_000_000);
         }
         let renewed = renew_keys(directory.path(), "a", in_days(100)).unwrap();
         let facts = read_facts(&renewed.certificate).unwrap();
@@ -520,7 +520,7 @@ mod tests {
         let withdrawn = load_withdrawn(&list).unwrap();
         assert!(
             withdrawn.holds(&stolen.credential())
-                && withdrawn.until_us(&Subject::new("m", "lost")) > 0
+                && withdrawn.until(&Subject::new("m", "lost")) > Date(0)
         );
         fs::write(&list, "# fine\nnonsense\n").unwrap();
         let error = load_withdrawn(&list).unwrap_err();

@@ -10,6 +10,7 @@ pub use agreement::{Agreement, Difference};
 pub use credential::{Credential, Subject, Withdrawn};
 
 use crate::config::Mutation;
+use crate::time::Date;
 use crate::types::{MachineId, NodeId};
 use serde::{Deserialize, Serialize};
 
@@ -103,19 +104,19 @@ impl Door {
         }
     }
 
-    /// The first question, before anything is believed: is it the certificate of somebody who may pair with this node? `now_us`
+    /// The first question, before anything is believed: is it the certificate of somebody who may pair with this node? `now`
     /// is counted from 1970, by this host's clock.
     ///
     /// # Errors
     /// It is not: of another machine, ended, withdrawn, or not named by the configuration.
-    pub fn check_certificate(&self, shown: &Credential, now_us: u64) -> Result<(), NotAdmitted> {
+    pub fn check_certificate(&self, shown: &Credential, now: Date) -> Result<(), NotAdmitted> {
         let name = || shown.subject.node.clone();
         if !shown.subject.is_of(&self.machine) && !self.mutated(Mutation::AdmitOtherMachine) {
             return Err(NotAdmitted::OtherCertificate {
                 theirs: shown.subject.clone(),
             });
         }
-        if shown.ends_us <= now_us && !self.mutated(Mutation::AdmitExpired) {
+        if shown.ends <= now && !self.mutated(Mutation::AdmitExpired) {
             return Err(NotAdmitted::Expired { name: name() });
         }
         if self.withdrawn.holds(shown) && !self.mutated(Mutation::AdmitWithdrawn) {
@@ -184,13 +185,16 @@ impl Door {
 mod tests {
     use super::*;
 
-    const DAY: u64 = 24 * 3600 * 1_000_000;
+    /// That many days after 1970.
+    fn day(days: u64) -> Date {
+        Date(days * 24 * 3600 * 1_000_000)
+    }
 
     fn credential(machine: &str, node: &str) -> Credential {
         Credential {
             subject: Subject::new(machine, node),
-            issued_us: 10 * DAY,
-            ends_us: 20 * DAY,
+            issued: day(10),
+            ends: day(20),
         }
     }
 
@@ -207,33 +211,33 @@ mod tests {
     #[test]
     fn only_a_good_certificate_of_a_named_node_is_looked_at_further() {
         let mut door = Door::new("m", &["b".to_owned(), "c".to_owned()]);
-        door.withdrawn.add(Subject::new("m", "c"), 10 * DAY);
-        let check = |shown: Credential, at: u64| door.check_certificate(&shown, at);
+        door.withdrawn.add(Subject::new("m", "c"), day(10));
+        let check = |shown: Credential, at: Date| door.check_certificate(&shown, at);
         let name = |name: &str| name.to_owned();
-        assert_eq!(check(credential("m", "b"), 15 * DAY), Ok(()));
+        assert_eq!(check(credential("m", "b"), day(15)), Ok(()));
         assert_eq!(
-            check(credential("m", "b"), 20 * DAY),
+            check(credential("m", "b"), day(20)),
             Err(NotAdmitted::Expired { name: name("b") })
         );
         assert_eq!(
-            check(credential("m", "c"), 15 * DAY),
+            check(credential("m", "c"), day(15)),
             Err(NotAdmitted::Withdrawn { name: name("c") })
         );
         assert_eq!(
-            check(credential("m", "d"), 15 * DAY),
+            check(credential("m", "d"), day(15)),
             Err(NotAdmitted::NotAccepted { name: name("d") })
         );
         let theirs = Subject::new("n", "b");
         assert_eq!(
-            check(credential("n", "b"), 15 * DAY),
+            check(credential("n", "b"), day(15)),
             Err(NotAdmitted::OtherCertificate { theirs })
         );
         assert!(door.sends_away(&credential("m", "c")));
         let renewed = Credential {
-            issued_us: 10 * DAY + 1,
+            issued: Date(day(10).0 + 1),
             ..credential("m", "c")
         };
-        assert_eq!(check(renewed.clone(), 15 * DAY), Ok(()));
+        assert_eq!(check(renewed.clone(), day(15)), Ok(()));
         assert!(!door.sends_away(&renewed) && !door.sends_away(&credential("m", "b")));
     }
 

@@ -13,14 +13,15 @@
 //! record before it.
 //!
 //! An answer that comes when its question was given up, or has been asked again, is an answer all the same: a store that
-//! always takes longer than `Times::arbiter_us` delays a change of role, and does not prevent it. Only that nothing is
+//! always takes longer than `Times::arbiter` delays a change of role, and does not prevent it. Only that nothing is
 //! known is no news then.
 
 use crate::action::{ArbiterOperation, ArbiterReply, RequestId};
 use crate::config::Mutation;
 use crate::resolution::{Resolution, Seen, Step, resolve};
 use crate::shared::Shared;
-use crate::types::{Instant, Record};
+use crate::time::Instant;
+use crate::types::Record;
 
 /// Proof that the arbiter's record is the one that this node wrote: only the arbiter's answer makes one (I8).
 #[derive(Debug)]
@@ -50,7 +51,7 @@ impl Question {
         let request = shared.ask_arbiter(operation);
         Self::Asked {
             request,
-            until: shared.now.after(shared.config.times.arbiter_us),
+            until: shared.now.after(shared.config.times.arbiter),
         }
     }
 
@@ -61,10 +62,10 @@ impl Question {
     }
 
     fn pause(shared: &mut Shared, tries: &mut u32) -> Self {
-        let pause_us = shared.backoff_us(*tries);
+        let pause = shared.backoff(*tries);
         *tries = tries.saturating_add(1);
         Self::Pausing {
-            until: shared.now.after(pause_us),
+            until: shared.now.after(pause),
         }
     }
 

@@ -10,8 +10,9 @@ use crate::action::{Action, HaltReason, Local};
 use crate::config::Mutation;
 use crate::message::{LeaveReason, Message};
 use crate::shared::Shared;
+use crate::time::Instant;
 use crate::turn::{Following, Next};
-use crate::types::{Epoch, Instant, LogIndex, NodeId};
+use crate::types::{Epoch, LogIndex, NodeId};
 use bytes::Bytes;
 use state::State;
 
@@ -201,7 +202,7 @@ impl Backup {
         } else if self.announced > self.held {
             self.acknowledge_gap(shared);
         } else {
-            self.acknowledge_by(shared.now.after(shared.config.times.acknowledge_us));
+            self.acknowledge_by(shared.now.after(shared.config.times.acknowledge));
         }
     }
 
@@ -238,7 +239,7 @@ impl Backup {
 
     /// Entries are missing: says so soon, but not for each that comes after them.
     fn acknowledge_gap(&mut self, shared: &mut Shared) {
-        let due = self.sent.after(shared.config.times.acknowledge_gap_us);
+        let due = self.sent.after(shared.config.times.acknowledge_gap);
         if due <= shared.now {
             self.acknowledge(shared);
         } else {
@@ -251,7 +252,7 @@ impl Backup {
     }
 
     fn acknowledge_due(&self, shared: &Shared) -> Instant {
-        let beat = self.sent.after(shared.config.times.heartbeat_us);
+        let beat = self.sent.after(shared.config.times.heartbeat);
         self.acknowledge_at.map_or(beat, |at| at.min(beat))
     }
 
@@ -288,7 +289,7 @@ impl Backup {
             let bytes = self.unreplayed.pop_front().unwrap_or_default();
             self.unreplayed_bytes -= u64::from(bytes);
         }
-        let due = self.sent.after(shared.config.times.acknowledge_pause_us);
+        let due = self.sent.after(shared.config.times.acknowledge_pause);
         if due <= shared.now {
             self.acknowledge(shared);
         } else {

@@ -1,5 +1,6 @@
 //! What a core is configured with: who it is, its times and its bounds.
 
+use crate::time::Duration;
 use crate::types::{MachineId, NodeId};
 
 /// Configuration of a `Core`. `Config::new` gives defaults for two hosts on one network.
@@ -34,86 +35,86 @@ pub enum SlowBackup {
     Drop,
 }
 
-/// Times, in microseconds.
+/// Times.
 #[derive(Clone, Debug)]
 pub struct Times {
     /// A node that has said nothing to its peer for so long says that it lives.
-    pub heartbeat_us: u64,
-    /// The primary of a pair suspects a backup that is silent for so long. Shorter than `suspect_primary_us`:
+    pub heartbeat: Duration,
+    /// The primary of a pair suspects a backup that is silent for so long. Shorter than `suspect_primary`:
     /// when only the link between the two fails, it is better that the machine stays where it is.
-    pub suspect_backup_us: u64,
+    pub suspect_backup: Duration,
     /// A backup suspects a primary that is silent for so long.
-    pub suspect_primary_us: u64,
+    pub suspect_primary: Duration,
     /// Both suspect so late while state is transferred, since the bulk may delay the signs of life.
-    pub suspect_in_transfer_us: u64,
+    pub suspect_in_transfer: Duration,
     /// A backup whose channel broke is suspected after so long, unless it comes back; a primary later, by as much
-    /// as `suspect_primary_us` exceeds `suspect_backup_us`.
-    pub suspect_disconnected_us: u64,
+    /// as `suspect_primary` exceeds `suspect_backup`.
+    pub suspect_disconnected: Duration,
     /// A state transfer that has made no progress for so long is given up, however far it is.
-    pub transfer_stall_us: u64,
+    pub transfer_stall: Duration,
     /// An owner that holds its outputs back, so that a pair can be formed, waits for the backup so long at most.
-    pub closing_us_max: u64,
+    pub closing_max: Duration,
     /// A backup acknowledges after at most so long what is not urgent. It does so earlier when it has replayed
     /// something: one acknowledgement then says both.
-    pub acknowledge_us: u64,
+    pub acknowledge: Duration,
     /// Acknowledgements that only say what was replayed are at least so far apart.
-    pub acknowledge_pause_us: u64,
+    pub acknowledge_pause: Duration,
     /// A backup that misses entries says at most so often what has come.
-    pub acknowledge_gap_us: u64,
+    pub acknowledge_gap: Duration,
     /// A node that wants to join asks so often.
-    pub join_us: u64,
+    pub join: Duration,
     /// After a state transfer to a host that came to nothing, the next one waits for so long; doubled each time.
-    pub rejoin_us_min: u64,
+    pub rejoin_min: Duration,
     /// Longest wait before the next transfer to a host.
-    pub rejoin_us_max: u64,
-    /// Snapshots may make the guest stand still for so long in each `pauses_window_us`, whoever asks for them. One that
+    pub rejoin_max: Duration,
+    /// Snapshots may make the guest stand still for so long in each `pauses_window`, whoever asks for them. One that
     /// takes longer by itself is the only one in that time.
-    pub pauses_us_max: u64,
+    pub pauses_max: Duration,
     /// The time over which the guest's pauses are added up.
-    pub pauses_window_us: u64,
+    pub pauses_window: Duration,
     /// A request to the arbiter that is not answered for so long counts as unavailable.
-    pub arbiter_us: u64,
+    pub arbiter: Duration,
     /// A node that the record names reads it about so often although nothing seems wrong: an operator may have decided
     /// otherwise, and a store that is not there is better known before it is needed.
-    pub look_us: u64,
+    pub look: Duration,
     /// First pause before the arbiter is asked again; doubled each time, with jitter.
-    pub backoff_us_min: u64,
+    pub backoff_min: Duration,
     /// Longest pause before the arbiter is asked again.
-    pub backoff_us_max: u64,
+    pub backoff_max: Duration,
     /// The primary begins to brake when the backup's replay is so far behind in time.
-    pub lag_target_us: u64,
+    pub lag_target: Duration,
     /// The primary brakes as hard as it does for time alone when the backup's replay is so far behind.
-    pub lag_us_max: u64,
+    pub lag_max: Duration,
     /// The primary of a pair stands still when the backup's replay is so far behind.
-    pub lag_us_stop: u64,
+    pub lag_stop: Duration,
     /// A backup is slow when it is so far behind in time,
-    pub slow_lag_us: u64,
+    pub slow_lag: Duration,
     /// although the primary brakes so hard (in thousandths),
     pub slow_brake: u16,
     /// for so long.
-    pub slow_us: u64,
+    pub slow: Duration,
     /// A backup of a pair to which nothing has come for so long, although something waits, is given up whatever it says: its
     /// link takes only what is small.
-    pub stall_us: u64,
+    pub stall: Duration,
 }
 
 impl Times {
     /// What is wrong with these times, as a sentence, if anything is.
     pub fn problem(&self) -> Option<&'static str> {
-        let beats = self.heartbeat_us.saturating_mul(2);
-        if self.heartbeat_us == 0 || self.join_us == 0 || self.look_us == 0 {
+        let beats = self.heartbeat * 2;
+        if self.heartbeat.is_zero() || self.join.is_zero() || self.look.is_zero() {
             Some("heartbeat, join and look times must be above zero")
-        } else if beats > self.suspect_backup_us || beats > self.suspect_primary_us {
+        } else if beats > self.suspect_backup || beats > self.suspect_primary {
             Some("a peer must be silent for at least two heartbeats before it is suspected")
-        } else if self.suspect_backup_us > self.suspect_primary_us {
+        } else if self.suspect_backup > self.suspect_primary {
             Some("the primary must suspect its backup no later than the backup the primary")
-        } else if self.acknowledge_us.max(self.acknowledge_pause_us) > self.heartbeat_us {
+        } else if self.acknowledge.max(self.acknowledge_pause) > self.heartbeat {
             Some("an acknowledgement may be delayed by at most a heartbeat")
-        } else if self.rejoin_us_min == 0 || self.rejoin_us_min > self.rejoin_us_max {
+        } else if self.rejoin_min.is_zero() || self.rejoin_min > self.rejoin_max {
             Some(
                 "the first wait before another transfer must be above zero, and no longer than the longest",
             )
-        } else if self.lag_target_us >= self.lag_us_max || self.lag_us_max >= self.lag_us_stop {
+        } else if self.lag_target >= self.lag_max || self.lag_max >= self.lag_stop {
             Some(
                 "the lag aimed at must be below the largest lag, and that below the lag that stops the guest",
             )
@@ -180,32 +181,32 @@ impl Config {
 impl Default for Times {
     fn default() -> Self {
         Self {
-            heartbeat_us: 50_000,
-            suspect_backup_us: 200_000,
-            suspect_primary_us: 250_000,
-            suspect_in_transfer_us: 2_000_000,
-            suspect_disconnected_us: 50_000,
-            transfer_stall_us: 60_000_000,
-            closing_us_max: 1_000_000,
-            acknowledge_us: 20_000,
-            acknowledge_pause_us: 5_000,
-            acknowledge_gap_us: 1_000,
-            join_us: 100_000,
-            rejoin_us_min: 500_000,
-            rejoin_us_max: 60_000_000,
-            pauses_us_max: 3_000_000,
-            pauses_window_us: 60_000_000,
-            arbiter_us: 2_000_000,
-            look_us: 1_500_000,
-            backoff_us_min: 20_000,
-            backoff_us_max: 1_000_000,
-            lag_target_us: 75_000,
-            lag_us_max: 300_000,
-            lag_us_stop: 5_000_000,
-            slow_lag_us: 250_000,
+            heartbeat: Duration::from_ms(50),
+            suspect_backup: Duration::from_ms(200),
+            suspect_primary: Duration::from_ms(250),
+            suspect_in_transfer: Duration::from_s(2),
+            suspect_disconnected: Duration::from_ms(50),
+            transfer_stall: Duration::from_s(60),
+            closing_max: Duration::from_s(1),
+            acknowledge: Duration::from_ms(20),
+            acknowledge_pause: Duration::from_ms(5),
+            acknowledge_gap: Duration::from_ms(1),
+            join: Duration::from_ms(100),
+            rejoin_min: Duration::from_ms(500),
+            rejoin_max: Duration::from_s(60),
+            pauses_max: Duration::from_s(3),
+            pauses_window: Duration::from_s(60),
+            arbiter: Duration::from_s(2),
+            look: Duration::from_ms(1500),
+            backoff_min: Duration::from_ms(20),
+            backoff_max: Duration::from_s(1),
+            lag_target: Duration::from_ms(75),
+            lag_max: Duration::from_ms(300),
+            lag_stop: Duration::from_s(5),
+            slow_lag: Duration::from_ms(250),
             slow_brake: 800,
-            slow_us: 10_000_000,
-            stall_us: 3_000_000,
+            slow: Duration::from_s(10),
+            stall: Duration::from_s(3),
         }
     }
 }
@@ -281,7 +282,7 @@ pub enum Mutation {
     ResendWholeWindow,
     /// The primary sends whatever it has, however full its backup says that it is (credit).
     IgnoreCredit,
-    /// An answer of the arbiter that comes after `Times::arbiter_us` is not heard (liveness).
+    /// An answer of the arbiter that comes after `Times::arbiter` is not heard (liveness).
     DropLateAnswer,
     /// Nobody reads the record unless it suspects its peer (I9).
     NeverLook,

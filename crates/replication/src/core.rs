@@ -17,9 +17,10 @@ use crate::message::Message;
 use crate::primary::Primary;
 use crate::shared::Shared;
 use crate::takeover::Takeover;
-use crate::testimony::{DOUBT_US, DOUBT_US_OUTSIDE};
+use crate::testimony::{DOUBT, DOUBT_OUTSIDE};
+use crate::time::{Duration, Instant};
 use crate::turn::Next;
-use crate::types::{Instant, NodeId, Record};
+use crate::types::{NodeId, Record};
 
 /// The replication protocol of one node. It does no I/O: hand it what happens, then perform what it asks for.
 #[derive(Debug)]
@@ -178,7 +179,7 @@ impl Core {
         if !primary.may_leave(&self.shared) {
             return;
         }
-        let proofs = self.shared.testimony.proofs(self.shared.now, DOUBT_US);
+        let proofs = self.shared.testimony.proofs(self.shared.now, DOUBT);
         let owners = proofs.filter(|(peer, record)| record.owner == *peer);
         let owners: Vec<_> = owners.map(|(peer, _)| peer).collect();
         owners.into_iter().for_each(|owner| self.say_known(owner));
@@ -209,11 +210,11 @@ impl Core {
     /// Ends if it is proven that this node reads another store than its peers, and it is for this node to go.
     fn weigh(&mut self) {
         let testimony = &self.shared.testimony;
-        let doubt_us = match &self.role {
-            Role::Starting(_) | Role::Joining(_) => DOUBT_US_OUTSIDE,
-            _ => DOUBT_US,
+        let doubt = match &self.role {
+            Role::Starting(_) | Role::Joining(_) => DOUBT_OUTSIDE,
+            _ => DOUBT,
         };
-        let mut proofs = testimony.proofs(self.shared.now, doubt_us);
+        let mut proofs = testimony.proofs(self.shared.now, doubt);
         let proof = match &self.role {
             Role::Out | Role::Halted(_) | Role::TakingOver(_) => None,
             // Whoever else says so may read the wrong one, or lie.
@@ -242,8 +243,10 @@ impl Core {
     /// A node whose timeout is long over, whatever it comes to first, was itself paused, or starved. What its peer said
     /// meanwhile still waits to be handled: the peer's silence until now proves nothing.
     fn notice_stall(&mut self, now: Instant) {
-        let late_us = self.poll_timeout().map_or(0, |due| now.since(due));
-        if late_us > self.shared.config.times.suspect_backup_us / 2 {
+        let late = self
+            .poll_timeout()
+            .map_or(Duration::ZERO, |due| now.since(due));
+        if late > self.shared.config.times.suspect_backup / 2 {
             self.advance_clock(now);
             match &mut self.role {
                 Role::Backup(backup) => backup.forgive(&self.shared),

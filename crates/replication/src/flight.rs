@@ -5,19 +5,20 @@
 use crate::config::{Config, Mutation};
 use crate::message::{BEYOND_MAX, ENTRY_EXTRA_BYTES, Room};
 use crate::path::Path;
-use crate::types::{Epoch, Instant, LogIndex};
+use crate::time::{Duration, Instant};
+use crate::types::{Epoch, LogIndex};
 use crate::window::Window;
 use bytes::Bytes;
 use std::collections::VecDeque;
 
 /// What travels by stream is resent by the channel itself. Should it not come all the same, it is sent again after so
-/// many times the wait for a datagram, and not before [`STREAM_SILENT_US_MIN`].
+/// many times the wait for a datagram, and not before [`STREAM_SILENT_MIN`].
 const STREAM_SILENT_TIMES: u64 = 8;
-const STREAM_SILENT_US_MIN: u64 = 1_000_000;
+const STREAM_SILENT_MIN: Duration = Duration::from_s(1);
 /// Within what may be under way at once, acknowledgements are asked for so often.
 const ACKNOWLEDGEMENTS_A_FLIGHT: u64 = 4;
 /// How long the mutated primary waits before it sends everything again.
-const MUTANT_US: u64 = 50_000;
+const MUTANT: Duration = Duration::from_ms(50);
 
 /// The entries sent and not acknowledged, in spans as they were sent.
 #[derive(Debug)]
@@ -90,7 +91,7 @@ pub(crate) struct Acknowledgement {
     pub(crate) room: Room,
     pub(crate) beyond: Vec<(LogIndex, LogIndex)>,
     pub(crate) echo: u64,
-    pub(crate) echo_age_us: u64,
+    pub(crate) echo_age: Duration,
 }
 
 /// Entries to be sent in one message.
@@ -170,11 +171,8 @@ impl Flight {
     /// Takes in an acknowledgement that `window` has taken in.
     pub(crate) fn acknowledge(&mut self, now: Instant, config: &Config, said: &Acknowledgement) {
         if said.echo > self.echoed && said.echo <= self.stamp {
-            let trip_us = now
-                .0
-                .saturating_sub(said.echo)
-                .saturating_sub(said.echo_age_us);
-            self.path.measured(now, trip_us);
+            let trip = now.since(Instant(said.echo)) - said.echo_age;
+            self.path.measured(now, trip);
             (self.echoed, self.tries) = (said.echo, 0);
         }
         if said.held < self.base {
@@ -247,7 +245,7 @@ impl Flight {
     fn look(&mut self, now: Instant, config: &Config) {
         let oldest = self.spans.front().map(|span| span.stamp);
         if config.mutated(Mutation::ResendWholeWindow)
-            && oldest.is_some_and(|stamp| stamp + MUTANT_US <= now.0)
+            && oldest.is_some_and(|stamp| Instant(stamp).after(MUTANT) <= now)
         {
             self.lose_all();
         }
@@ -260,14 +258,14 @@ impl Flight {
     /// When a span that was overtaken counts as lost.
     fn lost_at(&self, span: &Span) -> Instant {
         Instant(span.stamp).after(match span.large {
-            true => self.stream_silent_us(0),
-            false => self.path.overtaken_us(),
+            true => self.stream_silent(0),
+            false => self.path.overtaken(),
         })
     }
 
     /// What went by stream and has not come for so long is sent again.
-    fn stream_silent_us(&self, tries: u32) -> u64 {
-        (self.path.silent_us(tries) * STREAM_SILENT_TIMES).max(STREAM_SILENT_US_MIN)
+    fn stream_silent(&self, tries: u32) -> Duration {
+        (self.path.silent(tries) * STREAM_SILENT_TIMES).max(STREAM_SILENT_MIN)
     }
 
     /// What was overtaken, and is late even so, is lost.
@@ -303,14 +301,14 @@ impl Flight {
     /// When the oldest span that flies is sent again, if nothing at all is heard.
     fn silent_at(&self, config: &Config) -> Option<Instant> {
         let span = self.spans.iter().find(|span| span.fate == Fate::Flying)?;
-        let mut wait_us = self.path.silent_us(self.tries);
+        let mut wait = self.path.silent(self.tries);
         if span.large {
-            wait_us = self.stream_silent_us(self.tries);
+            wait = self.stream_silent(self.tries);
         } else if self.asked < span.stamp {
             // The backup takes its time.
-            wait_us += config.times.acknowledge_us;
+            wait += config.times.acknowledge;
         }
-        Some(Instant(span.stamp).max(self.probed).after(wait_us))
+        Some(Instant(span.stamp).max(self.probed).after(wait))
     }
 
     /// When `on_time` is due.
@@ -465,11 +463,11 @@ mod tests {
     use crate::types::{Epoch, MachineId, NodeId};
 
     const ROUNDS: u64 = 300;
-    const TRIP_US: u64 = 1_000;
+    const TRIP: u64 = 1_000;
 
-    /// A primary that sends an entry every 100 ms; one in ten of them is answered only after `late_us`, with the stamp of the
+    /// A primary that sends an entry every 100 ms; one in ten of them is answered only after `late`, with the stamp of the
     /// message that `answered` chooses: the first that was sent, or the last.
-    fn talk(late_us: u64, answered: impl Fn(u64, u64) -> u64) -> Flight {
+    fn talk(late: u64, answered: impl Fn(u64, u64) -> u64) -> Flight {
         let config = Config::new(MachineId(1), NodeId(1), 1);
         let (mut window, mut flight) = (
             Window::new(LogIndex(1)),
@@ -482,7 +480,7 @@ mod tests {
                 replayed: LogIndex(held),
                 ready: true,
                 echo,
-                echo_age_us: 0,
+                echo_age: Duration::ZERO,
                 beyond: Vec::new(),
                 room: Room {
                     bytes: 1 << 20,
@@ -501,16 +499,16 @@ mod tests {
                 &config.bounds,
             );
             let first = flight.next(Instant(now), &window, &config).expect("room");
-            let wait_us = if round % 10 == 0 { late_us } else { TRIP_US };
+            let wait = if round % 10 == 0 { late } else { TRIP };
             let mut last = first.stamp;
-            while let Some(due) = flight.deadline().filter(|due| due.0 < now + wait_us) {
+            while let Some(due) = flight.deadline().filter(|due| due.0 < now + wait) {
                 flight.on_time(due, &config);
                 last = flight
                     .next(due, &window, &config)
                     .map_or(last, |batch| batch.stamp);
             }
             let echo = answered(first.stamp, last);
-            answer(&mut flight, &mut window, now + wait_us, round, echo);
+            answer(&mut flight, &mut window, now + wait, round, echo);
         }
         flight
     }
@@ -523,6 +521,6 @@ mod tests {
         let lost = talk(60_000, |_, last| last);
         assert!(lost.resent() >= ROUNDS / 10, "{}", lost.resent());
         assert!(lost.path().is_lossy());
-        assert_eq!(talk(TRIP_US, |first, _| first).resent(), 0);
+        assert_eq!(talk(TRIP, |first, _| first).resent(), 0);
     }
 }

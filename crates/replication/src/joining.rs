@@ -6,8 +6,9 @@ use crate::look::Look;
 use crate::message::{LeaveReason, Message};
 use crate::pacing::Refused;
 use crate::shared::Shared;
+use crate::time::Instant;
 use crate::turn::{Following, Next};
-use crate::types::{Instant, Mode, NodeId, Record};
+use crate::types::{Mode, NodeId, Record};
 
 /// A node that has the machine's initial state, and asks the arbiter whether it may start it.
 #[derive(Debug)]
@@ -198,7 +199,7 @@ impl Joining {
     pub(crate) fn again(shared: &mut Shared, attempt: u64) -> Self {
         Self {
             attempt: attempt + 1,
-            ask_at: shared.now.after(shared.config.times.join_us),
+            ask_at: shared.now.after(shared.config.times.join),
             look: Look::rest(shared),
             owner: shown_owner(shared),
             refused: None,
@@ -206,7 +207,7 @@ impl Joining {
     }
 
     fn ask(&mut self, shared: &mut Shared) {
-        self.ask_at = shared.now.after(shared.config.times.join_us);
+        self.ask_at = shared.now.after(shared.config.times.join);
         let peers: Vec<_> = shared.connected.keys().copied().collect();
         for peer in peers {
             self.ask_one(shared, peer);
@@ -245,15 +246,11 @@ impl Joining {
                 attempt,
                 first,
             }),
-            Message::Later {
-                attempt,
-                why,
-                wait_us,
-            } if attempt == self.attempt => {
+            Message::Later { attempt, why, wait } if attempt == self.attempt => {
                 self.refused = Some(Refused {
                     peer: from,
                     why,
-                    until: shared.now.after(wait_us),
+                    until: shared.now.after(wait),
                 });
                 Next::Stay
             }

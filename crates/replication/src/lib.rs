@@ -48,6 +48,7 @@ mod status;
 mod suspicion;
 mod takeover;
 mod testimony;
+mod time;
 mod transfer;
 mod turn;
 mod types;
@@ -68,12 +69,12 @@ pub use footprint::Footprint;
 pub use message::{LeaveReason, Message, Room};
 pub use pacing::{Refusal, Refused};
 pub use rights::{
-    ADDRESS_AGE_US_MAX, Address, Claim, MACHINE_AGE_US_MAX, MACHINES_MAX, MachineKey, Outcome,
-    PortId, PortNonce, Proof, Rights, SpokenFor, Verdict, Voice, is_group,
+    ADDRESS_AGE_MAX, Address, Claim, MACHINE_AGE_MAX, MACHINES_MAX, MachineKey, Outcome, PortId,
+    PortNonce, Proof, Rights, SpokenFor, Verdict, Voice, is_group,
 };
-pub use sharing::BRAKED_IN_VAIN_US_MAX;
+pub use sharing::BRAKED_IN_VAIN_MAX;
 pub use status::{Flag, FlowStatus, RoleStatus, Status, TransferStatus};
+pub use time::{Date, Duration, Instant};
 pub use types::{
-    Epoch, HostId, Instant, LogIndex, MachineId, Mode, NodeId, Nonce, Record, TakeoverTimes,
-    TransferId,
+    Epoch, HostId, LogIndex, MachineId, Mode, NodeId, Nonce, Record, TakeoverTimes, TransferId,
 };

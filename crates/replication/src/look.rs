@@ -6,7 +6,7 @@ use crate::action::{ArbiterReply, RequestId};
 use crate::arbitration::{Answer, Inquiry};
 use crate::config::Mutation;
 use crate::shared::Shared;
-use crate::types::Instant;
+use crate::time::Instant;
 
 /// When to look next, or the look that waits for its answer.
 #[derive(Debug)]
@@ -60,6 +60,6 @@ pub(crate) fn next(shared: &mut Shared) -> Instant {
     if shared.mutated(Mutation::NeverLook) {
         return Instant(u64::MAX);
     }
-    let pause_us = shared.jittered_us(shared.config.times.look_us);
-    shared.now.after(pause_us)
+    let pause = shared.jittered(shared.config.times.look);
+    shared.now.after(pause)
 }

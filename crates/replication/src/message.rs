@@ -6,6 +6,7 @@
 
 use crate::entries;
 use crate::pacing::Refusal;
+use crate::time::Duration;
 use crate::types::{Epoch, LogIndex, MachineId, Record, TransferId};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -31,8 +32,8 @@ pub enum Message {
         attempt: u64,
         /// Why.
         why: Refusal,
-        /// When to expect something else, in microseconds from now.
-        wait_us: u64,
+        /// When to expect something else, from now.
+        wait: Duration,
     },
     /// The newest record that the sender's store has shown: said when a channel opens, and when there is a newer one. It
     /// decides nothing about the machine, but two stores where there should be one show by it.
@@ -90,8 +91,8 @@ pub enum Message {
         beyond: Vec<(LogIndex, LogIndex)>,
         /// The newest stamp that has come in; 0: none.
         echo: u64,
-        /// How long ago that was, in microseconds.
-        echo_age_us: u64,
+        /// How long ago that was.
+        echo_age: Duration,
     },
     /// The primary's sign of life, sent when nothing else was sent.
     Heartbeat {

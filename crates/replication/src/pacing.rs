@@ -2,7 +2,8 @@
 //! snapshots, for whomever they are taken, are bounded. A joiner without room for the state costs no pause at all.
 
 use crate::config::Times;
-use crate::types::{HostId, Instant, NodeId, TransferId};
+use crate::time::{Duration, Instant};
+use crate::types::{HostId, NodeId, TransferId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -91,54 +92,52 @@ pub(crate) struct Pacing {
     /// The snapshot that was asked for and is not taken yet.
     asked: Option<(TransferId, Instant)>,
     /// When snapshots were taken, and for how long the guest stood still for each.
-    pauses: VecDeque<(Instant, u64)>,
+    pauses: VecDeque<(Instant, Duration)>,
 }
 
 impl Pacing {
-    /// Whether the state may be sent to this host now, or why not, and for how many microseconds.
+    /// Whether the state may be sent to this host now, or why not, and for how long.
     pub(crate) fn judge(
         &self,
         now: Instant,
         times: &Times,
         host: HostId,
         room: (u64, u64),
-    ) -> Result<(), (Refusal, u64)> {
+    ) -> Result<(), (Refusal, Duration)> {
         let (needs_bytes, room_bytes) = room;
         if needs_bytes > room_bytes {
             let why = Refusal::NoRoom {
                 needs_bytes,
                 room_bytes,
             };
-            return Err((why, times.join_us));
+            return Err((why, times.join));
         }
         if let Some(host) = self.hosts.get(&host).filter(|host| host.until > now) {
             return Err((host.cause, host.until.since(now)));
         }
         match self.spent_for(now, times) {
-            0 => Ok(()),
-            wait_us => Err((Refusal::PausesSpent, wait_us)),
+            Duration::ZERO => Ok(()),
+            wait => Err((Refusal::PausesSpent, wait)),
         }
     }
 
-    /// For how long no snapshot may be taken: 0 if one may be taken now.
-    fn spent_for(&self, now: Instant, times: &Times) -> u64 {
+    /// For how long no snapshot may be taken: none if one may be taken now.
+    fn spent_for(&self, now: Instant, times: &Times) -> Duration {
         if self.asked.is_some() {
-            return times.join_us;
+            return times.join;
         }
-        let is_recent = |(at, _): &&(Instant, u64)| now.since(*at) < times.pauses_window_us;
+        let is_recent = |(at, _): &&(Instant, Duration)| now.since(*at) < times.pauses_window;
         let recent: Vec<_> = self.pauses.iter().filter(is_recent).collect();
         // The next is taken to be as long as the last.
-        let next_us = recent.last().map_or(0, |(_, us)| *us);
-        let is_enough = |rest: &[&(Instant, u64)]| {
-            let sum_us = rest
-                .iter()
-                .fold(next_us, |sum, (_, us)| sum.saturating_add(*us));
-            rest.is_empty() || sum_us <= times.pauses_us_max && rest.len() < PAUSES_MAX
+        let next = recent.last().map_or(Duration::ZERO, |(_, took)| *took);
+        let is_enough = |rest: &[&(Instant, Duration)]| {
+            let sum = next + rest.iter().map(|(_, took)| *took).sum();
+            rest.is_empty() || sum <= times.pauses_max && rest.len() < PAUSES_MAX
         };
         let gone = (0..=recent.len()).find(|gone| is_enough(&recent[*gone..]));
         match gone.and_then(|gone| gone.checked_sub(1)) {
-            None => 0,
-            Some(last) => recent[last].0.after(times.pauses_window_us).since(now),
+            None => Duration::ZERO,
+            Some(last) => recent[last].0.after(times.pauses_window).since(now),
         }
     }
 
@@ -152,7 +151,7 @@ impl Pacing {
         let Some((_, asked)) = self.asked.take_if(|(asked, _)| *asked == transfer) else {
             return;
         };
-        let old = |at: Instant| now.since(at) >= times.pauses_window_us;
+        let old = |at: Instant| now.since(at) >= times.pauses_window;
         while self.pauses.front().is_some_and(|(at, _)| old(*at)) || self.pauses.len() >= PAUSES_MAX
         {
             self.pauses.pop_front();
@@ -163,14 +162,14 @@ impl Pacing {
     /// A transfer to this host came to nothing, or the backup that it made was no use.
     pub(crate) fn failed(&mut self, now: Instant, times: &Times, host: HostId, cause: Refusal) {
         let known = self.remember(now, host, cause);
-        let long_ago = |at: Instant| now.since(at) >= times.rejoin_us_max;
+        let long_ago = |at: Instant| now.since(at) >= times.rejoin_max;
         if known.paired.take().is_some_and(long_ago) {
             known.failures = 0;
         }
-        let wait_us = times.rejoin_us_min << known.failures.min(24);
+        let wait = times.rejoin_min * (1 << known.failures.min(24));
         known.failures = known.failures.saturating_add(1);
         known.cause = cause;
-        known.until = now.after(wait_us.min(times.rejoin_us_max));
+        known.until = now.after(wait.min(times.rejoin_max));
     }
 
     /// The host is a backup now.
@@ -220,8 +219,8 @@ mod tests {
     const SECOND: u64 = 1_000_000;
 
     /// A joiner that asks every 100 ms for `seconds`, and whose transfers all fail 300 ms after they began, each with a
-    /// snapshot that takes `pause_us`: when the snapshots were taken.
-    fn fail(seconds: u64, pause_us: u64, host: impl Fn(u64) -> HostId) -> Vec<u64> {
+    /// snapshot that takes `pause`: when the snapshots were taken.
+    fn fail(seconds: u64, pause: u64, host: impl Fn(u64) -> HostId) -> Vec<u64> {
         let times = Times::default();
         let mut pacing = Pacing::default();
         let (mut now, mut taken) = (0, Vec::new());
@@ -230,7 +229,7 @@ mod tests {
             if pacing.judge(Instant(now), &times, host, (0, 0)).is_ok() {
                 let transfer = TransferId(now.into());
                 pacing.asked(Instant(now), transfer);
-                now += pause_us;
+                now += pause;
                 pacing.taken(Instant(now), &times, transfer);
                 taken.push(now);
                 now += 300_000;
@@ -257,15 +256,15 @@ mod tests {
 
     #[test]
     fn the_guest_s_pauses_are_bounded_whatever_the_joiners_call_themselves() {
-        for (pause_us, most) in [(10_000, PAUSES_MAX), (300_000, 10), (9 * SECOND, 1)] {
-            let taken = fail(300, pause_us, |now| HostId(u128::from(now)));
+        for (pause, most) in [(10_000, PAUSES_MAX), (300_000, 10), (9 * SECOND, 1)] {
+            let taken = fail(300, pause, |now| HostId(u128::from(now)));
             for from in &taken {
                 let window = from + 60 * SECOND;
                 let count = taken
                     .iter()
                     .filter(|at| (*from..window).contains(at))
                     .count();
-                assert!(count <= most, "{count} pauses of {pause_us} us: {taken:?}");
+                assert!(count <= most, "{count} pauses of {pause} us: {taken:?}");
             }
             assert!(taken.len() >= 4, "it goes on: {taken:?}");
         }
@@ -300,22 +299,22 @@ mod tests {
         let times = Times::default();
         let mut pacing = Pacing::default();
         let wait = |pacing: &Pacing, now| match pacing.judge(Instant(now), &times, HOST, (0, 0)) {
-            Ok(()) => 0,
-            Err((_, wait_us)) => wait_us,
+            Ok(()) => Duration::ZERO,
+            Err((_, wait)) => wait,
         };
         for _ in 0..4 {
             pacing.failed(Instant(0), &times, HOST, Refusal::Vanished);
         }
-        assert_eq!(wait(&pacing, 0), times.rejoin_us_min * 8);
+        assert_eq!(wait(&pacing, 0), times.rejoin_min * 8);
         pacing.paired(Instant(SECOND), HOST);
         pacing.failed(Instant(2 * SECOND), &times, HOST, Refusal::Diverged);
         assert_eq!(
             wait(&pacing, 2 * SECOND),
-            times.rejoin_us_min * 16,
+            times.rejoin_min * 16,
             "at once again"
         );
         pacing.paired(Instant(100 * SECOND), HOST);
         pacing.failed(Instant(900 * SECOND), &times, HOST, Refusal::Diverged);
-        assert_eq!(wait(&pacing, 900 * SECOND), times.rejoin_us_min);
+        assert_eq!(wait(&pacing, 900 * SECOND), times.rejoin_min);
     }
 }

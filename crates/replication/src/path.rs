@@ -1,7 +1,7 @@
 //! What a primary learns of the path to its backup: how long a round trip takes, how much arrives in a second, and
 //! hence how much may be under way at once, and when something that has not arrived is late.
 
-use crate::types::Instant;
+use crate::time::{Duration, Instant};
 use std::collections::VecDeque;
 
 /// So much may be under way before anything is known, and however little there was to say lately,
@@ -14,19 +14,19 @@ const FULL_ONE_IN: u64 = 5;
 const GAIN_MAX: u64 = 20;
 const GAIN_MIN: u64 = 10;
 /// Assumed for the first round trip.
-const ROUND_TRIP_US_FIRST: u64 = 50_000;
+const ROUND_TRIP_FIRST: Duration = Duration::from_ms(50);
 /// The shortest round trip of so long a time is taken for the path's own; a longer one is that of a queue.
-const MINIMUM_US: u64 = 10_000_000;
+const MINIMUM: Duration = Duration::from_s(10);
 /// The fastest of so many rounds is taken for what the path carries.
 const ROUNDS_MAX: usize = 10;
 /// A round in which the rate is measured lasts at least so long: acknowledgements come in bursts.
-const ROUND_US_MIN: u64 = 10_000;
+const ROUND_MIN: Duration = Duration::from_ms(10);
 /// A datagram that was overtaken is waited for at least so much longer than a round trip.
-const LATE_US_MIN: u64 = 500;
+const LATE_MIN: Duration = Duration::from_us(500);
 /// One that nothing overtook, at least so much longer.
-const SILENT_US_MIN: u64 = 1_000;
+const SILENT_MIN: Duration = Duration::from_ms(1);
 /// A round trip that is longer than twice the shortest, and so much, owes it to a queue.
-const QUEUE_US: u64 = 2_000;
+const QUEUE: Duration = Duration::from_ms(2);
 /// Beyond this, doubling the wait serves nobody.
 const BACKOFF_MAX: u32 = 6;
 /// The share of losses is an average over about so many spans.
@@ -37,10 +37,10 @@ const LOSSY_PPM: u32 = 4_000;
 /// The path, as far as acknowledgements have shown it.
 #[derive(Debug)]
 pub(crate) struct Path {
-    /// Smoothed round trip and its mean deviation (RFC 6298), in microseconds; none before the first.
-    smoothed: Option<(u64, u64)>,
+    /// Smoothed round trip and its mean deviation (RFC 6298); none before the first.
+    smoothed: Option<(Duration, Duration)>,
     /// The shortest round trip, and when it was measured.
-    minimum: (u64, Instant),
+    minimum: (Duration, Instant),
     round_began: Instant,
     round_bytes: u64,
     round_lost: u64,
@@ -56,7 +56,7 @@ impl Path {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             smoothed: None,
-            minimum: (ROUND_TRIP_US_FIRST, now),
+            minimum: (ROUND_TRIP_FIRST, now),
             round_began: now,
             round_bytes: 0,
             round_lost: 0,
@@ -68,21 +68,21 @@ impl Path {
     }
 
     /// A round trip was measured.
-    pub(crate) fn measured(&mut self, now: Instant, trip_us: u64) {
+    pub(crate) fn measured(&mut self, now: Instant, trip: Duration) {
         if self.smoothed.is_none() {
             // What was assumed before is worth nothing.
-            self.minimum = (trip_us, now);
+            self.minimum = (trip, now);
         }
         self.smoothed = Some(match self.smoothed {
-            None => (trip_us, trip_us / 2),
+            None => (trip, trip / 2),
             Some((smoothed, deviation)) => {
-                let off = smoothed.abs_diff(trip_us);
-                ((smoothed * 7 + trip_us) / 8, (deviation * 3 + off) / 4)
+                let off = smoothed.abs_diff(trip);
+                ((smoothed * 7 + trip) / 8, (deviation * 3 + off) / 4)
             }
         });
         let (minimum, at) = self.minimum;
-        if trip_us <= minimum || now.since(at) > MINIMUM_US {
-            self.minimum = (trip_us, now);
+        if trip <= minimum || now.since(at) > MINIMUM {
+            self.minimum = (trip, now);
         }
     }
 
@@ -90,8 +90,8 @@ impl Path {
     pub(crate) fn delivered(&mut self, now: Instant, bytes: u64) {
         self.round_bytes += bytes;
         let took = now.since(self.round_began);
-        if took >= self.round_trip_us().max(ROUND_US_MIN) {
-            let rate = self.round_bytes.saturating_mul(1_000_000) / took;
+        if took >= self.round_trip().max(ROUND_MIN) {
+            let rate = self.round_bytes.saturating_mul(1_000_000) / took.us();
             self.rates.push_back(rate);
             if self.rates.len() > ROUNDS_MAX {
                 self.rates.pop_front();
@@ -120,8 +120,8 @@ impl Path {
 
     /// Whether the link loses so much that it pays to say things twice: then a queue must not be what loses.
     pub(crate) fn wants_repetition(&self) -> bool {
-        let alone = self.minimum.0 * 2 + QUEUE_US;
-        self.is_lossy() && self.round_trip_us() <= alone && self.gain == GAIN_MAX
+        let alone = self.minimum.0 * 2 + QUEUE;
+        self.is_lossy() && self.round_trip() <= alone && self.gain == GAIN_MAX
     }
 
     /// Whether the link loses more than seldom.
@@ -130,44 +130,43 @@ impl Path {
     }
 
     /// The smoothed round trip.
-    pub(crate) fn round_trip_us(&self) -> u64 {
+    pub(crate) fn round_trip(&self) -> Duration {
         self.smoothed
-            .map_or(ROUND_TRIP_US_FIRST, |(smoothed, _)| smoothed)
+            .map_or(ROUND_TRIP_FIRST, |(smoothed, _)| smoothed)
     }
 
     /// What the path alone may add to a lag: a round trip, and, where it loses, the wait for what is sent again.
-    pub(crate) fn trip_us_usual(&self) -> u64 {
-        let again = if self.is_lossy() {
-            self.silent_us(0)
-        } else {
-            0
+    pub(crate) fn trip_usual(&self) -> Duration {
+        let again = match self.is_lossy() {
+            true => self.silent(0),
+            false => Duration::ZERO,
         };
-        self.round_trip_us() + again
+        self.round_trip() + again
     }
 
-    fn deviation_us(&self) -> u64 {
+    fn deviation(&self) -> Duration {
         self.smoothed
-            .map_or(ROUND_TRIP_US_FIRST, |(_, deviation)| deviation)
+            .map_or(ROUND_TRIP_FIRST, |(_, deviation)| deviation)
     }
 
     /// Bytes that may be under way: some times what the path holds at the rate that it has shown.
     pub(crate) fn flight_bytes(&self, most: u64) -> u64 {
         let rate = self.rates.iter().copied().max().unwrap_or_default();
-        let trip_us = self.minimum.0.max(ROUND_US_MIN);
-        let holds = rate.saturating_mul(trip_us) / 1_000_000;
+        let trip = self.minimum.0.max(ROUND_MIN);
+        let holds = rate.saturating_mul(trip.us()) / 1_000_000;
         (holds.saturating_mul(self.gain) / 10).clamp(self.floor.min(most), most)
     }
 
     /// Something sent so long ago is lost if what was sent later has arrived.
-    pub(crate) fn overtaken_us(&self) -> u64 {
-        let trip = self.round_trip_us();
-        trip + (trip / 4).max(self.deviation_us()).max(LATE_US_MIN)
+    pub(crate) fn overtaken(&self) -> Duration {
+        let trip = self.round_trip();
+        trip + (trip / 4).max(self.deviation()).max(LATE_MIN)
     }
 
     /// Something sent so long ago is sent again if nothing at all was heard; `tries` times already.
-    pub(crate) fn silent_us(&self, tries: u32) -> u64 {
-        let wait = self.round_trip_us() + (self.deviation_us() * 4).max(SILENT_US_MIN);
-        wait << tries.min(BACKOFF_MAX)
+    pub(crate) fn silent(&self, tries: u32) -> Duration {
+        let wait = self.round_trip() + (self.deviation() * 4).max(SILENT_MIN);
+        wait * (1 << tries.min(BACKOFF_MAX))
     }
 }
 
@@ -175,15 +174,17 @@ impl Path {
 mod tests {
     use super::*;
 
+    const MS_40: Duration = Duration::from_ms(40);
+
     #[test]
     fn waits_follow_the_round_trip() {
         let mut path = Path::new(Instant(0));
         for round in 0..100u64 {
-            path.measured(Instant(round * 1_000), 40_000);
+            path.measured(Instant(round * 1_000), MS_40);
         }
-        assert_eq!(path.round_trip_us(), 40_000);
-        assert!(path.silent_us(0) < 42_000 && path.overtaken_us() <= 50_000);
-        assert!(path.silent_us(2) > 3 * path.silent_us(0));
+        assert_eq!(path.round_trip(), MS_40);
+        assert!(path.silent(0).us() < 42_000 && path.overtaken().us() <= 50_000);
+        assert!(path.silent(2) > path.silent(0) * 3);
     }
 
     #[test]
@@ -191,7 +192,7 @@ mod tests {
         let mut path = Path::new(Instant(0));
         let most = 8 << 20;
         assert_eq!(path.flight_bytes(most), FLIGHT_BYTES_FIRST);
-        path.measured(Instant(0), 40_000);
+        path.measured(Instant(0), MS_40);
         for round in 1..100u64 {
             // 10 MB a second.
             path.delivered(Instant(round * 1_000), 10_000);
@@ -204,7 +205,7 @@ mod tests {
     #[test]
     fn a_path_that_is_full_is_given_less() {
         let mut path = Path::new(Instant(0));
-        path.measured(Instant(0), 10_000);
+        path.measured(Instant(0), Duration::from_ms(10));
         for round in 1..30u64 {
             path.lost(1_000);
             path.delivered(Instant(round * 10_000), 1_000);

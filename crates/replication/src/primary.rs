@@ -68,7 +68,7 @@ impl Primary {
                 room,
                 ref beyond,
                 echo,
-                echo_age_us,
+                echo_age,
             } => {
                 let said = Acknowledgement {
                     epoch,
@@ -78,7 +78,7 @@ impl Primary {
                     room,
                     beyond: beyond.clone(),
                     echo,
-                    echo_age_us,
+                    echo_age,
                 };
                 self.acknowledge(shared, from, transfer, said);
             }

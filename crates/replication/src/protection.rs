@@ -15,8 +15,9 @@ use crate::action::{ArbiterReply, RequestId};
 use crate::arbitration::{Answer, Change, Inquiry, Outcome, Won};
 use crate::shared::Shared;
 use crate::suspicion::{self, Verdict};
+use crate::time::Instant;
 use crate::transfer::Stream;
-use crate::types::{HostId, Instant, LogIndex, NodeId, Record, TransferId};
+use crate::types::{HostId, LogIndex, NodeId, Record, TransferId};
 
 /// Where the owner is on the way.
 #[derive(Debug)]

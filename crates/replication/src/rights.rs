@@ -7,10 +7,11 @@ mod machines;
 
 pub use claim::{Address, Claim, PortId, Verdict};
 pub use key::{MachineKey, PortNonce, Proof};
-pub use machines::{ADDRESS_AGE_US_MAX, MACHINE_AGE_US_MAX, MACHINES_MAX, SpokenFor};
+pub use machines::{ADDRESS_AGE_MAX, MACHINE_AGE_MAX, MACHINES_MAX, SpokenFor};
 
 use crate::config::Mutation;
-use crate::types::{Epoch, Instant, MachineId};
+use crate::time::Instant;
+use crate::types::{Epoch, MachineId};
 use machines::Machines;
 use std::collections::BTreeMap;
 
@@ -113,7 +114,7 @@ impl<T: Default> Rights<T> {
     /// Whether a machine has had no port for so long that what is its own may be another's.
     pub fn is_gone(&self, now: Instant, machine: MachineId) -> bool {
         let known = self.machines.get(machine);
-        known.is_none_or(|known| known.is_silent(now, ADDRESS_AGE_US_MAX))
+        known.is_none_or(|known| known.is_silent(now, ADDRESS_AGE_MAX))
     }
 
     /// What is known of a machine, and may change.

@@ -5,7 +5,8 @@ use crate::action::{Action, ArbiterOperation, HaltReason, RequestId};
 use crate::config::{Config, Mutation};
 use crate::message::Message;
 use crate::testimony::Testimony;
-use crate::types::{Epoch, HostId, Instant, Mode, NodeId, Nonce, Record, TransferId};
+use crate::time::{Duration, Instant};
+use crate::types::{Epoch, HostId, Mode, NodeId, Nonce, Record, TransferId};
 use std::collections::{BTreeMap, VecDeque};
 
 /// The part of a core that outlives its roles.
@@ -163,16 +164,17 @@ impl Shared {
     }
 
     /// The pause before the arbiter is asked for the `tries`th time again: doubled each time, half of it jitter.
-    pub(crate) fn backoff_us(&mut self, tries: u32) -> u64 {
+    pub(crate) fn backoff(&mut self, tries: u32) -> Duration {
         let times = &self.config.times;
-        let most = times.backoff_us_max.max(1);
-        let pause = (times.backoff_us_min.max(1) << tries.min(16)).min(most);
-        pause / 2 + self.random() % (pause / 2 + 1)
+        let some = Duration::from_us(1);
+        let most = times.backoff_max.max(some);
+        let half = (times.backoff_min.max(some) * (1 << tries.min(16))).min(most) / 2;
+        half + Duration::from_us(self.random() % (half.us() + 1))
     }
 
-    /// A time that is `mean_us` on average, and up to a half less or more.
-    pub(crate) fn jittered_us(&mut self, mean_us: u64) -> u64 {
-        mean_us / 2 + self.random() % mean_us.max(1)
+    /// A time that is `mean` on average, and up to a half less or more.
+    pub(crate) fn jittered(&mut self, mean: Duration) -> Duration {
+        mean / 2 + Duration::from_us(self.random() % mean.us().max(1))
     }
 
     /// SplitMix64: enough for jitter, and for nonces that need only be different.

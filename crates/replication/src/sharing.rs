@@ -2,16 +2,16 @@
 //! is left. On a link that is slow enough for that to matter, it is slowed until the log takes its share.
 
 use crate::slow::BRAKE_FOR_JOINER_MAX;
-use crate::types::Instant;
+use crate::time::{Duration, Instant};
 
 /// The log may take one byte in so many.
 const LOG_ONE_IN: u64 = 8;
 /// What is on its way is compared so often; when the state does not move at all, after so many times that.
-const LOOK_US: u64 = 400_000;
+const LOOK: Duration = Duration::from_ms(400);
 const LOOKS_IN_VAIN: u64 = 3;
-/// A guest is slowed for so long at most for a state that does not move, in microseconds: it takes four looks until the brake is at its
+/// A guest is slowed for so long at most for a state that does not move: it takes four looks until the brake is at its
 /// hardest, and one more, and its node says now and then only how far the state is.
-pub const BRAKED_IN_VAIN_US_MAX: u64 = 6 * LOOKS_IN_VAIN * LOOK_US;
+pub const BRAKED_IN_VAIN_MAX: Duration = LOOK.times(6 * LOOKS_IN_VAIN);
 /// What a message adds to its entries on the wire: its own fields, and those of QUIC, UDP and IP.
 const MESSAGE_EXTRA_BYTES: u64 = 80;
 
@@ -45,9 +45,9 @@ impl Sharing {
 
     /// So many bytes of the state were sent, out of `total`.
     pub(crate) fn state_sent(&mut self, now: Instant, bytes: u64, total: u64) {
-        let took_us = now.since(self.looked);
+        let took = now.since(self.looked);
         let state = bytes.saturating_sub(self.state_bytes);
-        if took_us < LOOK_US || state == 0 && took_us < LOOK_US * LOOKS_IN_VAIN {
+        if took < LOOK || state == 0 && took < LOOK * LOOKS_IN_VAIN {
             return;
         }
         let log = std::mem::take(&mut self.log_bytes);
@@ -89,16 +89,21 @@ mod tests {
 
     const TOTAL: u64 = 100 << 20;
 
+    /// When so many looks are over.
+    fn looked(looks: u64) -> Instant {
+        Instant(0).after(LOOK * looks)
+    }
+
     /// Goes on for some looks on a link of `rate` bytes a second, with a guest that logs `log` bytes a second at full speed;
     /// the share of the log at the end, in thousandths, and the brake.
     fn after(looks: u64, rate: u64, log: u64) -> (u64, u16) {
         let (mut sharing, mut state, mut share) = (Sharing::new(Instant(0)), 0, 0);
         for look in 1..=looks {
-            let took = |bytes: u64| bytes * LOOK_US / 1_000_000;
+            let took = |bytes: u64| bytes * LOOK.us() / 1_000_000;
             let said = took(log * (1000 - u64::from(sharing.brake())) / 1000).min(took(rate));
             sharing.log_bytes += said;
             state += took(rate) - said;
-            sharing.state_sent(Instant(look * LOOK_US), state, TOTAL);
+            sharing.state_sent(looked(look), state, TOTAL);
             share = said * 1000 / took(rate);
         }
         (share, sharing.brake())
@@ -125,18 +130,18 @@ mod tests {
     fn the_brake_stays_when_all_is_sent_and_ends_when_the_log_becomes_little() {
         let mut sharing = Sharing::new(Instant(0));
         sharing.log_sent(800_000);
-        sharing.state_sent(Instant(LOOK_US), 100_000, TOTAL);
+        sharing.state_sent(looked(1), 100_000, TOTAL);
         let brake = sharing.brake();
         assert!(brake > 0);
         sharing.log_sent(800_000);
-        sharing.state_sent(Instant(2 * LOOK_US), TOTAL, TOTAL);
+        sharing.state_sent(looked(2), TOTAL, TOTAL);
         assert_eq!(sharing.brake(), brake);
         let mut sharing = Sharing {
             brake: 900,
             ..Sharing::new(Instant(0))
         };
         for look in 1..20 {
-            sharing.state_sent(Instant(look * LOOK_US), look * 100_000, TOTAL);
+            sharing.state_sent(looked(look), look * 100_000, TOTAL);
         }
         assert!(sharing.brake() < 10);
     }
@@ -147,14 +152,14 @@ mod tests {
         let (mut hardest, mut brakes) = (0, 0);
         for look in 1..100 {
             sharing.log_sent(100_000);
-            sharing.state_sent(Instant(look * LOOK_US), 1_000, TOTAL);
+            sharing.state_sent(looked(look), 1_000, TOTAL);
             hardest = hardest.max(sharing.brake());
             brakes += u64::from(sharing.brake() > 0);
         }
         assert_eq!(hardest, BRAKE_FOR_JOINER_MAX);
-        assert!(brakes * LOOK_US <= BRAKED_IN_VAIN_US_MAX, "{brakes}");
+        assert!(LOOK * brakes <= BRAKED_IN_VAIN_MAX, "{brakes}");
         assert_eq!(sharing.brake(), 0);
-        sharing.state_sent(Instant(100 * LOOK_US), 2_000, TOTAL);
+        sharing.state_sent(looked(100), 2_000, TOTAL);
         assert!(sharing.brake() > 0, "it moves again");
     }
 }

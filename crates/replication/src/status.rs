@@ -8,7 +8,8 @@ use crate::output::Rule;
 use crate::pacing::Refused;
 use crate::primary::Primary;
 use crate::protection::Protection;
-use crate::testimony::DOUBT_US;
+use crate::testimony::DOUBT;
+use crate::time::Duration;
 use crate::types::{Epoch, LogIndex, NodeId, Record, TakeoverTimes, TransferId};
 
 /// A node's view of itself at one instant.
@@ -38,8 +39,8 @@ pub struct Status {
     pub outputs_held: usize,
     /// Whether outputs leave only when acknowledged.
     pub outputs_gated: bool,
-    /// How long the oldest entry that is not replayed has waited, in microseconds (primary only).
-    pub lag_us: u64,
+    /// How long the oldest entry that is not replayed has waited (primary only).
+    pub lag: Duration,
     /// The log on its way to the backup.
     pub flow: FlowStatus,
     /// How hard the hart brakes, in thousandths.
@@ -65,8 +66,8 @@ pub struct Status {
 /// The log on its way from a primary to its backup, as either sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlowStatus {
-    /// Round trip of the log, smoothed, in microseconds.
-    pub round_trip_us: u64,
+    /// Round trip of the log, smoothed.
+    pub round_trip: Duration,
     /// Whether the link loses so much that things are said twice.
     pub lossy: bool,
     /// Bytes that wait for an acknowledgement, sent or not.
@@ -131,11 +132,7 @@ pub enum TransferStatus {
 impl Core {
     /// The node's view of itself.
     pub fn status(&self) -> Status {
-        let proven = self
-            .shared
-            .testimony
-            .proofs(self.shared.now, DOUBT_US)
-            .next();
+        let proven = self.shared.testimony.proofs(self.shared.now, DOUBT).next();
         let mut status = Status {
             role: RoleStatus::Out,
             epoch: Epoch(0),
@@ -149,7 +146,7 @@ impl Core {
             released: LogIndex(0),
             outputs_held: 0,
             outputs_gated: false,
-            lag_us: 0,
+            lag: Duration::ZERO,
             flow: FlowStatus::default(),
             brake: 0,
             backup_slow: false,
@@ -231,9 +228,9 @@ fn of_primary(status: &mut Status, primary: &Primary, core: &Core) {
         status.peer = Some(stream.peer);
         status.acknowledged = stream.window.acknowledged();
         status.replayed = stream.window.replayed();
-        status.lag_us = stream.window.lag_us(core.shared.now);
+        status.lag = stream.window.lag(core.shared.now);
         status.flow = FlowStatus {
-            round_trip_us: stream.flight.path().round_trip_us(),
+            round_trip: stream.flight.path().round_trip(),
             lossy: stream.flight.path().is_lossy(),
             waiting_bytes: stream.window.bytes(),
             buffered_bytes: 0,

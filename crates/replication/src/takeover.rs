@@ -6,8 +6,9 @@ use crate::arbitration::{Change, Outcome};
 use crate::config::Mutation;
 use crate::message::{Message, Room};
 use crate::shared::Shared;
+use crate::time::{Duration, Instant};
 use crate::turn::{Attempt, Next, Succession};
-use crate::types::{Instant, LogIndex, Mode, NodeId, Record, TakeoverTimes, TransferId};
+use crate::types::{LogIndex, Mode, NodeId, Record, TakeoverTimes, TransferId};
 
 /// From the first attempt at the record until its outcome is certain.
 #[derive(Debug)]
@@ -78,7 +79,7 @@ impl Takeover {
                 room: Room::default(),
                 beyond: Vec::new(),
                 echo: 0,
-                echo_age_us: 0,
+                echo_age: Duration::ZERO,
             };
             shared.send(from, message);
         }
@@ -124,7 +125,7 @@ impl Takeover {
                     "I3: everything acknowledged is replayed before the first live event",
                 );
                 let times = TakeoverTimes {
-                    swapped_us: shared.now.since(self.asked),
+                    swapped: shared.now.since(self.asked),
                     ..self.times
                 };
                 Next::Succeed(Box::new(Succession {

@@ -6,14 +6,15 @@
 //! in one store that was not set back only one swap into an epoch succeeds, or one of a later epoch. A store may be slow to show
 //! what another host wrote, so that the latter takes longer.
 
-use crate::types::{Instant, NodeId, Record};
+use crate::time::{Duration, Instant};
+use crate::types::{NodeId, Record};
 use std::collections::BTreeMap;
 
-/// A store has so long to show what a peer has seen in it, in microseconds,
-pub(crate) const DOUBT_US: u64 = 10_000_000;
+/// A store has so long to show what a peer has seen in it,
+pub(crate) const DOUBT: Duration = Duration::from_s(10);
 /// where this node has no part of the machine yet, and loses nothing by an end, or where the epoch is the same: whoever was displaced
 /// in a store that was set back reads that first, and goes.
-pub(crate) const DOUBT_US_OUTSIDE: u64 = 3_000_000;
+pub(crate) const DOUBT_OUTSIDE: Duration = Duration::from_s(3);
 /// Answers of the store that do not show it, at least: one may have been under way.
 const ANSWERS_MIN: u32 = 2;
 
@@ -105,7 +106,7 @@ impl Testimony {
         if told.record != record {
             *told = first;
         }
-        told.insists |= told.heard.after(DOUBT_US) <= now;
+        told.insists |= told.heard.after(DOUBT) <= now;
     }
 
     /// A peer that goes on to be the owner of an earlier epoch, protected, although it has had time to read of this one.
@@ -131,22 +132,22 @@ impl Testimony {
         !std::mem::replace(&mut self.doubted, true)
     }
 
-    /// Records that prove that peers read another store than this node, which has had `doubt_us` to show them; and who has
+    /// Records that prove that peers read another store than this node, which has had `doubt` to show them; and who has
     /// seen them.
     pub(crate) fn proofs(
         &self,
         now: Instant,
-        doubt_us: u64,
+        doubt: Duration,
     ) -> impl Iterator<Item = (NodeId, Record)> {
         let proven = move |claim: &Claim| {
             let same_epoch = self
                 .shown
                 .is_some_and(|shown| shown.epoch == claim.first.epoch);
-            let doubt_us = match same_epoch {
-                true => doubt_us.min(DOUBT_US_OUTSIDE),
-                false => doubt_us,
+            let doubt = match same_epoch {
+                true => doubt.min(DOUBT_OUTSIDE),
+                false => doubt,
             };
-            claim.heard.after(doubt_us) <= now && claim.answers >= ANSWERS_MIN
+            claim.heard.after(doubt) <= now && claim.answers >= ANSWERS_MIN
         };
         let claims = self.claims.iter();
         claims.filter_map(move |(peer, claim)| proven(claim).then_some((*peer, claim.record)))
@@ -154,7 +155,7 @@ impl Testimony {
 
     /// When a claim may have become a proof.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
-        let both = |claim: &Claim| [DOUBT_US_OUTSIDE, DOUBT_US].map(|us| claim.heard.after(us));
+        let both = |claim: &Claim| [DOUBT_OUTSIDE, DOUBT].map(|doubt| claim.heard.after(doubt));
         let due = self.claims.values().flat_map(both);
         due.filter(|due| *due > now).min()
     }
@@ -195,13 +196,13 @@ mod tests {
         testimony.hear(Instant(0), NodeId(8), record(2, 7));
         assert!(!testimony.is_doubted());
         testimony.hear(Instant(0), NodeId(9), record(3, 2));
-        let late = Instant(DOUBT_US_OUTSIDE);
+        let late = Instant(0).after(DOUBT_OUTSIDE);
         assert!(
             !testimony.show(Instant(0), Some(record(3, 1)))
                 && !testimony.show(Instant(0), Some(record(3, 1)))
         );
-        assert_eq!(testimony.proofs(Instant(0), DOUBT_US).count(), 0);
-        let proofs: Vec<_> = testimony.proofs(late, DOUBT_US).collect();
+        assert_eq!(testimony.proofs(Instant(0), DOUBT).count(), 0);
+        let proofs: Vec<_> = testimony.proofs(late, DOUBT).collect();
         assert_eq!(proofs, [(NodeId(9), record(3, 2))]);
         testimony.forget(NodeId(9));
         assert!(!testimony.is_doubted());
@@ -221,20 +222,23 @@ mod tests {
     #[test]
     fn a_later_record_is_a_proof_when_the_store_goes_on_not_to_show_it() {
         let mut testimony = Testimony::default();
-        let late = Instant(DOUBT_US);
+        let late = Instant(0).after(DOUBT);
         testimony.show(Instant(0), Some(record(3, 1)));
         testimony.hear(Instant(0), NodeId(9), record(5, 2));
         testimony.hear(Instant(1), NodeId(9), record(5, 2));
-        assert_eq!(testimony.deadline(Instant(DOUBT_US_OUTSIDE)), Some(late));
         assert_eq!(
-            testimony.proofs(late, DOUBT_US).count(),
+            testimony.deadline(Instant(0).after(DOUBT_OUTSIDE)),
+            Some(late)
+        );
+        assert_eq!(
+            testimony.proofs(late, DOUBT).count(),
             0,
             "the store said nothing"
         );
         testimony.show(Instant(0), Some(record(3, 1)));
         testimony.show(Instant(0), Some(record(3, 1)));
-        assert_eq!(testimony.proofs(Instant(DOUBT_US - 1), DOUBT_US).count(), 0);
-        assert_eq!(testimony.proofs(late, DOUBT_US).count(), 1);
+        assert_eq!(testimony.proofs(Instant(DOUBT.us() - 1), DOUBT).count(), 0);
+        assert_eq!(testimony.proofs(late, DOUBT).count(), 1);
         assert!(testimony.show(late, Some(record(5, 2))), "it was only slow");
         assert!(!testimony.is_doubted());
     }
@@ -243,21 +247,21 @@ mod tests {
     fn a_record_that_changes_all_the_time_is_a_proof_no_later() {
         let mut testimony = Testimony::default();
         testimony.show(Instant(0), Some(record(3, 1)));
-        let step = DOUBT_US / 5;
+        let step = DOUBT / 5;
         for change in 0..=5 {
-            let now = Instant(change * step);
+            let now = Instant(0).after(step * change);
             testimony.hear(now, NodeId(9), record(4 + change, 2));
             testimony.show(now, Some(record(3, 1)));
-            let proven = testimony.proofs(now, DOUBT_US).next();
+            let proven = testimony.proofs(now, DOUBT).next();
             assert_eq!(proven.is_some(), change == 5);
         }
         // A store that follows, late, has not been asked for long what it does not show now.
         let mut testimony = Testimony::default();
         for change in 0..20 {
-            let now = Instant(change * step);
+            let now = Instant(0).after(step * change);
             testimony.hear(now, NodeId(9), record(9 + change, 2));
             testimony.show(now, Some(record(6 + change, 2)));
-            assert_eq!(testimony.proofs(now, DOUBT_US).count(), 0);
+            assert_eq!(testimony.proofs(now, DOUBT).count(), 0);
             assert!(testimony.is_doubted());
         }
     }

@@ -8,7 +8,8 @@ use crate::pairing::{Progress, Stage};
 use crate::shared::Shared;
 use crate::sharing::Sharing;
 use crate::slow::{BRAKE_FOR_JOINER_MAX, Pace};
-use crate::types::{Epoch, HostId, Instant, LogIndex, NodeId, TransferId};
+use crate::time::{Duration, Instant};
+use crate::types::{Epoch, HostId, LogIndex, NodeId, TransferId};
 use crate::window::Window;
 use bytes::Bytes;
 
@@ -40,7 +41,7 @@ pub(crate) struct Stream {
     progressed: Instant,
     progress_bytes: u64,
     /// The smallest lag since the state was there, in time and in entries, and when either last became smaller.
-    least_lag: (u64, u64),
+    least_lag: (Duration, u64),
     nearer: Instant,
     pub(crate) pace: Pace,
     sharing: Sharing,
@@ -95,7 +96,7 @@ impl Stream {
             begun: shared.now,
             progressed: shared.now,
             progress_bytes: 0,
-            least_lag: (u64::MAX, u64::MAX),
+            least_lag: (Duration::MAX, u64::MAX),
             nearer: shared.now,
             pace: Pace::default(),
             sharing: Sharing::new(shared.now),
@@ -253,26 +254,26 @@ impl Stream {
         if !self.ready && self.stalls_at(shared) <= now {
             self.finish(Refusal::Stalled);
         }
-        let waited = |since: Instant| now.since(since) >= times.closing_us_max;
-        let lag_us = self.lag_us(now);
-        let (least_us, least_entries) = self.least_lag;
+        let waited = |since: Instant| now.since(since) >= times.closing_max;
+        let lag = self.lag(now);
+        let (least, least_entries) = self.least_lag;
         let entries = self.window.unreplayed();
         // Where the log is dense, fewer entries may be left although they are older.
-        if !self.ready || lag_us < least_us || entries < least_entries {
+        if !self.ready || lag < least || entries < least_entries {
             self.nearer = now;
         }
         if self.ready {
-            self.least_lag = (lag_us.min(least_us), entries.min(least_entries));
+            self.least_lag = (lag.min(least), entries.min(least_entries));
         }
-        let long = now.since(self.nearer) >= times.slow_us;
-        let catches_up = self.protects || lag_us <= times.lag_us_max || !long;
+        let long = now.since(self.nearer) >= times.slow;
+        let catches_up = self.protects || lag <= times.lag_max || !long;
         // Only the path is judged by this. One that has no room, or does not replay, is slow, and a matter of policy.
         let waits = self.window.first_bytes();
         let waits = waits.is_some_and(|bytes| self.flight.has_room_for(bytes));
         if !self.ready || !waits {
             self.moved = now;
         }
-        let stands = now.since(self.moved) >= times.stall_us;
+        let stands = now.since(self.moved) >= times.stall;
         let policy = shared.config.slow_backup;
         let slow = self.pace.gives_up(policy) && !shared.mutated(Mutation::KeepSlowBackup);
         if slow || stands || !catches_up || self.closing.is_some_and(waited) {
@@ -281,17 +282,17 @@ impl Stream {
     }
 
     /// How far the backup's replay is behind, beyond what the path to it takes anyway.
-    pub(crate) fn lag_us(&self, now: Instant) -> u64 {
-        let trip_us = self.flight.path().trip_us_usual();
-        self.window.lag_us(now).saturating_sub(trip_us)
+    pub(crate) fn lag(&self, now: Instant) -> Duration {
+        let trip = self.flight.path().trip_usual();
+        self.window.lag(now) - trip
     }
 
     fn stalls_at(&self, shared: &Shared) -> Instant {
         let times = &shared.config.times;
         if shared.mutated(Mutation::TransferByAge) {
-            return self.begun.after(times.transfer_stall_us);
+            return self.begun.after(times.transfer_stall);
         }
-        self.progressed.after(times.transfer_stall_us)
+        self.progressed.after(times.transfer_stall)
     }
 
     /// The backup said that it is no use any more.
@@ -328,17 +329,17 @@ impl Stream {
     /// When this backup will have to be suspected, if it says nothing.
     pub(crate) fn suspect_at(&self, shared: &Shared) -> Instant {
         let times = &shared.config.times;
-        let silence_us = if self.ready {
-            times.suspect_backup_us
+        let silence = if self.ready {
+            times.suspect_backup
         } else {
-            times.suspect_in_transfer_us
+            times.suspect_in_transfer
         };
-        let mut at = self.heard.after(silence_us);
+        let mut at = self.heard.after(silence);
         if !self.ready {
             at = at.min(self.stalls_at(shared));
         }
         if let Some(disconnected) = self.disconnected {
-            at = at.min(disconnected.after(times.suspect_disconnected_us));
+            at = at.min(disconnected.after(times.suspect_disconnected));
         }
         at
     }
@@ -375,26 +376,26 @@ impl Stream {
             true => HEARTBEATS_WHERE_LOSSY,
             false => 1,
         };
-        self.sent.after(shared.config.times.heartbeat_us / times)
+        self.sent.after(shared.config.times.heartbeat / times)
     }
 
     /// Whether a backup that is ready would be suspected now.
     fn is_quiet(&self, shared: &Shared) -> bool {
-        !self.answered || self.heard.after(shared.config.times.suspect_backup_us) <= shared.now
+        !self.answered || self.heard.after(shared.config.times.suspect_backup) <= shared.now
     }
 
     /// How hard to brake for this backup, in thousandths.
     pub(crate) fn brake(&self, shared: &Shared) -> u16 {
         let restoring = !self.ready;
-        let (trip_us, share) = match restoring && self.is_quiet(shared) {
+        let (trip, share) = match restoring && self.is_quiet(shared) {
             // Perhaps it is gone: the guest is not slowed down for it.
-            true => (u64::MAX, 0),
+            true => (Duration::MAX, 0),
             false if self.sharing.is_in_vain() && shared.mutated(Mutation::BrakeInVain) => {
-                (0, BRAKE_FOR_JOINER_MAX)
+                (Duration::ZERO, BRAKE_FOR_JOINER_MAX)
             }
-            false => (self.flight.path().trip_us_usual(), self.sharing.brake()),
+            false => (self.flight.path().trip_usual(), self.sharing.brake()),
         };
-        let brake = (self.window).brake(shared.now, &shared.config, restoring, trip_us);
+        let brake = (self.window).brake(shared.now, &shared.config, restoring, trip);
         match restoring {
             true => brake.max(share),
             false => brake,
@@ -413,7 +414,7 @@ impl Stream {
             ready: self.ready,
             near: self.window.unacknowledged() <= bounds.pair_unacknowledged_max
                 && self.window.unreplayed() <= bounds.pair_unreplayed_max
-                && self.lag_us(shared.now) <= shared.config.times.lag_us_max,
+                && self.lag(shared.now) <= shared.config.times.lag_max,
             reached: sync.is_some_and(|sync| self.window.acknowledged() >= sync),
         }
     }

@@ -1,12 +1,7 @@
 //! Units and identities of the protocol.
 
+use crate::time::Duration;
 use serde::{Deserialize, Serialize};
-
-/// An instant of the caller's monotonic clock, in microseconds since an origin of its choice.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-pub struct Instant(pub u64);
 
 /// Names one node (host or process) among those that may run a machine. Never used again by another
 /// process: a node that restarts takes a new one, so that a zombie is told from its successor.
@@ -81,18 +76,6 @@ pub struct Record {
     pub nonce: Nonce,
 }
 
-impl Instant {
-    /// The instant this many microseconds later.
-    pub fn after(self, us: u64) -> Self {
-        Self(self.0.saturating_add(us))
-    }
-
-    /// Microseconds since an earlier instant; 0 if it is not earlier.
-    pub fn since(self, earlier: Self) -> u64 {
-        self.0.saturating_sub(earlier.0)
-    }
-}
-
 impl Epoch {
     /// The epoch after this one.
     pub fn next(self) -> Self {
@@ -137,13 +120,13 @@ impl Record {
     }
 }
 
-/// The parts of a takeover that the protocol knows of, in microseconds, one after the other.
+/// The parts of a takeover that the protocol knows of, one after the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TakeoverTimes {
     /// From the last that was heard of the primary until it was suspected.
-    pub detected_us: u64,
+    pub detected: Duration,
     /// From then until the record was read and everything acknowledged was replayed.
-    pub drained_us: u64,
+    pub drained: Duration,
     /// From then until the record named this node.
-    pub swapped_us: u64,
+    pub swapped: Duration,
 }

@@ -4,12 +4,13 @@
 use crate::config::{Bounds, Config};
 use crate::message::ENTRY_EXTRA_BYTES;
 use crate::slow::BRAKE_BY_TIME_MAX;
-use crate::types::{Instant, LogIndex};
+use crate::time::{Duration, Instant};
+use crate::types::LogIndex;
 use bytes::Bytes;
 use std::collections::VecDeque;
 
 /// Appends are dated at most so often, so that the dates of a whole lag are few.
-const DATE_US_MIN: u64 = 1_000;
+const DATE_MIN: Duration = Duration::from_ms(1);
 
 /// The entries after the last one acknowledged.
 #[derive(Debug)]
@@ -97,7 +98,7 @@ impl Window {
         }
         let last = self.last();
         match self.dates.back_mut() {
-            Some((end, date)) if now.since(*date) < DATE_US_MIN => *end = last,
+            Some((end, date)) if now.since(*date) < DATE_MIN => *end = last,
             _ => self.dates.push_back((last, now)),
         }
     }
@@ -183,16 +184,16 @@ impl Window {
     }
 
     /// How long the oldest entry that is not replayed has waited.
-    pub(crate) fn lag_us(&self, now: Instant) -> u64 {
+    pub(crate) fn lag(&self, now: Instant) -> Duration {
         self.dates
             .front()
-            .map_or(0, |(_, appended)| now.since(*appended))
+            .map_or(Duration::ZERO, |(_, appended)| now.since(*appended))
     }
 
     /// How long the oldest entry that is not acknowledged has waited.
-    fn link_lag_us(&self, now: Instant) -> u64 {
+    fn link_lag(&self, now: Instant) -> Duration {
         let known = (self.dates).partition_point(|(last, _)| *last <= self.acknowledged);
-        (self.dates.get(known)).map_or(0, |(_, appended)| now.since(*appended))
+        (self.dates.get(known)).map_or(Duration::ZERO, |(_, appended)| now.since(*appended))
     }
 
     /// Half full or more: the backup should say at once how far it is.
@@ -207,14 +208,14 @@ impl Window {
     }
 
     /// The brake in thousandths: nothing up to half of each bound, then linear up to a full stop at the bound.
-    /// `restoring`: the backup does not replay yet, so only the link can lag behind. `trip_us`: what the lag owes to the
+    /// `restoring`: the backup does not replay yet, so only the link can lag behind. `trip`: what the lag owes to the
     /// link's delay, which no brake makes shorter.
     pub(crate) fn brake(
         &self,
         now: Instant,
         config: &Config,
         restoring: bool,
-        trip_us: u64,
+        trip: Duration,
     ) -> u16 {
         if self.overflowed {
             return 1000;
@@ -225,12 +226,13 @@ impl Window {
                 .min(1000)
         };
         let half = |amount: u64, to: u64| fraction(amount, to / 2, to);
-        let lag_us = match restoring {
-            true => self.link_lag_us(now),
-            false => self.lag_us(now),
+        let lag = match restoring {
+            true => self.link_lag(now),
+            false => self.lag(now),
         };
-        let lag_us = lag_us.saturating_sub(trip_us);
-        let lag = fraction(lag_us, times.lag_target_us, times.lag_us_max).min(BRAKE_BY_TIME_MAX);
+        let lag = (lag - trip).us();
+        let (target, most) = (times.lag_target.us(), times.lag_max.us());
+        let lag = fraction(lag, target, most).min(BRAKE_BY_TIME_MAX);
         let brake = lag
             .max(half(self.unacknowledged(), bounds.window_entries_max))
             .max(half(self.bytes, bounds.window_bytes_max))
@@ -262,7 +264,7 @@ mod tests {
         let mut last = 0;
         for _ in 0..10 {
             window.push(Instant(0), &entries(1, 1), &config.bounds);
-            let brake = window.brake(Instant(0), &config, false, 0);
+            let brake = window.brake(Instant(0), &config, false, Duration::ZERO);
             assert!(brake >= last && brake - last <= 200, "{last} then {brake}");
             last = brake;
         }
@@ -294,11 +296,11 @@ mod tests {
         let mut window = Window::new(LogIndex(1));
         window.push(Instant(1_000), &entries(1, 1), &config.bounds);
         window.push(Instant(9_000), &entries(1, 1), &config.bounds);
-        assert_eq!(window.lag_us(Instant(10_000)), 9_000);
+        assert_eq!(window.lag(Instant(10_000)).us(), 9_000);
         assert!(window.acknowledge(LogIndex(2), LogIndex(1)));
-        assert_eq!(window.lag_us(Instant(10_000)), 1_000);
+        assert_eq!(window.lag(Instant(10_000)).us(), 1_000);
         assert!(window.acknowledge(LogIndex(2), LogIndex(2)));
-        assert_eq!(window.lag_us(Instant(99_000)), 0);
+        assert_eq!(window.lag(Instant(99_000)), Duration::ZERO);
     }
 
     #[test]
@@ -340,12 +342,13 @@ mod tests {
         let mut window = Window::new(LogIndex(1));
         window.push(Instant(0), &entries(1, 1), &config.bounds);
         window.push(Instant(100_000), &entries(1, 1), &config.bounds);
-        let brake =
-            |window: &Window, trip_us| window.brake(Instant(400_000), &config, true, trip_us);
+        let brake = |window: &Window, ms| {
+            window.brake(Instant(400_000), &config, true, Duration::from_ms(ms))
+        };
         assert_eq!(brake(&window, 0), 900);
-        assert_eq!(brake(&window, 330_000), 0);
+        assert_eq!(brake(&window, 330), 0);
         assert!(window.acknowledge(LogIndex(1), LogIndex(0)));
-        assert_eq!(brake(&window, 225_000), 0);
+        assert_eq!(brake(&window, 225), 0);
         assert!(window.acknowledge(LogIndex(2), LogIndex(0)));
         assert_eq!(brake(&window, 0), 0);
     }
@@ -358,8 +361,11 @@ mod tests {
         window.push(Instant(0), &entries(3, 25), &config.bounds);
         assert!(window.acknowledge(LogIndex(3), LogIndex(0)));
         assert_eq!(window.unreplayed_bytes, 75);
-        assert_eq!(window.brake(Instant(0), &config, false, 0), 500);
+        assert_eq!(
+            window.brake(Instant(0), &config, false, Duration::ZERO),
+            500
+        );
         assert!(window.acknowledge(LogIndex(3), LogIndex(2)));
-        assert_eq!(window.brake(Instant(0), &config, false, 0), 0);
+        assert_eq!(window.brake(Instant(0), &config, false, Duration::ZERO), 0);
     }
 }

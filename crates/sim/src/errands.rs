@@ -45,7 +45,7 @@ impl Cluster {
             1 => {
                 self.note(|| format!("the certificate of host {host} ends"));
                 let shown = self.people.shown[host];
-                self.people.certificates[shown].ends_us = date(self.now());
+                self.people.certificates[shown].ends = date(self.now());
                 self.errand(lasts, Errand::Renew { host });
             }
             _ => {
@@ -104,7 +104,7 @@ impl Cluster {
         };
         let people = &self.people;
         let shown = &people.certificates[by.shown[usize::from(from > to)]];
-        let why = if shown.ends_us <= date(by.since) {
+        let why = if shown.ends <= date(by.since) {
             "by a certificate that had ended"
         } else if people.knows_withdrawn(self.processes[to].host, shown) {
             "by a certificate that it knows to be withdrawn"

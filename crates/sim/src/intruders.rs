@@ -5,8 +5,8 @@ use crate::network::{HOSTS, ProcessIndex};
 use crate::random::Random;
 use bytes::Bytes;
 use replication::{
-    Credential, Epoch, Hello, LeaveReason, LogIndex, MachineId, Message, Mode, NodeId, Nonce,
-    Record, Room, TransferId,
+    Credential, Duration, Epoch, Hello, LeaveReason, LogIndex, MachineId, Message, Mode, NodeId,
+    Nonce, Record, Room, TransferId,
 };
 use std::collections::BTreeMap;
 
@@ -134,7 +134,7 @@ impl Intruders {
                 },
                 beyond: Vec::new(),
                 echo: random.bits(),
-                echo_age_us: 0,
+                echo_age: Duration::ZERO,
             },
             3 => Message::Heartbeat {
                 epoch,

@@ -43,9 +43,9 @@ impl Cluster {
         };
         let certificate = Credential {
             subject: Subject::new(machine, name),
-            ends_us: match kind {
+            ends: match kind {
                 Kind::Expired { .. } => date(0),
-                _ => self.people.certificate(0).ends_us,
+                _ => self.people.certificate(0).ends,
             },
             ..self.people.certificate(0).clone()
         };

@@ -3,7 +3,7 @@
 use crate::network::ProcessIndex;
 use crate::pauses::Pauses;
 use crate::random::Random;
-use replication::Times;
+use replication::{Duration, Times};
 use std::collections::BTreeMap;
 
 /// In which way a host cannot hold a backup.
@@ -46,8 +46,8 @@ impl Joiners {
     /// Chooses what is wrong: not a long transfer where bounds are tight.
     pub(crate) fn vary(&mut self, random: &mut Random, times: &mut Times, tight: bool) {
         // A wait that outlasted the simulation would only show that nothing happened.
-        times.rejoin_us_min = *random.choose(&[20_000, 200_000]);
-        times.rejoin_us_max = *random.choose(&[200_000, 2_000_000]);
+        times.rejoin_min = us(random, &[20_000, 200_000]);
+        times.rejoin_max = us(random, &[200_000, 2_000_000]);
         if random.chance(250) {
             self.unfit = Some(*random.choose(&[
                 Unfit::NoRoom,
@@ -58,19 +58,24 @@ impl Joiners {
                 Unfit::Crawls,
             ]));
             self.snapshot_us_max = *random.choose(&[1_000, 30_000]);
-            times.pauses_window_us = *random.choose(&[1_000_000, 5_000_000]);
-            times.pauses_us_max = times.pauses_window_us / 20;
-            times.slow_us = *random.choose(&[300_000, 1_000_000]);
-            times.lag_us_stop = 1_000_000;
+            times.pauses_window = us(random, &[1_000_000, 5_000_000]);
+            times.pauses_max = times.pauses_window / 20;
+            times.slow = us(random, &[300_000, 1_000_000]);
+            times.lag_stop = Duration::from_s(1);
         }
         // What is logged meanwhile must fit into the window.
         self.slow_states = !tight && random.chance(40);
         if self.slow_states || self.unfit.is_some() {
-            times.transfer_stall_us = 1_000_000;
+            times.transfer_stall = Duration::from_s(1);
         }
         if !tight && self.unfit == Some(Unfit::Stalls) && random.chance(700) {
             // So patient that the guest would suffer, if it were slowed for all that time.
-            times.transfer_stall_us = 20_000_000;
+            times.transfer_stall = Duration::from_s(20);
         }
     }
+}
+
+/// One of these times, in microseconds.
+fn us(random: &mut Random, some: &[u64]) -> Duration {
+    Duration::from_us(*random.choose(some))
 }

@@ -42,21 +42,21 @@ impl Pauses {
         taken.push_back((now, now - asked));
         while taken
             .front()
-            .is_some_and(|(at, _)| now - at >= times.pauses_window_us)
+            .is_some_and(|(at, _)| now - at >= times.pauses_window.us())
         {
             taken.pop_front();
         }
         let longest = taken.iter().map(|(_, us)| *us).max().unwrap_or_default();
         let sum: u64 = taken.iter().map(|(_, us)| *us).sum();
-        if sum <= times.pauses_us_max + longest {
+        if sum <= times.pauses_max.us() + longest {
             return Ok(());
         }
         Err(Broken {
             invariant: "pauses",
             what: format!(
-                "the guest of process {process} stood still for {sum} us in {} snapshots within {} us",
+                "the guest of process {process} stood still for {sum} us in {} snapshots within {}",
                 taken.len(),
-                times.pauses_window_us
+                times.pauses_window
             ),
         })
     }

@@ -5,7 +5,8 @@ use crate::intruders::Intruders;
 use crate::network::{HOSTS, ProcessIndex};
 use crate::random::Random;
 use replication::{
-    Agreement, Config, Credential, Door, Hello, MachineId, NodeId, NotAdmitted, Subject,
+    Agreement, Config, Credential, Date, Door, Duration, Hello, MachineId, NodeId, NotAdmitted,
+    Subject,
 };
 use std::collections::BTreeMap;
 
@@ -15,10 +16,10 @@ pub(crate) const MACHINE_NAME: &str = "m";
 pub(crate) const NAMES: [&str; HOSTS] = ["a", "b", "c"];
 /// A node that the configurations name, too. No honest process of it ever comes.
 pub(crate) const SPARE: &str = "d";
-/// The date when a simulation begins, in microseconds since 1970.
-const BEGINS_AT: u64 = 1_700_000_000_000_000;
+/// The date when a simulation begins.
+const BEGINS_AT: Date = Date(1_700_000_000_000_000);
 /// Certificates are good for so long.
-const GOOD_FOR: u64 = 730 * 24 * 3_600_000_000;
+const GOOD_FOR: Duration = Duration::from_s(730 * 24 * 3_600);
 /// Whoever was turned away comes again after so long.
 pub(crate) const COMES_AGAIN_AFTER: u64 = 300_000;
 
@@ -37,9 +38,9 @@ pub(crate) enum Errand {
     Correct { host: usize },
 }
 
-/// The date at an instant of virtual time, in microseconds since 1970.
-pub(crate) fn date(now: u64) -> u64 {
-    BEGINS_AT + now
+/// The date at an instant of virtual time, from its beginning in microseconds.
+pub(crate) fn date(now: u64) -> Date {
+    BEGINS_AT.after(Duration::from_us(now))
 }
 
 /// An agreement on memory of so many MiB.
@@ -67,9 +68,9 @@ pub(crate) struct People {
     /// What each process says of itself.
     pub(crate) hellos: Vec<Hello>,
     /// Up to when certificates are withdrawn, by name.
-    pub(crate) withdrawn: BTreeMap<&'static str, u64>,
+    pub(crate) withdrawn: BTreeMap<&'static str, Date>,
     /// As much of that as each host knows: the judge's copy.
-    known: [BTreeMap<&'static str, u64>; HOSTS],
+    known: [BTreeMap<&'static str, Date>; HOSTS],
     pub(crate) intruders: Intruders,
 }
 
@@ -83,8 +84,8 @@ impl People {
             .collect();
         let certificate = |name: &&str| Credential {
             subject: Subject::new(MACHINE_NAME, name),
-            issued_us: BEGINS_AT - 1,
-            ends_us: BEGINS_AT + GOOD_FOR,
+            issued: Date(BEGINS_AT.0 - 1),
+            ends: BEGINS_AT.after(GOOD_FOR),
         };
         let intruders = Intruders::new(random.fork());
         Self {
@@ -145,7 +146,7 @@ impl People {
     /// As the judge sees it, from what the host was told: whether a certificate is withdrawn.
     pub(crate) fn knows_withdrawn(&self, host: usize, shown: &Credential) -> bool {
         let until = self.known[host].get(shown.subject.node.as_str());
-        until.is_some_and(|until| *until >= shown.issued_us)
+        until.is_some_and(|until| *until >= shown.issued)
     }
 
     pub(crate) fn learn(&mut self, host: usize) {
@@ -158,11 +159,12 @@ impl People {
 
     pub(crate) fn renew(&mut self, now: u64, host: usize) {
         let withdrawn = self.withdrawn.get(NAMES[host]).copied();
+        let later = Date(withdrawn.unwrap_or_default().0 + 1);
         self.certificates.push(Credential {
             subject: Subject::new(MACHINE_NAME, NAMES[host]),
             // Later than what was withdrawn.
-            issued_us: date(now).max(withdrawn.unwrap_or_default() + 1),
-            ends_us: date(now) + GOOD_FOR,
+            issued: date(now).max(later),
+            ends: date(now).after(GOOD_FOR),
         });
         self.shown[host] = self.certificates.len() - 1;
     }

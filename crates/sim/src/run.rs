@@ -132,7 +132,7 @@ impl Cluster {
         for host in 0..HOSTS {
             self.run_errand(Errand::Learn { host });
             let shown = self.people.certificate(host);
-            if shown.ends_us <= date(self.now()) || self.people.knows_withdrawn(host, shown) {
+            if shown.ends <= date(self.now()) || self.people.knows_withdrawn(host, shown) {
                 self.people.renew(self.now(), host);
             }
             self.correct(host);

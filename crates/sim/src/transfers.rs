@@ -8,7 +8,7 @@ use crate::network::ProcessIndex;
 use crate::process::{Arrival, Life, Process};
 use bytes::Bytes;
 use replication::{
-    Action, BRAKED_IN_VAIN_US_MAX, Flag, Local, Message, NodeId, Refusal, RoleStatus, SlowBackup,
+    Action, BRAKED_IN_VAIN_MAX, Flag, Local, Message, NodeId, Refusal, RoleStatus, SlowBackup,
     TransferId, TransferStatus,
 };
 
@@ -44,7 +44,7 @@ impl Cluster {
             return;
         };
         if self.processes[to].unfit == Some(Unfit::Stalls) {
-            let reports = self.config.times.transfer_stall_us / PROGRESS_EVERY + 2 * STALLS_AFTER;
+            let reports = self.config.times.transfer_stall.us() / PROGRESS_EVERY + 2 * STALLS_AFTER;
             self.report_progress(from, transfer, reports, STALLS_AFTER);
             return;
         }
@@ -119,7 +119,7 @@ impl Cluster {
                 continue;
             }
             let since = *self.joiners.braked.entry(index).or_insert(now);
-            if now - since > BRAKED_IN_VAIN_US_MAX {
+            if now - since > BRAKED_IN_VAIN_MAX.us() {
                 return Err(Broken {
                     invariant: "pauses",
                     what: format!(
@@ -205,14 +205,14 @@ impl Cluster {
             let status = process.core.status();
             let lags = process.life == Life::Running
                 && status.flag == Flag::Pair
-                && status.lag_us >= times.slow_lag_us
+                && status.lag >= times.slow_lag
                 && status.brake >= times.slow_brake;
             if !lags {
                 self.joiners.laggards.remove(&index);
                 continue;
             }
             let since = *self.joiners.laggards.entry(index).or_insert(now);
-            if now - since > times.slow_us + DISARMS_WITHIN {
+            if now - since > times.slow.us() + DISARMS_WITHIN {
                 return Err(Broken {
                     invariant: "slow",
                     what: format!("process {index} has waited for its backup since {since} us"),

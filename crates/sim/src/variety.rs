@@ -3,6 +3,7 @@
 use crate::cluster::Cluster;
 use crate::link::Link;
 use crate::network::Weather;
+use replication::Duration;
 
 /// Entries that a busy toy logs in each slice.
 const BUSY: usize = 8;
@@ -20,7 +21,7 @@ impl Cluster {
         let random = &mut self.random;
         let (times, bounds) = (&mut self.config.times, &mut self.config.bounds);
         // A long state transfer may be told from a dead primary late, or early.
-        times.suspect_in_transfer_us = *random.choose(&[300_000, 2_000_000]);
+        times.suspect_in_transfer = Duration::from_us(*random.choose(&[300_000, 2_000_000]));
         // Bounds so tight that the machine must brake, and a backup be dismissed.
         if random.chance(250) {
             bounds.window_entries_max = *random.choose(&[50, 200, bounds.window_entries_max]);

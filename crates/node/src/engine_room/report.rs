@@ -113,15 +113,15 @@ impl Gauges {
         paired: Option<NodeId>,
     ) -> Option<String> {
         let name = self.name(refused.peer);
-        let wait_us = refused.until.since(now);
-        let is_over = wait_us == 0 && !self.connected.contains_key(&refused.peer);
+        let wait = refused.until.since(now);
+        let is_over = wait.is_zero() && !self.connected.contains_key(&refused.peer);
         if is_over || paired.is_some_and(|peer| self.name(peer) == name) {
             return None;
         }
-        let next = if wait_us == 0 {
+        let next = if wait.is_zero() {
             "it may try again now".to_owned()
         } else {
-            format!("next try in {:.1} s", wait_us as f64 / 1e6)
+            format!("next try in {:.1} s", wait.us() as f64 / 1e6)
         };
         let name = if name.is_empty() {
             short(refused.peer.0)
@@ -248,9 +248,9 @@ impl EngineRoom {
     fn takeover(&self) -> Option<TakeoverParts> {
         let times = self.core.status().takeover?;
         Some(TakeoverParts {
-            detected_ms: milliseconds(times.detected_us),
-            drained_ms: milliseconds(times.drained_us),
-            swapped_ms: milliseconds(times.swapped_us),
+            detected_ms: milliseconds(times.detected.us()),
+            drained_ms: milliseconds(times.drained.us()),
+            swapped_ms: milliseconds(times.swapped.us()),
             live_ms: self
                 .gauges
                 .live_after
@@ -316,8 +316,8 @@ impl EngineRoom {
                 0
             },
             lag_positions: hart.horizon.0.saturating_sub(hart.position.0),
-            lag_ms: core.lag_us as f64 / 1000.0,
-            log_round_trip_us: core.flow.round_trip_us,
+            lag_ms: core.lag.us() as f64 / 1000.0,
+            log_round_trip_us: core.flow.round_trip.us(),
             log_lossy: core.flow.lossy,
             log_waiting_bytes: core.flow.waiting_bytes + core.flow.buffered_bytes,
             log_entries_resent: core.flow.resent,

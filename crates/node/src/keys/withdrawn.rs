@@ -3,7 +3,7 @@
 
 use crate::given_file;
 use anyhow::{Context, bail};
-use replication::{Subject, Withdrawn};
+use replication::{Date, Subject, Withdrawn};
 use std::fmt::Write;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -34,16 +34,16 @@ pub fn load_withdrawn(path: &Path) -> anyhow::Result<Withdrawn> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let entry = line
-            .split_once(' ')
-            .and_then(|(uri, until)| Some((Subject::of_uri(uri)?, until.trim().parse().ok()?)));
-        let Some((subject, until_us)) = entry else {
+        let entry = line.split_once(' ').and_then(|(uri, until)| {
+            Some((Subject::of_uri(uri)?, Date(until.trim().parse().ok()?)))
+        });
+        let Some((subject, until)) = entry else {
             bail!(
                 "line {number} of the list of withdrawn certificates {} is no entry: it should be like `futago://MACHINE/NODE TIME`",
                 path.display()
             );
         };
-        list.add(subject, until_us);
+        list.add(subject, until);
     }
     Ok(list)
 }
@@ -53,8 +53,8 @@ pub(super) fn text(list: &Withdrawn) -> String {
     let mut text = String::from(
         "# Withdrawn certificates, by `futago keys withdraw`: those issued up to a time, in microseconds since 1970.\n",
     );
-    for (subject, until_us) in list.iter() {
-        writeln!(text, "{} {until_us}", subject.uri()).expect("a string takes all");
+    for (subject, until) in list.iter() {
+        writeln!(text, "{} {}", subject.uri(), until.0).expect("a string takes all");
     }
     text
 }

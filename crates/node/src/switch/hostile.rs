@@ -6,7 +6,7 @@ use super::table::{ADDRESSES_PER_PORT_MAX, Kind, SwitchCounters, Table};
 use super::word::{Nonce, Word, is_reserved};
 use bytes::Bytes;
 use replication::{
-    ADDRESS_AGE_US_MAX, Address, Claim, Epoch, MACHINES_MAX, MachineId, NodeId, PortId, Verdict,
+    ADDRESS_AGE_MAX, Address, Claim, Epoch, MACHINES_MAX, MachineId, NodeId, PortId, Verdict,
     is_group,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -245,7 +245,7 @@ impl Siege {
     fn takes_way_out(&mut self, station: Station) -> bool {
         let is_silent = |since| {
             let silent = self.now.duration_since(since);
-            silent >= Duration::from_micros(ADDRESS_AGE_US_MAX)
+            silent >= Duration::from_micros(ADDRESS_AGE_MAX.us())
         };
         let is_free = self.served.is_none_or(|(served, at)| match served {
             _ if served == station => true,

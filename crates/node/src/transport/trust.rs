@@ -2,7 +2,7 @@
 //! is, whether it was withdrawn, and whether this node pairs with its node is for [`replication::Door`] to say.
 
 use super::handshake::HandshakeError;
-use crate::certificate::{CertificateFacts, since_1970_us};
+use crate::certificate::{CertificateFacts, protocol_date};
 use crate::tls::TlsIdentity;
 use replication::{Credential, Door, Hello};
 use rustls::pki_types::CertificateDer;
@@ -65,8 +65,8 @@ impl Trust {
         connection: &quinn::Connection,
     ) -> Result<Credential, HandshakeError> {
         let shown = shown_by(connection)?;
-        let now_us = since_1970_us(SystemTime::now());
-        let checked = self.current().door.check_certificate(&shown, now_us);
+        let now = protocol_date(SystemTime::now());
+        let checked = self.current().door.check_certificate(&shown, now);
         checked.map_err(|why| HandshakeError::of(why, &self.me.machine_name))?;
         Ok(shown)
     }

@@ -381,7 +381,7 @@ fn a_round_trip_is_quick() {
                     room: Room::default(),
                     beyond: Vec::new(),
                     echo: 0,
-                    echo_age_us: 0,
+                    echo_age: replication::Duration::ZERO,
                 },
             );
             let _ = a.next().await;

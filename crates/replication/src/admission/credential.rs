@@ -1,5 +1,6 @@
 //! What a certificate says, as far as anybody decides by it, and which certificates are withdrawn.
 
+use crate::time::Date;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -20,16 +21,16 @@ pub struct Subject {
 pub struct Credential {
     /// Whose it is.
     pub subject: Subject,
-    /// When it was issued, in microseconds since 1970.
-    pub issued_us: u64,
-    /// When it ends, in microseconds since 1970.
-    pub ends_us: u64,
+    /// When it was issued.
+    pub issued: Date,
+    /// When it ends.
+    pub ends: Date,
 }
 
 /// Which certificates are withdrawn: of each node those that were issued up to a time, stolen copies among them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Withdrawn {
-    until_us: BTreeMap<Subject, u64>,
+    until: BTreeMap<Subject, Date>,
 }
 
 impl Subject {
@@ -83,26 +84,24 @@ impl fmt::Display for Subject {
 
 impl Withdrawn {
     /// Withdraws all certificates that were issued to a node up to a time.
-    pub fn add(&mut self, subject: Subject, until_us: u64) {
-        let until = self.until_us.entry(subject).or_default();
-        *until = until_us.max(*until);
+    pub fn add(&mut self, subject: Subject, until: Date) {
+        let known = self.until.entry(subject).or_default();
+        *known = until.max(*known);
     }
 
     /// Whether a certificate is withdrawn.
     pub fn holds(&self, certificate: &Credential) -> bool {
-        self.until_us(&certificate.subject) >= certificate.issued_us
+        self.until(&certificate.subject) >= certificate.issued
     }
 
     /// Up to when a node's certificates are withdrawn; 0 if none is.
-    pub fn until_us(&self, subject: &Subject) -> u64 {
-        self.until_us.get(subject).copied().unwrap_or(0)
+    pub fn until(&self, subject: &Subject) -> Date {
+        self.until.get(subject).copied().unwrap_or_default()
     }
 
     /// Each node of which certificates are withdrawn, and up to when.
-    pub fn iter(&self) -> impl Iterator<Item = (&Subject, u64)> {
-        self.until_us
-            .iter()
-            .map(|(subject, until)| (subject, *until))
+    pub fn iter(&self) -> impl Iterator<Item = (&Subject, Date)> {
+        self.until.iter().map(|(subject, until)| (subject, *until))
     }
 }
 

@@ -7,8 +7,9 @@ use crate::config::Mutation;
 use crate::look;
 use crate::message::{LeaveReason, Message, Room};
 use crate::shared::Shared;
+use crate::time::Instant;
 use crate::turn::{Following, Next};
-use crate::types::{Epoch, Instant, LogIndex, NodeId, TransferId};
+use crate::types::{Epoch, LogIndex, NodeId, TransferId};
 use bytes::Bytes;
 use std::collections::VecDeque;
 
@@ -157,7 +158,7 @@ impl Backup {
             room: self.room(shared),
             beyond: self.early.ranges(),
             echo,
-            echo_age_us: shared.now.since(heard),
+            echo_age: shared.now.since(heard),
         };
         shared.send(self.primary, message);
     }

@@ -7,25 +7,24 @@ use crate::config::Mutation;
 use crate::look;
 use crate::shared::Shared;
 use crate::suspicion::{self, Allegiance, BackupView, Fitness, Verdict};
+use crate::time::{Duration, Instant};
 use crate::turn::{Attempt, Next};
-use crate::types::{Instant, Record, TakeoverTimes};
+use crate::types::{Record, TakeoverTimes};
 
 impl Backup {
     pub(super) fn suspect_at(&self, shared: &Shared) -> Instant {
         let times = &shared.config.times;
-        let silence_us = match self.state {
-            State::Receiving { .. } | State::Verifying => times.suspect_in_transfer_us,
-            State::Following => times.suspect_primary_us,
+        let silence = match self.state {
+            State::Receiving { .. } | State::Verifying => times.suspect_in_transfer,
+            State::Following => times.suspect_primary,
         };
-        let at = self.heard.after(silence_us);
+        let at = self.heard.after(silence);
         match self.disconnected {
             Some(disconnected) => {
                 // When both see the channel break, the primary is first to ask, as with silence.
-                let grace_us = times.suspect_disconnected_us
-                    + times
-                        .suspect_primary_us
-                        .saturating_sub(times.suspect_backup_us);
-                at.min(disconnected.after(grace_us))
+                let grace =
+                    times.suspect_disconnected + (times.suspect_primary - times.suspect_backup);
+                at.min(disconnected.after(grace))
             }
             None => at,
         }
@@ -166,9 +165,9 @@ impl Backup {
         );
         let suspected = self.suspected.unwrap_or(shared.now);
         let times = TakeoverTimes {
-            detected_us: suspected.since(self.heard),
-            drained_us: shared.now.since(suspected),
-            swapped_us: 0,
+            detected: suspected.since(self.heard),
+            drained: shared.now.since(suspected),
+            swapped: Duration::ZERO,
         };
         Next::TakeOver(Box::new(Attempt {
             record,

@@ -70,22 +70,18 @@ impl Primary {
         let (now, times) = (shared.now, &shared.config.times);
         let room = (shared.needs_bytes, room_bytes);
         let judged = self.pacing.judge(now, times, host, room);
-        let Err((why, wait_us)) = judged else {
+        let Err((why, wait)) = judged else {
             return true;
         };
         if shared.mutated(Mutation::JoinWithoutPacing) {
             return true;
         }
-        let until = now.after(wait_us);
+        let until = now.after(wait);
         self.refused = Some(Refused { peer, why, until });
         if self.pacing.is_news(now, host, why) {
             shared.act(Action::Refuse { peer, why });
         }
-        let later = Message::Later {
-            attempt,
-            why,
-            wait_us,
-        };
+        let later = Message::Later { attempt, why, wait };
         shared.send(peer, later);
         false
     }

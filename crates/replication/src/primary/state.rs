@@ -8,9 +8,10 @@ use crate::pacing::{Pacing, Refused};
 use crate::protection::Protection;
 use crate::shared::Shared;
 use crate::slow::{BRAKE_FOR_JOINER_MAX, brake_for_lag};
+use crate::time::Instant;
 use crate::transfer::Owner;
 use crate::turn::Next;
-use crate::types::{Epoch, Instant, LogIndex, Mode, NodeId, Record, TakeoverTimes};
+use crate::types::{Epoch, LogIndex, Mode, NodeId, Record, TakeoverTimes};
 use std::collections::VecDeque;
 
 /// The brake is told anew when it changes by so much, in thousandths.
@@ -151,9 +152,9 @@ impl Primary {
         let Some(stream) = self.protection.stream_mut().filter(|stream| stream.ready) else {
             return brake;
         };
-        let lag_us = stream.lag_us(now);
-        let brake = brake.max(brake_for_lag(lag_us, times));
-        if stream.pace.look(now, lag_us, brake, times) {
+        let lag = stream.lag(now);
+        let brake = brake.max(brake_for_lag(lag, times));
+        if stream.pace.look(now, lag, brake, times) {
             shared.decide(SLOW);
         }
         brake

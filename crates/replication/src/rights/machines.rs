@@ -2,15 +2,16 @@
 
 use super::claim::{Address, Claim, PortId, Verdict};
 use crate::fence::Fence;
-use crate::types::{Epoch, Instant, MachineId, NodeId};
+use crate::time::{Duration, Instant};
+use crate::types::{Epoch, MachineId, NodeId};
 use std::collections::BTreeMap;
 
 /// Machines known at once. Known ones are kept, further ones refused: to forget a machine is to forget its fence.
 pub const MACHINES_MAX: usize = 64;
-/// A machine that had no port for so long makes room for another, in microseconds.
-pub const MACHINE_AGE_US_MAX: u64 = 24 * 3_600_000_000;
-/// An address of which nothing was heard for so long may be another's, in microseconds.
-pub const ADDRESS_AGE_US_MAX: u64 = 300_000_000;
+/// A machine that had no port for so long makes room for another.
+pub const MACHINE_AGE_MAX: Duration = Duration::from_s(24 * 3_600);
+/// An address of which nothing was heard for so long may be another's.
+pub const ADDRESS_AGE_MAX: Duration = Duration::from_s(300);
 
 /// What is known of one machine, and what the switch keeps with it.
 #[derive(Debug)]
@@ -36,8 +37,8 @@ impl<T> SpokenFor<T> {
     }
 
     /// Whether it has had no port for so long.
-    pub(super) fn is_silent(&self, now: Instant, age_us: u64) -> bool {
-        self.ports == 0 && now.since(self.heard) >= age_us
+    pub(super) fn is_silent(&self, now: Instant, age: Duration) -> bool {
+        self.ports == 0 && now.since(self.heard) >= age
     }
 }
 
@@ -86,7 +87,7 @@ impl<T: Default> Machines<T> {
         let owner = owner.filter(|owner| *owner != claim.machine);
         owner
             .and_then(|owner| self.known.get(&owner))
-            .is_some_and(|owner| !owner.is_silent(now, ADDRESS_AGE_US_MAX))
+            .is_some_and(|owner| !owner.is_silent(now, ADDRESS_AGE_MAX))
     }
 
     /// Lets a port speak for a machine, or not; and whether the speaker is another one in a newer epoch. `unfenced`, it is let
@@ -155,7 +156,7 @@ impl<T: Default> Machines<T> {
     fn make_room(&mut self, now: Instant) -> bool {
         let mut silent = Vec::new();
         for (machine, known) in &self.known {
-            if known.is_silent(now, MACHINE_AGE_US_MAX) {
+            if known.is_silent(now, MACHINE_AGE_MAX) {
                 silent.push((known.heard, *machine, known.address));
             }
         }

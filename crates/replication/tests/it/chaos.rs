@@ -1,10 +1,10 @@
 //! Whole clusters under random faults, then healed: nothing told is ever lost, and the machine is whole again. A
 //! small forerunner of the simulator, to keep this crate honest by itself.
 
-use crate::observer::{PAUSES_US_MAX, PAUSES_WINDOW_US};
+use crate::observer::{PAUSES_MAX, PAUSES_WINDOW};
 use crate::random::Random;
 use crate::world::{Fault, World, connected};
-use replication::{Config, Flag, Local, MachineId, Mode, NodeId, RoleStatus};
+use replication::{Config, Duration, Flag, Local, MachineId, Mode, NodeId, RoleStatus};
 
 const SEEDS: u64 = 400;
 const STEPS: u64 = 60;
@@ -38,9 +38,9 @@ impl<'a> Cluster<'a> {
         let id = NodeId(u128::from(self.nodes));
         let mut config = Config::new(MachineId(1), id, self.random.below(u64::MAX));
         config.bounds.window_entries_max = 64;
-        config.times.rejoin_us_max = 1_000_000;
-        config.times.pauses_us_max = PAUSES_US_MAX;
-        config.times.pauses_window_us = PAUSES_WINDOW_US;
+        config.times.rejoin_max = Duration::from_s(1);
+        config.times.pauses_max = Duration::from_us(PAUSES_MAX);
+        config.times.pauses_window = Duration::from_us(PAUSES_WINDOW);
         (self.adjust)(&mut config);
         let peers = self.world.living();
         self.world.add_configured(config);
@@ -157,7 +157,7 @@ impl<'a> Cluster<'a> {
         self.world.chaos = None;
         let slow = self.random.below(3) == 0;
         if slow {
-            self.world.arbiter_us = 2_300_000;
+            self.world.arbiter = 2_300_000;
         }
         for a in self.world.living() {
             self.world.resume(a);

@@ -5,8 +5,8 @@ use crate::random::Random;
 use crate::world::{World, connected};
 use bytes::Bytes;
 use replication::{
-    Action, Config, Core, Epoch, Instant, LeaveReason, Local, LogIndex, MachineId, Message, Mode,
-    NodeId, Nonce, Record, Refusal, RoleStatus, Room, TransferId,
+    Action, Config, Core, Duration, Epoch, Instant, LeaveReason, Local, LogIndex, MachineId,
+    Message, Mode, NodeId, Nonce, Record, Refusal, RoleStatus, Room, TransferId,
 };
 
 fn index(random: &mut Random) -> LogIndex {
@@ -58,7 +58,7 @@ fn lie(random: &mut Random) -> Message {
                 .map(|_| (index(random), index(random)))
                 .collect(),
             echo: index(random).0,
-            echo_age_us: index(random).0,
+            echo_age: Duration::from_us(index(random).0),
         },
         4 => Message::Heartbeat {
             epoch,
@@ -72,7 +72,7 @@ fn lie(random: &mut Random) -> Message {
         5 => Message::Later {
             attempt: random.below(3),
             why: Refusal::PausesSpent,
-            wait_us: index(random).0,
+            wait: Duration::from_us(index(random).0),
         },
         6 => Message::Diverged { transfer },
         7 => Message::Known {

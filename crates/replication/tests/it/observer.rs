@@ -6,8 +6,8 @@ use replication::{
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a chaotic cluster allows joiners: so long may guests stand still in so much time, in microseconds.
-pub(crate) const PAUSES_US_MAX: u64 = 8_000;
-pub(crate) const PAUSES_WINDOW_US: u64 = 1_000_000;
+pub(crate) const PAUSES_MAX: u64 = 8_000;
+pub(crate) const PAUSES_WINDOW: u64 = 1_000_000;
 
 /// What the world has seen so far.
 #[derive(Debug, Default)]
@@ -39,11 +39,11 @@ impl Observer {
     pub(crate) fn pause(&mut self, id: NodeId, now: u64, us: u64) {
         let pauses = self.pauses.entry(id).or_default();
         pauses.push(now);
-        let recent = pauses.iter().filter(|at| now - **at < PAUSES_WINDOW_US);
-        let sum_us = recent.count() as u64 * us;
+        let recent = pauses.iter().filter(|at| now - **at < PAUSES_WINDOW);
+        let sum = recent.count() as u64 * us;
         assert!(
-            sum_us <= PAUSES_US_MAX + us,
-            "pauses: {id:?} stood still for {sum_us} us"
+            sum <= PAUSES_MAX + us,
+            "pauses: {id:?} stood still for {sum} us"
         );
     }
 

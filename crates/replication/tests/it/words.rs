@@ -93,7 +93,7 @@ fn halted(reason: &HaltReason) -> String {
 fn said(message: &Message) -> Option<String> {
     Some(match message {
         Message::Join { attempt, .. } => format!("may I join? ({attempt})"),
-        Message::Later { why, wait_us, .. } => format!("not for {wait_us} us: {why}"),
+        Message::Later { why, wait, .. } => format!("not for {wait}: {why}"),
         Message::TransferStart { epoch, from, .. } => {
             format!(
                 "my state follows, the log from {} (epoch {})",

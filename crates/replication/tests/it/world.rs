@@ -7,17 +7,17 @@ use crate::random::Random;
 use crate::words;
 use bytes::Bytes;
 use replication::{
-    Action, ArbiterOperation, ArbiterReply, Config, Core, HostId, Instant, Local, LogIndex,
-    MachineId, Message, Mode, NodeId, Nonce, Record, RequestId, TransferId,
+    Action, ArbiterOperation, ArbiterReply, Config, Core, Duration, HostId, Instant, Local,
+    LogIndex, MachineId, Message, Mode, NodeId, Nonce, Record, RequestId, TransferId,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-const MESSAGE_US: u64 = 100;
-const ARBITER_US: u64 = 1_000;
-const SNAPSHOT_US: u64 = 2_000;
-const STATE_US: u64 = 5_000;
-const REPLAY_US: u64 = 50;
-const VERIFY_US: u64 = 150;
+const MESSAGE: u64 = 100;
+const ARBITER: u64 = 1_000;
+const SNAPSHOT: u64 = 2_000;
+const STATE: u64 = 5_000;
+const REPLAY: u64 = 50;
+const VERIFY: u64 = 150;
 
 /// What is on its way to a node.
 #[derive(Clone, Debug)]
@@ -70,9 +70,9 @@ pub(crate) struct World {
     record: Option<Record>,
     arbiter_down: bool,
     /// How long the arbiter takes for each answer.
-    pub(crate) arbiter_us: u64,
+    pub(crate) arbiter: u64,
     /// How often nodes look at the record; so seldom in most stories that none is told of it.
-    pub(crate) look_us: u64,
+    pub(crate) look: u64,
     fault: Fault,
     late: Vec<(Option<Record>, Record)>,
     /// Nodes whose hart stands still, and what it would have said.
@@ -110,8 +110,8 @@ impl World {
             narrow: BTreeSet::new(),
             record: None,
             arbiter_down: false,
-            arbiter_us: ARBITER_US,
-            look_us: 1 << 40,
+            arbiter: ARBITER,
+            look: 1 << 40,
             fault: Fault::None,
             late: Vec::new(),
             stuck: BTreeSet::new(),
@@ -141,7 +141,7 @@ impl World {
     pub(crate) fn add(&mut self, id: NodeId) {
         let mut config = Config::new(MachineId(1), id, id.0 as u64);
         config.bounds.window_entries_max = 64;
-        config.times.look_us = self.look_us;
+        config.times.look = Duration::from_us(self.look);
         self.add_configured(config);
     }
 
@@ -320,10 +320,10 @@ impl World {
         }
     }
 
-    fn post(&mut self, after_us: u64, to: NodeId, event: Event) {
+    fn post(&mut self, after: u64, to: NodeId, event: Event) {
         self.sequence += 1;
         self.events
-            .insert((self.now + after_us, self.sequence), (to, event));
+            .insert((self.now + after, self.sequence), (to, event));
     }
 
     fn deliver(&mut self, to: NodeId, event: Event) {
@@ -354,7 +354,7 @@ impl World {
                 let replayed = matches!(local, Local::Replayed { .. });
                 node.core.handle_local(now, local);
                 if restored && !self.stuck.contains(&to) {
-                    self.post(VERIFY_US, to, Event::Local(Local::Verified));
+                    self.post(VERIFY, to, Event::Local(Local::Verified));
                 }
                 let node = self.nodes.get_mut(&to).expect("it was found above");
                 if replayed
@@ -374,7 +374,7 @@ impl World {
             }
             Event::State(from, transfer) => {
                 if hold_state(from) {
-                    self.post(ARBITER_US, to, Event::State(from, transfer));
+                    self.post(ARBITER, to, Event::State(from, transfer));
                     return;
                 }
                 node.arrived.insert((from, transfer));
@@ -455,7 +455,7 @@ impl World {
             Action::Send { to, message }
                 if message.entry_bytes() > 0 && self.narrow.contains(&(id, to)) => {}
             Action::Send { to, message } => {
-                let mut copies = vec![MESSAGE_US];
+                let mut copies = vec![MESSAGE];
                 if let Some(random) = &mut self.chaos {
                     copies = match random.below(100) {
                         0 => vec![],
@@ -464,19 +464,19 @@ impl World {
                         _ => vec![random.below(200)],
                     };
                 }
-                for after_us in copies {
-                    self.post(after_us, to, Event::Message(id, message.clone()));
+                for after in copies {
+                    self.post(after, to, Event::Message(id, message.clone()));
                 }
             }
             Action::Arbiter { request, operation } => self.arbitrate(id, request, operation),
             Action::TakeSnapshot { transfer } => {
                 if self.chaos.is_some() && self.judged {
-                    self.observer.pause(id, self.now, SNAPSHOT_US);
+                    self.observer.pause(id, self.now, SNAPSHOT);
                 }
-                self.post(SNAPSHOT_US, id, Event::Snapshot(transfer));
+                self.post(SNAPSHOT, id, Event::Snapshot(transfer));
             }
             Action::SendState { to, transfer } => {
-                self.post(STATE_US, to, Event::State(id, transfer));
+                self.post(STATE, to, Event::State(id, transfer));
             }
             Action::ReceiveState { from, transfer, .. } => {
                 self.verified.remove(&id);
@@ -493,7 +493,7 @@ impl World {
                 node.given.extend(entries.iter().map(identity));
                 if !self.stuck.contains(&id) {
                     let local = Local::Replayed { index };
-                    self.post(REPLAY_US, id, Event::Local(local));
+                    self.post(REPLAY, id, Event::Local(local));
                 }
             }
             Action::Halt { .. } => self.kill(id),
@@ -546,7 +546,7 @@ impl World {
         };
         self.say(&format!("the arbiter: {}", words::reply(&reply)));
         let local = Local::Arbiter { request, reply };
-        self.post(self.arbiter_us, id, Event::Local(local));
+        self.post(self.arbiter, id, Event::Local(local));
     }
 
     fn swap(&mut self, expected: Option<Record>, new: Record) -> ArbiterReply {

@@ -1,12 +1,13 @@
 //! Where the addresses of plain peers were last heard: bounded for each port, so that none can make others forgotten.
 
 use crate::config::MacAddress;
-use replication::{ADDRESS_AGE_US_MAX, PortId};
+use replication::PortId;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// An address that was not heard for so long is forgotten.
-pub(super) const ADDRESS_AGE_MAX: Duration = Duration::from_micros(ADDRESS_AGE_US_MAX);
+pub(super) const ADDRESS_AGE_MAX: Duration =
+    Duration::from_micros(replication::ADDRESS_AGE_MAX.us());
 /// Addresses remembered of one port; a further one takes the place of the one that was silent longest, roughly.
 pub(in crate::switch) const ADDRESSES_PER_PORT_MAX: usize = 256;
 

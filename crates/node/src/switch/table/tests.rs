@@ -2,10 +2,10 @@
 
 use super::addresses::ADDRESS_AGE_MAX;
 use super::*;
-use replication::{Claim, Epoch, MACHINE_AGE_US_MAX, MACHINES_MAX, MachineId, MachineKey, NodeId};
+use replication::{Claim, Epoch, MACHINES_MAX, MachineId, MachineKey, NodeId};
 use std::time::Duration;
 
-const MACHINE_AGE_MAX: Duration = Duration::from_micros(MACHINE_AGE_US_MAX);
+const MACHINE_AGE_MAX: Duration = Duration::from_micros(replication::MACHINE_AGE_MAX.us());
 
 const MACHINE: MachineId = MachineId(5);
 const GUEST: u8 = 0x10;

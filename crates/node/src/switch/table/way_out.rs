@@ -1,7 +1,7 @@
 //! Whose the way out is. What is behind an uplink (passt) serves one guest, and takes whoever spoke to it last for that guest: so
 //! only one may speak to it.
 
-use replication::{ADDRESS_AGE_US_MAX, Instant, MachineId, PortId, Rights};
+use replication::{ADDRESS_AGE_MAX, Instant, MachineId, PortId, Rights};
 use std::collections::BTreeSet;
 
 /// Who may be served: a machine, on whichever port it is spoken for, or a plain port.
@@ -59,7 +59,7 @@ impl WayOut {
     }
 
     /// Whether `station`, which says something, is served. The first to speak is, until a machine comes instead of a plain port, which has proven
-    /// itself, or it is silent: a plain port if it said nothing for [`ADDRESS_AGE_US_MAX`], a machine if it had no port for so long.
+    /// itself, or it is silent: a plain port if it said nothing for [`ADDRESS_AGE_MAX`], a machine if it had no port for so long.
     pub(super) fn serves<T: Default>(
         &mut self,
         now: Instant,
@@ -70,7 +70,7 @@ impl WayOut {
             _ if served == station => true,
             Station::Machine(machine) => rights.is_gone(now, machine),
             Station::Port(_) => {
-                let is_silent = now.since(at) >= ADDRESS_AGE_US_MAX;
+                let is_silent = now.since(at) >= ADDRESS_AGE_MAX;
                 is_silent || matches!(station, Station::Machine(_))
             }
         });
