@@ -20,7 +20,8 @@ use crate::device::stop::StopRequest;
 use crate::device::test;
 use crate::device::uart::Uart;
 use crate::device::virtio::{self, Surroundings, Virtio};
-use crate::ram::{AccessFault, RAM_BASE, Ram};
+use crate::digest::Digester;
+use crate::ram::{AccessFault, PageSet, RAM_BASE, Ram};
 use crate::{GuestAddr, Input, Output, Position, Width};
 use map::{Window, decode};
 
@@ -89,6 +90,8 @@ pub struct Board {
     config: BoardConfig,
     /// Guest memory.
     pub ram: Ram,
+    /// Which pages of memory a digest has yet to see.
+    pub(crate) digester: Digester,
     /// The guest clock.
     pub clock: GuestClock,
     /// Calls from S-mode are answered by the built-in SBI.
@@ -116,9 +119,10 @@ impl Board {
         Ok(Board::with_memory(config, memory_of(config)?))
     }
 
-    fn with_memory(config: &BoardConfig, ram: Ram) -> Board {
+    fn with_memory(config: &BoardConfig, mut ram: Ram) -> Board {
         Board {
             config: config.clone(),
+            digester: Digester::new(&mut ram),
             ram,
             clock: GuestClock::default(),
             built_in_firmware: false,
@@ -138,6 +142,11 @@ impl Board {
     /// What it consists of.
     pub fn config(&self) -> &BoardConfig {
         &self.config
+    }
+
+    /// The pages of memory that were written since a digest last looked at them.
+    pub(crate) fn written_since_digest(&self) -> &PageSet {
+        self.digester.written(&self.ram)
     }
 
     /// Loads from memory or a device, zero-extended.

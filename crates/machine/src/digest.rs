@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Position;
-use crate::ram::{PAGE_BYTES, RAM_BASE, Ram};
+use crate::ram::{Observer, PAGE_BYTES, PageSet, RAM_BASE, Ram};
 
 /// Number of buckets that the pages of memory are sorted into, by address.
 const BUCKETS: usize = 64;
@@ -12,6 +12,51 @@ const BUCKETS: usize = 64;
 pub const DIGEST_PAGES_MAX: usize = 1_024;
 /// Bytes of a hash that are kept for a part of the state.
 const PART: usize = 3;
+
+/// What makes digests see memory in turn: an observer of which pages were written. Part of the machine's state.
+pub(crate) struct Digester {
+    observer: Observer,
+    /// The page at which the next digest begins to look.
+    next: usize,
+}
+
+impl Digester {
+    /// Whatever memory holds now counts as seen.
+    pub(crate) fn new(ram: &mut Ram) -> Digester {
+        Digester {
+            observer: ram.observe(),
+            next: 0,
+        }
+    }
+
+    /// The pages that were written since a digest last looked at them.
+    pub(crate) fn written<'a>(&self, ram: &'a Ram) -> &'a PageSet {
+        ram.written(&self.observer)
+    }
+
+    /// The page at which the next digest begins to look.
+    pub(crate) fn next(&self) -> usize {
+        self.next
+    }
+
+    /// Takes the pages that a digest hashes: at most `most`, which are seen now and no longer plain.
+    pub(crate) fn choose(&mut self, ram: &mut Ram, most: usize) -> Vec<usize> {
+        ram.take_written(&self.observer, &mut self.next, most)
+    }
+
+    /// Restores which pages were written, 64 a word, and where the next digest begins to look; `false` if there are more or
+    /// fewer words than pages, or no such page.
+    pub(crate) fn restore(&mut self, ram: &mut Ram, words: &[u64], next: u64) -> bool {
+        let next = usize::try_from(next).ok();
+        let next = next.filter(|next| *next < ram.pages());
+        let (Some(written), Some(next)) = (PageSet::from_words(ram.pages(), words), next) else {
+            return false;
+        };
+        ram.set_written(&self.observer, written);
+        self.next = next;
+        true
+    }
+}
 
 /// Hashes of the state at one position: of memory only pages written since a digest last looked at them, and of those only
 /// [`DIGEST_PAGES_MAX`], in turn.
@@ -189,7 +234,9 @@ mod tests {
 
     const PAGES: usize = 128;
 
-    fn digest(change: impl FnOnce(&mut Vec<u64>, &mut Vec<(String, Vec<u8>)>, &mut Ram)) -> Digest {
+    fn digest(
+        change: impl FnOnce(&mut Vec<u64>, &mut Vec<(String, Vec<u8>)>, &mut Ram, &mut Digester),
+    ) -> Digest {
         let mut registers = vec![u64::MAX; 111];
         let device = |slot| (format!("virtio{slot}"), vec![1, 2, 3]);
         let mut devices: Vec<_> = (0..8).map(device).collect();
@@ -197,11 +244,13 @@ mod tests {
             devices.push((name.to_owned(), Vec::new()));
         }
         let mut ram = Ram::new(PAGES * PAGE_BYTES);
+        let mut digester = Digester::new(&mut ram);
         for page in 0..PAGES as u64 {
             ram.write(GuestAddr(RAM_BASE + page * 4096), &[1]).unwrap();
         }
-        change(&mut registers, &mut devices, &mut ram);
-        let (written, chosen) = (ram.dirty_count(), ram.take_dirty(DIGEST_PAGES_MAX));
+        change(&mut registers, &mut devices, &mut ram, &mut digester);
+        let written = digester.written(&ram).count() as u64;
+        let chosen = digester.choose(&mut ram, DIGEST_PAGES_MAX);
         Digest::new(&Parts {
             position: Position(u64::MAX),
             registers: &registers,
@@ -215,9 +264,9 @@ mod tests {
 
     #[test]
     fn says_what_differs() {
-        let all = digest(|_, _, _| {});
-        assert_eq!(all.compare(&digest(|_, _, _| {})), [""; 0]);
-        let other = digest(|registers, devices, ram| {
+        let all = digest(|_, _, _, _| {});
+        assert_eq!(all.compare(&digest(|_, _, _, _| {})), [""; 0]);
+        let other = digest(|registers, devices, ram, _| {
             registers[5] = 0;
             devices[11].1.push(1);
             ram.write(GuestAddr(RAM_BASE + 5 * 4096), &[2]).unwrap();
@@ -231,7 +280,7 @@ mod tests {
                 "a page among 0x80004000..0x80006000"
             ]
         );
-        let fewer = digest(|_, _, ram| drop(ram.take_dirty(PAGES)));
+        let fewer = digest(|_, _, ram, digester| drop(digester.choose(ram, PAGES)));
         assert_eq!(
             all.compare(&fewer)[0],
             "the number of written pages (128 and 0)"
@@ -241,13 +290,13 @@ mod tests {
 
     #[test]
     fn is_short() {
-        let bytes = postcard::to_allocvec(&digest(|_, _, _| {})).unwrap();
+        let bytes = postcard::to_allocvec(&digest(|_, _, _, _| {})).unwrap();
         assert!(bytes.len() <= 600, "{}", bytes.len());
     }
 
     #[test]
     fn compares_with_anything() {
-        let all = digest(|_, _, _| {});
+        let all = digest(|_, _, _, _| {});
         let mut odd = all.clone();
         odd.bucket_hashes.truncate(4);
         odd.registers.truncate(3);

@@ -41,5 +41,5 @@ pub use machine::Machine;
 pub use position::{GuestAddr, Position};
 pub use ram::{AccessFault, Ram};
 pub use semantics::SEMANTICS;
-pub use snapshot::{Snapshot, SnapshotError};
+pub use snapshot::{Capture, Chunk, Snapshot, SnapshotError, StateBytes};
 pub use watch::Illegal;

@@ -1,13 +1,13 @@
 //! The machine: a [`Cpu`], the engine that runs it, and the [`Board`] around it, driven by inputs and positions.
 
-use crate::board::{Board, InputError};
+use crate::board::{Board, InputError, memory_of};
 use crate::boot::{self, BootError};
 use crate::cpu::{Cpu, EVENT_COST, RUN_COST_MAX};
 use crate::digest::{DIGEST_PAGES_MAX, Digest, Parts};
 use crate::engine::Engine;
 use crate::hart::csr::{self, STCE, SUPERVISOR_INTERRUPTS};
 use crate::hart::{Hart, Mode, NO_RESERVATION};
-use crate::snapshot::{Snapshot, SnapshotError, State};
+use crate::snapshot::{Capture, Chunk, Snapshot, SnapshotError, State, StateBytes};
 use crate::watch::{Illegal, Watch};
 use crate::{
     AccessFault, BoardConfig, Boot, Clock, Faults, GuestAddr, Input, Interpreter,
@@ -42,6 +42,9 @@ pub struct Machine {
 
 impl Machine {
     /// Builds the computer and loads what it starts with.
+    ///
+    /// # Errors
+    /// The board cannot be built, or what it starts with does not fit.
     pub fn boot(
         config: &BoardConfig,
         boot: &Boot,
@@ -67,15 +70,26 @@ impl Machine {
     }
 
     /// The computer as it was when the snapshot was taken.
+    ///
+    /// # Errors
+    /// The snapshot holds what no machine can be, or more than this host can give.
     pub fn restore(snapshot: &Snapshot, engine: Box<dyn Engine>) -> Result<Machine, SnapshotError> {
-        let (state, ram) = snapshot.open()?;
+        let state = snapshot.state()?;
         let hart = Hart::from_registers(&state.registers, state.position)?;
         if state.clock.at() > state.position {
             return Err(SnapshotError::Clock);
         }
+        let ram = memory_of(&state.config)?;
         let mut board = Board::restore(&state.config, ram, state.board)?;
         board.clock = state.clock;
         board.built_in_firmware = state.built_in_firmware;
+        for chunk in snapshot.chunks() {
+            chunk.restore(&mut board.ram)?;
+        }
+        let digester = &mut board.digester;
+        if !digester.restore(&mut board.ram, &state.dirty, state.digest_next) {
+            return Err(SnapshotError::Memory);
+        }
         Ok(Machine {
             cpu: Cpu::new(hart, &board.ram),
             engine,
@@ -87,26 +101,49 @@ impl Machine {
     /// The whole state. Outputs must have been taken before.
     ///
     /// # Panics
+    /// As [`Machine::capture`].
+    pub fn snapshot(&mut self) -> Snapshot {
+        let mut capture = self.capture();
+        let chunks = std::iter::from_fn(|| self.take_chunk(&mut capture)).collect();
+        Snapshot::new(self.end_capture(capture), chunks)
+    }
+
+    /// Begins a snapshot of the present state, whose memory [`Machine::take_chunk`] hands out while the machine may go on.
+    /// Outputs must have been taken before.
+    ///
+    /// # Panics
     /// Unless [`Input::Synchronize`] was applied at this position: a snapshot has no translation caches, so
     /// the machine that goes on must not have any either.
-    pub fn snapshot(&mut self) -> Snapshot {
+    pub fn capture(&mut self) -> Capture {
         assert_eq!(
             self.synchronized,
             Some(self.position()),
             "a snapshot follows Synchronize"
         );
         let now = self.cpu.now(&self.board);
+        let board = &mut self.board;
         let state = State {
-            config: self.board.config().clone(),
-            position: self.position(),
-            clock: self.board.clock,
+            config: board.config().clone(),
+            position: self.cpu.hart.position,
+            clock: board.clock,
             registers: self.cpu.hart.registers(),
-            board: self.board.save(now),
-            dirty: self.board.ram.dirty_words().to_vec(),
-            digest_next: self.board.ram.digest_next() as u64,
-            built_in_firmware: self.board.built_in_firmware,
+            board: board.save(now),
+            dirty: board.written_since_digest().words().to_vec(),
+            digest_next: board.digester.next() as u64,
+            built_in_firmware: board.built_in_firmware,
         };
-        Snapshot::new(&state, &self.board.ram)
+        // No store is fast that would have to be told: Synchronize has emptied the caches at this position.
+        Capture::new(&state, &mut board.ram)
+    }
+
+    /// The next chunk of memory as it was when the capture began; `None` behind the last.
+    pub fn take_chunk(&mut self, capture: &mut Capture) -> Option<Chunk> {
+        capture.take_chunk(&mut self.board.ram)
+    }
+
+    /// Ends a capture, whether or not all its chunks were taken: nothing is kept for it any longer.
+    pub fn end_capture(&mut self, capture: Capture) -> StateBytes {
+        capture.end(&mut self.board.ram)
     }
 
     /// Executes up to `until`. At a position at which an interrupt is due, the run ends before it is taken:
@@ -350,8 +387,8 @@ impl Machine {
     pub fn digest(&mut self) -> Digest {
         let (cpu, board) = (&mut self.cpu, &mut self.board);
         let now = cpu.now(board);
-        let written = board.ram.dirty_count();
-        let chosen = board.ram.take_dirty(DIGEST_PAGES_MAX);
+        let written = board.written_since_digest().count() as u64;
+        let chosen = (board.digester).choose(&mut board.ram, DIGEST_PAGES_MAX);
         let digest = Digest::new(&Parts {
             position: cpu.hart.position,
             registers: &cpu.hart.registers(),

@@ -1,6 +1,14 @@
-//! Guest memory: bytes from [`RAM_BASE`] on, with what must be known of each page: whether it was written
-//! since a digest last looked at it, and where an engine holds decoded code of it.
+//! Guest memory: bytes from [`RAM_BASE`] on, with what must be known of each page: who knows that it was written, and where an
+//! engine holds decoded code of it.
 
+mod observers;
+mod pages;
+
+pub use self::pages::PageSet;
+
+pub(crate) use self::observers::Observer;
+
+use self::observers::Observers;
 use crate::{GuestAddr, Width};
 
 /// Nothing answers at that physical address, or not with that width.
@@ -20,14 +28,9 @@ const LINE_BYTES: usize = PAGE_BYTES / 64;
 #[derive(Clone)]
 pub struct Ram {
     bytes: Vec<u8>,
-    /// One bit a page: written since a digest last looked at it.
-    dirty: Vec<u64>,
-    /// The page at which the next digest begins to look.
-    digest_next: usize,
-    /// One bit a page: written ever. The others are zero, and a snapshot need not look at them.
-    touched: Vec<u64>,
-    /// How many they are.
-    touched_pages: usize,
+    observers: Observers,
+    /// The pages that were written ever. The others are zero, and a snapshot need not look at them.
+    ever_written: PageSet,
     /// One word a page: bit `n` says that an engine decoded code from line `n`.
     code: Vec<u64>,
     /// Pages whose decoded code was overwritten, in the order of the stores, each once.
@@ -49,10 +52,8 @@ impl Ram {
         let pages = len / PAGE_BYTES;
         Some(Ram {
             bytes: bytemuck::allocation::try_zeroed_vec(len).ok()?,
-            dirty: vec![0; pages.div_ceil(64)],
-            digest_next: 0,
-            touched: vec![0; pages.div_ceil(64)],
-            touched_pages: 0,
+            observers: Observers::new(pages),
+            ever_written: PageSet::new(pages),
             code: vec![0; pages],
             stale: Vec::new(),
         })
@@ -94,8 +95,8 @@ impl Ram {
     /// Stores `data` at `addr`, or nothing if not all of it is in memory.
     pub fn write(&mut self, addr: GuestAddr, data: &[u8]) -> Result<(), AccessFault> {
         let offset = self.offset_of(addr, data.len()).ok_or(AccessFault)?;
-        self.bytes[offset..offset + data.len()].copy_from_slice(data);
         self.note_store(offset, data.len());
+        self.bytes[offset..offset + data.len()].copy_from_slice(data);
         Ok(())
     }
 
@@ -105,8 +106,8 @@ impl Ram {
         self.bytes.get(offset..)?.first_chunk::<N>().copied()
     }
 
-    /// Stores bytes at `offset` without noting it: for a page that is dirty and has no code
-    /// ([`Ram::is_plain`]), or before [`Ram::note_store`]. `None`, without effect, beyond the end.
+    /// Stores bytes at `offset` without noting it: for a page that is plain
+    /// ([`Ram::is_plain`]), or after [`Ram::note_store`]. `None`, without effect, beyond the end.
     #[inline(always)]
     pub fn store_plain<const N: usize>(&mut self, offset: usize, value: [u8; N]) -> Option<()> {
         *self.bytes.get_mut(offset..)?.first_chunk_mut::<N>()? = value;
@@ -130,31 +131,32 @@ impl Ram {
     pub(crate) fn store_width(&mut self, addr: GuestAddr, width: Width, value: u64) -> Option<()> {
         let len = width.bytes() as usize;
         let offset = self.offset_of(addr, len)?;
+        self.note_store(offset, len);
         match width {
             Width::Byte => self.store_plain(offset, (value as u8).to_le_bytes())?,
             Width::Half => self.store_plain(offset, (value as u16).to_le_bytes())?,
             Width::Word => self.store_plain(offset, (value as u32).to_le_bytes())?,
             Width::Double => self.store_plain(offset, value.to_le_bytes())?,
         }
-        self.note_store(offset, len);
         Some(())
     }
 
     /// Whether stores to this page need no [`Ram::note_store`].
     #[inline]
     pub fn is_plain(&self, page: usize) -> bool {
-        self.code[page] == 0 && self.dirty[page / 64] & (1 << (page % 64)) != 0
+        self.code[page] == 0 && self.observers.all_know(page) && self.ever_written.contains(page)
     }
 
-    /// Marks pages dirty and code stale after a store of `len` bytes at `offset`.
+    /// Tells observers, and marks code stale, before a store of `len` bytes at `offset`.
     pub fn note_store(&mut self, offset: usize, len: usize) {
         if len == 0 {
             return;
         }
         let last = offset + len - 1;
         for page in offset / PAGE_BYTES..=last / PAGE_BYTES {
-            self.dirty[page / 64] |= 1 << (page % 64);
-            self.touch(page);
+            let bytes = &self.bytes[page * PAGE_BYTES..(page + 1) * PAGE_BYTES];
+            self.observers.note(page, bytes);
+            self.ever_written.insert(page);
             if self.code[page] != 0 {
                 let start = offset.max(page * PAGE_BYTES) % PAGE_BYTES;
                 let end = last.min(page * PAGE_BYTES + PAGE_BYTES - 1) % PAGE_BYTES;
@@ -191,101 +193,69 @@ impl Ram {
         &self.bytes[page * PAGE_BYTES..(page + 1) * PAGE_BYTES]
     }
 
-    /// Which of the pages from `first` on, a multiple of 64, may hold anything but zeros: a bit each.
-    pub(crate) fn touched(&self, first: usize) -> u64 {
-        self.touched[first / 64]
+    /// The pages that may hold anything but zeros.
+    pub(crate) fn ever_written(&self) -> &PageSet {
+        &self.ever_written
     }
 
     /// Bytes of the pages that may hold anything but zeros: no snapshot's memory is larger.
     pub(crate) fn touched_bytes(&self) -> u64 {
-        (self.touched_pages * PAGE_BYTES) as u64
+        (self.ever_written.count() * PAGE_BYTES) as u64
     }
 
-    fn touch(&mut self, page: usize) {
-        let (word, bit) = (&mut self.touched[page / 64], 1 << (page % 64));
-        self.touched_pages += usize::from(*word & bit == 0);
-        *word |= bit;
-    }
-
-    /// Fills in a page of a snapshot: it is no more dirty than before.
+    /// Fills in a page of a snapshot, which no observer is told.
     pub(crate) fn page_mut(&mut self, page: usize) -> &mut [u8] {
-        self.touch(page);
+        self.ever_written.insert(page);
         &mut self.bytes[page * PAGE_BYTES..(page + 1) * PAGE_BYTES]
     }
 
-    /// Number of dirty pages.
-    pub(crate) fn dirty_count(&self) -> u64 {
-        self.dirty
-            .iter()
-            .map(|word| u64::from(word.count_ones()))
-            .sum()
+    /// From here on, notes for an observer which pages are written. No page is plain any more: whoever lets stores be fast
+    /// must be told.
+    pub(crate) fn observe(&mut self) -> Observer {
+        self.observers.register(false)
     }
 
-    /// Takes up to `most` dirty pages, which are dirty no more: from the one behind the last taken on, and around, so
-    /// that each has its turn however often others are written.
-    pub(crate) fn take_dirty(&mut self, most: usize) -> Vec<usize> {
-        let mut taken = Vec::new();
-        let words = self.dirty.len();
-        let (first, upper) = (self.digest_next / 64, u64::MAX << (self.digest_next % 64));
-        for round in 0..=words {
-            // The first word comes twice: its upper pages first, its lower ones last.
-            let mask = match round {
-                0 => upper,
-                _ if round == words => !upper,
-                _ => u64::MAX,
-            };
-            let index = (first + round) % words;
-            let word = &mut self.dirty[index];
-            while *word & mask != 0 {
-                if taken.len() >= most {
-                    return taken;
-                }
-                let bit = (*word & mask).trailing_zeros() as usize;
-                *word &= !(1 << bit);
-                let page = index * 64 + bit;
-                taken.push(page);
-                self.digest_next = (page + 1) % self.code.len();
-            }
+    /// The same, and each page is kept as it is before it is first written.
+    pub(crate) fn observe_and_keep(&mut self) -> Observer {
+        self.observers.register(true)
+    }
+
+    /// Ends what [`Ram::observe`] or [`Ram::observe_and_keep`] began.
+    pub(crate) fn release(&mut self, observer: Observer) {
+        self.observers.release(observer);
+    }
+
+    /// The pages that were written since an observer looked at them.
+    pub(crate) fn written(&self, observer: &Observer) -> &PageSet {
+        self.observers.written(observer)
+    }
+
+    /// Sets what an observer knows to be written, as a snapshot says. What is written is stored to without notice, also a page
+    /// that is all zeros and hence in no snapshot.
+    pub(crate) fn set_written(&mut self, observer: &Observer, written: PageSet) {
+        self.ever_written.unite(&written);
+        self.observers.set_written(observer, written);
+    }
+
+    /// Takes up to `most` of the pages that were written since an observer looked at them, in turn from page `next` on: it has
+    /// looked at them now. They are not plain any more.
+    pub(crate) fn take_written(
+        &mut self,
+        observer: &Observer,
+        next: &mut usize,
+        most: usize,
+    ) -> Vec<usize> {
+        let pages = self.written(observer).in_turn(next, most);
+        for &page in &pages {
+            self.observers.looked_at(observer, page);
         }
-        taken
+        pages
     }
 
-    /// The page at which the next digest begins to look.
-    pub(crate) fn digest_next(&self) -> usize {
-        self.digest_next
-    }
-
-    /// The dirty marks, 64 pages a word.
-    pub(crate) fn dirty_words(&self) -> &[u64] {
-        &self.dirty
-    }
-
-    /// Restores the dirty marks and where a digest begins to look; `false` if there are more or fewer marks than
-    /// pages, or no such page.
-    pub(crate) fn set_dirty_words(&mut self, words: &[u64], next: u64) -> bool {
-        let spare = self.dirty.len() * 64 - self.pages();
-        if words.len() != self.dirty.len()
-            || words
-                .last()
-                .is_some_and(|w| w.leading_zeros() < spare as u32)
-        {
-            return false;
-        }
-        let Some(next) = usize::try_from(next)
-            .ok()
-            .filter(|next| *next < self.pages())
-        else {
-            return false;
-        };
-        self.digest_next = next;
-        self.dirty.copy_from_slice(words);
-        // A dirty page is stored to without notice, also one that is all zeros and hence in no snapshot.
-        for (touched, dirty) in self.touched.iter_mut().zip(words) {
-            *touched |= dirty;
-        }
-        let touched = self.touched.iter().map(|word| word.count_ones() as usize);
-        self.touched_pages = touched.sum();
-        true
+    /// What a page was when an observer began that keeps pages, if it was written since. It is given once, and from here on
+    /// this page is not kept.
+    pub(crate) fn take_kept(&mut self, observer: &Observer, page: usize) -> Option<Box<[u8]>> {
+        self.observers.take_kept(observer, page)
     }
 }
 
@@ -320,44 +290,49 @@ mod tests {
     #[test]
     fn marks() {
         let mut ram = Ram::new(130 * PAGE_BYTES);
+        let observer = ram.observe();
         assert!(ram.note_code(70 * PAGE_BYTES + 64, 8));
         assert!(!ram.note_code(70 * PAGE_BYTES + 4095, 1));
         ram.note_store(69 * PAGE_BYTES + 4000, 160);
         assert!(!ram.has_stale(), "the store ends where the code starts");
-        assert_eq!(ram.dirty_words(), [0, 3 << 5, 0]);
+        assert_eq!(ram.written(&observer).words(), [0, 3 << 5, 0]);
         assert!(ram.is_plain(69) && !ram.is_plain(70));
         ram.note_store(70 * PAGE_BYTES + 71, 1);
         assert_eq!(ram.take_stale(), [70]);
         ram.note_store(70 * PAGE_BYTES + 71, 1);
         assert!(!ram.has_stale() && ram.is_plain(70));
-        assert_eq!(ram.take_dirty(9), [69, 70]);
-        assert_eq!(ram.dirty_count(), 0);
-        let words = [0, 0, 4];
-        assert!(!ram.set_dirty_words(&words, 0) && !ram.set_dirty_words(&words[..2], 0));
-        assert!(!ram.set_dirty_words(&[1, 0, 2], 130));
-        assert!(ram.set_dirty_words(&[1, 0, 2], 7));
-        assert_eq!((ram.dirty_count(), ram.digest_next()), (2, 7));
-        assert_eq!(ram.touched(128), 2, "a snapshot sees plain stores to it");
+        assert_eq!(ram.take_written(&observer, &mut 0, 9), [69, 70]);
+        assert!(!ram.is_plain(69) && !ram.is_plain(70));
+        assert_eq!(ram.written(&observer).count(), 0);
+        let words = PageSet::from_words(130, &[1, 0, 2]).unwrap();
+        ram.set_written(&observer, words);
+        assert!(ram.is_plain(0) && ram.is_plain(129) && !ram.is_plain(69));
+        assert_eq!(ram.ever_written().words(), [1, 3 << 5, 2]);
         assert_eq!(ram.touched_bytes(), 4 * PAGE_BYTES as u64);
     }
 
     #[test]
-    fn every_dirty_page_has_its_turn() {
-        let mut ram = Ram::new(130 * PAGE_BYTES);
-        assert!(ram.set_dirty_words(&[u64::MAX, u64::MAX, 3], 60));
-        assert_eq!(ram.take_dirty(5), [60, 61, 62, 63, 64]);
-        ram.note_store(60 * PAGE_BYTES, 1);
-        let rest: Vec<_> = (65..130).chain(0..61).collect();
-        assert_eq!(
-            ram.take_dirty(1_000),
-            rest,
-            "what is written again waits for its turn"
-        );
-        assert_eq!(ram.take_dirty(1), []);
-        ram.note_store(5 * PAGE_BYTES, 1);
-        ram.note_store(128 * PAGE_BYTES, 1);
-        assert_eq!(ram.take_dirty(1), [128]);
-        assert_eq!(ram.take_dirty(1), [5]);
-        assert_eq!(ram.take_dirty(0), []);
+    fn a_page_that_was_never_written_is_not_plain() {
+        let mut ram = Ram::new(2 * PAGE_BYTES);
+        assert!(!ram.is_plain(1), "a snapshot would not see it");
+        ram.note_store(PAGE_BYTES, 8);
+        assert!(ram.is_plain(1) && !ram.is_plain(0));
+    }
+
+    #[test]
+    fn pages_are_kept_before_they_are_written() {
+        let mut ram = Ram::new(3 * PAGE_BYTES);
+        let at = |offset: usize| GuestAddr(RAM_BASE + offset as u64);
+        ram.write(at(PAGE_BYTES), &[7; PAGE_BYTES]).unwrap();
+        let observer = ram.observe_and_keep();
+        ram.write(at(PAGE_BYTES - 1), &[1, 2]).unwrap();
+        ram.store_width(at(PAGE_BYTES), Width::Double, u64::MAX)
+            .unwrap();
+        let kept = ram.take_kept(&observer, 1).unwrap();
+        assert!(kept.iter().all(|&byte| byte == 7));
+        let kept = ram.take_kept(&observer, 0).unwrap();
+        assert!(kept.iter().all(|&byte| byte == 0));
+        assert_eq!(ram.take_kept(&observer, 2), None);
+        ram.release(observer);
     }
 }

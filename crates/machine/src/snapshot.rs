@@ -6,56 +6,26 @@
 //! ```
 //! Numbers are little-endian. A chunk holds those of 64 consecutive pages that are not all zeros.
 
+mod chunk;
+mod error;
+mod reader;
+
 use serde::{Deserialize, Serialize};
 
-use crate::board::{self, BoardState, RestoreError};
+use self::chunk::Cursor;
+use self::error::VERSION;
+use self::reader::Reader;
+use crate::board::BoardState;
 use crate::clock::GuestClock;
-use crate::config::BoardError;
-use crate::hart::BadRegister;
-use crate::ram::PAGE_BYTES;
 use crate::{BoardConfig, Position, Ram};
 
+pub use self::chunk::Chunk;
+pub use self::error::SnapshotError;
+
 const MAGIC: [u8; 8] = *b"futasnap";
-const VERSION: u16 = 2;
-const CHUNK_PAGES: usize = 64;
 const HASH_BYTES: usize = 32;
 /// Largest state without memory: each of eight slots may keep 16 MiB of frames, and the dirty marks are a bit a page.
 const STATE_BYTES_MAX: usize = 160 << 20;
-
-/// Why bytes are no snapshot that this program can use.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SnapshotError {
-    /// Not a snapshot at all.
-    #[error("this is not a snapshot")]
-    Magic,
-    /// From another version.
-    #[error("the snapshot has version {0}, and this program understands version {known}", known = VERSION)]
-    Version(u16),
-    /// Ends too early, or is too long.
-    #[error("the snapshot is cut off or has bytes too many")]
-    Length,
-    /// Damaged.
-    #[error("the snapshot is damaged: its checksum is wrong")]
-    Checksum,
-    /// The state cannot be decoded.
-    #[error("the state in the snapshot cannot be decoded")]
-    State,
-    /// The memory cannot be decoded.
-    #[error("the memory in the snapshot cannot be decoded")]
-    Memory,
-    /// The clock was set in the future.
-    #[error("the guest clock in the snapshot was set after the snapshot was taken")]
-    Clock,
-    /// The board is impossible.
-    #[error(transparent)]
-    Board(#[from] BoardError),
-    /// A register is impossible.
-    #[error(transparent)]
-    Register(#[from] BadRegister),
-    /// A device is impossible.
-    #[error(transparent)]
-    Devices(#[from] RestoreError),
-}
 
 /// Everything but memory.
 #[derive(Serialize, Deserialize)]
@@ -70,15 +40,6 @@ pub(crate) struct State {
     pub(crate) built_in_firmware: bool,
 }
 
-/// Some of 64 consecutive pages.
-#[derive(Clone, PartialEq, Eq)]
-struct Chunk {
-    index: u32,
-    present: u64,
-    /// The present pages, one after the other, compressed.
-    data: Vec<u8>,
-}
-
 /// The state of a machine at one position.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Snapshot {
@@ -86,59 +47,57 @@ pub struct Snapshot {
     chunks: Vec<Chunk>,
 }
 
-impl Snapshot {
-    pub(crate) fn new(state: &State, ram: &Ram) -> Snapshot {
-        let mut chunks = Vec::new();
-        let mut pages = Vec::new();
-        for first in (0..ram.pages()).step_by(CHUNK_PAGES) {
-            let mut present = 0;
-            pages.clear();
-            for bit in (0..CHUNK_PAGES).filter(|bit| ram.touched(first) >> bit & 1 != 0) {
-                let bytes = ram.page(first + bit);
-                if !is_zero(bytes) {
-                    present |= 1 << bit;
-                    pages.extend_from_slice(bytes);
-                }
-            }
-            if present != 0 {
-                chunks.push(Chunk {
-                    index: (first / CHUNK_PAGES) as u32,
-                    present,
-                    data: lz4_flex::block::compress(&pages),
-                });
-            }
+/// All of a snapshot but memory.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StateBytes(Vec<u8>);
+
+/// A snapshot that is being taken: the state at one position, of which memory is handed out chunk by chunk while the machine may
+/// go on. What it overwrites before its turn is kept until then.
+#[must_use = "pages are kept for it until it ends"]
+pub struct Capture {
+    state: StateBytes,
+    memory: Cursor,
+}
+
+impl Capture {
+    /// No page of memory is plain any more: whoever lets stores be fast must be told.
+    pub(crate) fn new(state: &State, ram: &mut Ram) -> Capture {
+        let state = postcard::to_allocvec(state);
+        Capture {
+            state: StateBytes(state.expect("plain data in memory always serialises")),
+            memory: Cursor::new(ram),
         }
+    }
+
+    pub(crate) fn take_chunk(&mut self, ram: &mut Ram) -> Option<Chunk> {
+        self.memory.take(ram)
+    }
+
+    pub(crate) fn end(self, ram: &mut Ram) -> StateBytes {
+        self.memory.release(ram);
+        self.state
+    }
+}
+
+impl Snapshot {
+    /// What was taken at one position: the state but memory, and all chunks of memory.
+    pub fn new(state: StateBytes, chunks: Vec<Chunk>) -> Snapshot {
         Snapshot {
-            state: postcard::to_allocvec(state).expect("plain data in memory always serialises"),
+            state: state.0,
             chunks,
         }
     }
 
-    /// Builds state and memory, checked as far as this file knows them.
-    pub(crate) fn open(&self) -> Result<(State, Ram), SnapshotError> {
+    /// The state but memory, checked as far as this file knows it.
+    pub(crate) fn state(&self) -> Result<State, SnapshotError> {
         let state: State = postcard::from_bytes(&self.state).map_err(|_| SnapshotError::State)?;
         state.config.check()?;
-        let mut ram = board::memory_of(&state.config)?;
-        let mut pages = vec![0; CHUNK_PAGES * PAGE_BYTES];
-        for chunk in &self.chunks {
-            let pages = &mut pages[..chunk.present.count_ones() as usize * PAGE_BYTES];
-            let written = lz4_flex::block::decompress_into(&chunk.data, pages);
-            if written.ok() != Some(pages.len()) {
-                return Err(SnapshotError::Memory);
-            }
-            let first = chunk.index as usize * CHUNK_PAGES;
-            let present = (0..CHUNK_PAGES).filter(|page| chunk.present >> page & 1 != 0);
-            for (page, bytes) in present.zip(pages.chunks_exact(PAGE_BYTES)) {
-                if first + page >= ram.pages() {
-                    return Err(SnapshotError::Memory);
-                }
-                ram.page_mut(first + page).copy_from_slice(bytes);
-            }
-        }
-        if !ram.set_dirty_words(&state.dirty, state.digest_next) {
-            return Err(SnapshotError::Memory);
-        }
-        Ok((state, ram))
+        Ok(state)
+    }
+
+    /// The chunks of memory.
+    pub(crate) fn chunks(&self) -> &[Chunk] {
+        &self.chunks
     }
 
     /// The board of the machine, unless the state cannot be decoded.
@@ -154,7 +113,7 @@ impl Snapshot {
 
     /// The snapshot as bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let data: usize = self.chunks.iter().map(|chunk| 16 + chunk.data.len()).sum();
+        let data: usize = self.chunks.iter().map(Chunk::encoded_bytes).sum();
         let mut out = Vec::with_capacity(18 + self.state.len() + data + HASH_BYTES);
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&VERSION.to_le_bytes());
@@ -162,10 +121,7 @@ impl Snapshot {
         out.extend_from_slice(&self.state);
         out.extend_from_slice(&(self.chunks.len() as u32).to_le_bytes());
         for chunk in &self.chunks {
-            out.extend_from_slice(&chunk.index.to_le_bytes());
-            out.extend_from_slice(&chunk.present.to_le_bytes());
-            out.extend_from_slice(&(chunk.data.len() as u32).to_le_bytes());
-            out.extend_from_slice(&chunk.data);
+            chunk.encode(&mut out);
         }
         let hash = blake3::hash(&out);
         out.extend_from_slice(hash.as_bytes());
@@ -197,46 +153,15 @@ impl Snapshot {
         let count = reader.number()?;
         let mut chunks: Vec<Chunk> = Vec::new();
         for _ in 0..count {
-            let index = u32::from_le_bytes(reader.array()?);
-            let present = u64::from_le_bytes(reader.array()?);
-            let len = reader.number()?;
-            let data = reader.bytes(len)?.to_vec();
-            if present == 0 || chunks.last().is_some_and(|chunk| chunk.index >= index) {
+            let chunk = Chunk::decode(&mut reader)?;
+            if chunk.is_empty() || chunks.last().is_some_and(|last| !last.is_before(&chunk)) {
                 return Err(SnapshotError::Memory);
             }
-            chunks.push(Chunk {
-                index,
-                present,
-                data,
-            });
+            chunks.push(chunk);
         }
         if !reader.0.is_empty() {
             return Err(SnapshotError::Length);
         }
         Ok(Snapshot { state, chunks })
-    }
-}
-
-fn is_zero(bytes: &[u8]) -> bool {
-    bytes.iter().all(|&byte| byte == 0)
-}
-
-/// What is left to read.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn bytes(&mut self, len: usize) -> Result<&'a [u8], SnapshotError> {
-        let (head, tail) = self.0.split_at_checked(len).ok_or(SnapshotError::Length)?;
-        self.0 = tail;
-        Ok(head)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], SnapshotError> {
-        let bytes = self.bytes(N)?;
-        Ok(*bytes.first_chunk().expect("just cut to this length"))
-    }
-
-    fn number(&mut self) -> Result<usize, SnapshotError> {
-        Ok(u32::from_le_bytes(self.array()?) as usize)
     }
 }

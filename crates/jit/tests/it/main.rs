@@ -1,6 +1,7 @@
 //! The translator beside the interpreter.
 
 mod boot;
+mod captures;
 mod counters;
 mod engines;
 mod faults;

@@ -17,7 +17,7 @@ pub(super) fn differences(expected: &mut Machine, found: &mut Machine) -> Vec<St
             phrases.push(format!("device {name}: {state:x?} and {other:x?}"));
         }
     }
-    if expected.board().ram.dirty_words() != found.board().ram.dirty_words() {
+    if expected.board().written_since_digest() != found.board().written_since_digest() {
         phrases.push("which pages were written since the last digest".to_owned());
     }
     phrases.extend(memory(expected, found));
@@ -41,10 +41,8 @@ fn registers(expected: &Machine, found: &Machine) -> Vec<String> {
 
 fn memory(expected: &Machine, found: &Machine) -> Vec<String> {
     let (one, two) = (&expected.board().ram, &found.board().ram);
-    let touched = (0..one.pages()).filter(|page| {
-        let (group, bit) = (page / 64 * 64, page % 64);
-        (one.touched(group) | two.touched(group)) >> bit & 1 != 0
-    });
+    let touched = (0..one.pages())
+        .filter(|page| one.ever_written().contains(*page) || two.ever_written().contains(*page));
     let mut phrases = Vec::new();
     for page in touched {
         let (one, two) = (one.page(page), two.page(page));
