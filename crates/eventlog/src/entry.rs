@@ -11,7 +11,7 @@
 
 use crate::mark::OutputMark;
 use crate::varint::{self, Cursor};
-use machine::{Clock, Digest, Input, Position};
+use machine::{Clock, Completion, Digest, Input, Position, REQUEST_BYTES_MAX, RequestId};
 
 /// Longest encoded entry, in bytes.
 pub const ENTRY_BYTES_MAX: usize = 128 << 10;
@@ -88,9 +88,13 @@ const POWER_OFF: u8 = 7;
 const OUTPUT: u8 = 8;
 const DIGEST: u8 = 9;
 const STOPPED: u8 = 10;
+const COMPLETION: u8 = 11;
 
 impl Entry {
-    /// The entry's bytes. Fails on a frame, console input or digest that is longer than the format allows.
+    /// The entry's bytes.
+    ///
+    /// # Errors
+    /// A frame, console input, a digest or what a completion brings is longer than the format allows.
     pub fn encode(&self) -> Result<Vec<u8>, EntryError> {
         let mut bytes = Vec::with_capacity(32);
         bytes.push(VERSION << 5 | self.event.kind());
@@ -116,7 +120,10 @@ impl Entry {
         Ok(bytes)
     }
 
-    /// Decodes what [`Entry::encode`] wrote; any other bytes are an error.
+    /// Decodes what [`Entry::encode`] wrote.
+    ///
+    /// # Errors
+    /// Any other bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, EntryError> {
         if bytes.len() > ENTRY_BYTES_MAX {
             return Err(EntryError::Length(bytes.len()));
@@ -155,6 +162,7 @@ impl Event {
             Self::Input(Input::Synchronize) => SYNCHRONIZE,
             Self::Input(Input::Reset) => RESET,
             Self::Input(Input::PowerOff) => POWER_OFF,
+            Self::Input(Input::Completion(_)) => COMPLETION,
             Self::Output(_) => OUTPUT,
             Self::Digest(_) => DIGEST,
             Self::Stopped { .. } => STOPPED,
@@ -185,6 +193,13 @@ fn put_input(bytes: &mut Vec<u8>, input: &Input) -> Result<(), EntryError> {
             bytes.extend_from_slice(typed);
         }
         Input::Seed(seed) => bytes.extend_from_slice(seed),
+        Input::Completion(Completion { id, result }) => {
+            if result.len() > REQUEST_BYTES_MAX {
+                return Err(EntryError::TooLarge("a completion", result.len()));
+            }
+            varint::put(bytes, id.0);
+            bytes.extend_from_slice(result);
+        }
         Input::Synchronize | Input::Reset | Input::PowerOff => {}
     }
     Ok(())
@@ -226,6 +241,13 @@ fn take_event(kind: u8, cursor: &mut Cursor<'_>) -> Result<Event, EntryError> {
             Some(1) => Event::Stopped { reset: true },
             _ => return Err(EntryError::Malformed("reason to stop")),
         },
+        COMPLETION => {
+            let id = cursor.number().ok_or(EntryError::Malformed("request"))?;
+            Event::Input(Input::Completion(Completion {
+                id: RequestId(id),
+                result: take_bytes(cursor, REQUEST_BYTES_MAX, "completion")?,
+            }))
+        }
         unknown => return Err(EntryError::Kind(unknown)),
     })
 }

@@ -4,7 +4,9 @@
 use crate::entry::{Entry, Event};
 use crate::mark::{OutputMark, join_console};
 use crate::steering::Steering;
-use machine::{Input, Machine, Output, Position, RUN_COST_MAX, Snapshot, Stop, TICKS_PER_SECOND};
+use machine::{
+    Input, Machine, Output, Position, RUN_COST_MAX, Request, Snapshot, Stop, TICKS_PER_SECOND,
+};
 use std::collections::VecDeque;
 
 /// Most inputs that one step applies.
@@ -61,6 +63,9 @@ pub struct Step {
     pub entries: Vec<Vec<u8>>,
     /// For each output mark: its number among `entries` (from 0), and the outputs that it covers.
     pub outputs: Vec<(u32, Vec<Output>)>,
+    /// What the machine asks its host to do. It is held back by nobody, and how it ends is an input
+    /// ([`Input::Completion`]).
+    pub requests: Vec<Request>,
     /// Inputs that the machine could not take; they are lost, as on a device without room.
     pub refused: u32,
     /// What comes next.
@@ -86,14 +91,20 @@ pub struct Recorder {
 
 impl Recorder {
     /// Records a machine from where it is. Guest time goes on from what it is, and follows host time from the
-    /// first step on.
+    /// first step on. What the machine has requested and not seen completed is requested once more by that step: nobody knows
+    /// how far whoever ran the machine before has come with it.
     pub fn new(machine: Machine, config: RecorderConfig) -> Self {
         Self::with_lead(machine, config, None)
     }
 
     /// As [`Recorder::new`], but guest time is steered to host time plus `lead`, where that is known; it never
     /// goes back.
-    pub(crate) fn with_lead(machine: Machine, config: RecorderConfig, lead: Option<i64>) -> Self {
+    pub(crate) fn with_lead(
+        mut machine: Machine,
+        config: RecorderConfig,
+        lead: Option<i64>,
+    ) -> Self {
+        machine.repeat_requests();
         let steering = Steering::new(machine.clock().rate, lead);
         let digest_at = next_digest(machine.position(), &config);
         Self {
@@ -125,17 +136,22 @@ impl Recorder {
     /// rest wants another step.
     pub fn step(&mut self, host: u64, inputs: &mut VecDeque<Input>, budget: u64) -> Step {
         let mut step = self.begin();
-        if self.stopped.is_some() {
-            return step;
+        if self.stopped.is_none() {
+            self.go_on(host, inputs, budget, &mut step);
+            step.requests = self.machine.take_requests();
         }
+        step
+    }
+
+    fn go_on(&mut self, host: u64, inputs: &mut VecDeque<Input>, budget: u64, step: &mut Step) {
         let spent = self.machine.cost();
         self.digested.get_or_insert(host);
-        self.mark_outputs(host, &mut step);
+        self.mark_outputs(host, step);
         let awake = !self.machine.is_idle();
-        self.digest_if_due(host, awake, &mut step);
-        if !self.steer(host, self.takes_any(inputs), &mut step) {
+        self.digest_if_due(host, awake, step);
+        if !self.steer(host, self.takes_any(inputs), step) {
             step.state = self.idle();
-            return step;
+            return;
         }
         // Inputs cost the host something, too: what is left of a step's time is for the guest.
         for _ in 0..INPUTS_PER_STEP {
@@ -145,12 +161,11 @@ impl Recorder {
             let Some(input) = self.next_of(inputs).and_then(|at| inputs.remove(at)) else {
                 break;
             };
-            if !self.apply(host, input, &mut step) {
+            if !self.apply(host, input, step) {
                 step.refused += 1;
             }
         }
-        self.run(host, budget, &mut step);
-        step
+        self.run(host, budget, step);
     }
 
     /// Whether one of `inputs` could be applied now.
@@ -195,6 +210,7 @@ impl Recorder {
         Step {
             entries: Vec::new(),
             outputs: Vec::new(),
+            requests: Vec::new(),
             refused: 0,
             state: self.stopped.unwrap_or(RecorderState::Running),
         }
@@ -324,9 +340,9 @@ impl Recorder {
             position: self.machine.position(),
             event,
         };
-        let bytes = entry.encode().expect(
-            "only frames and console input can be too long, and those are checked by `apply`",
-        );
+        let bytes = entry
+            .encode()
+            .expect("only inputs can be too long, and those are checked by `apply`");
         step.entries.push(bytes);
         self.written = host;
     }

@@ -5,7 +5,7 @@ use crate::divergence::Divergence;
 use crate::entry::{Entry, EntryError, Event};
 use crate::mark::{OutputMark, join_console};
 use crate::recorder::{Recorder, RecorderConfig};
-use machine::{Input, Machine, Output, Position, RUN_COST_MAX, Stop};
+use machine::{Input, Machine, Output, Position, RUN_COST_MAX, Request, Stop};
 use std::collections::VecDeque;
 
 /// Ticks by which the known lead of guest time shrinks with each clock entry, so that hosts may drift.
@@ -33,6 +33,8 @@ pub struct ReplayStep {
     pub applied: u64,
     /// For each output mark passed: the number of its entry since the replayer began (from 0), and the outputs.
     pub outputs: Vec<(u64, Vec<Output>)>,
+    /// What the machine asks its host to do: for a replica that keeps copies of its own. How it ends is in the log.
+    pub requests: Vec<Request>,
     /// How it stands now.
     pub state: ReplayState,
 }
@@ -45,6 +47,8 @@ pub struct Replayer {
     applied: u64,
     /// Outputs since the last mark.
     said: Vec<Output>,
+    /// Requests of the present step.
+    asked: Vec<Request>,
     /// The last position at which a digest agreed, or where the replay began.
     agreed: Position,
     /// Digests that agreed.
@@ -64,6 +68,7 @@ impl Replayer {
             queue: VecDeque::new(),
             applied: 0,
             said: Vec::new(),
+            asked: Vec::new(),
             agreed,
             digests: 0,
             lead: None,
@@ -108,7 +113,10 @@ impl Replayer {
     }
 
     /// Gives the next entry, which came in at host time `host` (in guest clock ticks; only used to keep guest
-    /// time on time after going live). After an error the log has a hole: the replayer has diverged.
+    /// time on time after going live).
+    ///
+    /// # Errors
+    /// These bytes are no entry: the log has a hole, and the replayer has diverged.
     pub fn push(&mut self, bytes: &[u8], host: u64) -> Result<(), EntryError> {
         match Entry::decode(bytes) {
             Ok(entry) => {
@@ -138,12 +146,16 @@ impl Replayer {
         ReplayStep {
             applied: self.applied - before,
             outputs,
+            requests: std::mem::take(&mut self.asked),
             state,
         }
     }
 
-    /// Goes live: all of the log was applied, and what follows is recorded. Fails (giving back the replayer) when
-    /// entries are left, or the machine has stopped or diverged.
+    /// Goes live: all of the log was applied, and what follows is recorded. What is requested and not completed is requested
+    /// once more by the first step of the recorder.
+    ///
+    /// # Errors
+    /// Gives back the replayer when entries are left, or the machine has stopped or diverged.
     pub fn into_recorder(self, config: RecorderConfig) -> Result<Recorder, Box<Self>> {
         if !self.queue.is_empty() || self.ended.is_some() {
             return Err(Box::new(self));
@@ -204,6 +216,7 @@ impl Replayer {
     /// Takes in what the machine said and did on its way to an entry at `target`.
     fn ran(&mut self, stop: Stop, target: Position) {
         join_console(&mut self.said, self.machine.take_outputs());
+        self.asked.extend(self.machine.take_requests());
         let here = self.machine.position();
         let doing = match stop {
             Stop::Reached | Stop::Output => return,

@@ -8,6 +8,8 @@ mod state;
 
 pub use self::state::{BoardState, RestoreError};
 
+pub(crate) use self::state::RequestState;
+
 pub(crate) use self::map::{ROM_BASE, ROM_BYTES_MAX};
 
 use crate::clock::GuestClock;
@@ -15,6 +17,7 @@ use crate::config::{BoardConfig, BoardError};
 use crate::device::clint::Clint;
 use crate::device::htif::{self, Htif};
 use crate::device::plic::{Plic, Target};
+use crate::device::requester::Requester;
 use crate::device::rtc::Rtc;
 use crate::device::stop::StopRequest;
 use crate::device::test;
@@ -22,6 +25,7 @@ use crate::device::uart::Uart;
 use crate::device::virtio::{self, Surroundings, Virtio};
 use crate::digest::Digester;
 use crate::ram::{AccessFault, PageSet, RAM_BASE, Ram};
+use crate::request::{Completion, REQUEST_BYTES_MAX, Request, Requests, Task};
 use crate::{GuestAddr, Input, Output, Position, Width};
 use map::{Window, decode};
 
@@ -61,6 +65,12 @@ pub enum InputError {
     /// Too many typed bytes at once.
     #[error("{0} bytes typed at once are too many: 65536 are possible")]
     ConsoleSize(usize),
+    /// No such request is pending.
+    #[error("request {0} is completed, which is not pending")]
+    NoSuchRequest(u64),
+    /// A completion that brings too much.
+    #[error("a completion of {0} bytes is not possible: the most is {REQUEST_BYTES_MAX}")]
+    CompletionSize(usize),
     /// Not for a device.
     #[error("this input is not for a device")]
     NotForDevice,
@@ -75,6 +85,7 @@ const TICK_COST_MAX: u64 = 1 << 18;
 
 const UART_IRQ: u32 = 10;
 const RTC_IRQ: u32 = 11;
+const REQUESTER_IRQ: u32 = 12;
 /// Interrupt source of virtio slot 0; the others follow.
 const VIRTIO_IRQ: u32 = 1;
 
@@ -103,6 +114,9 @@ pub struct Board {
     uart: Uart,
     virtio: Vec<Virtio>,
     htif: Option<Htif>,
+    /// Only where a test has added it.
+    requester: Option<Requester>,
+    requests: Requests,
     outputs: Vec<Output>,
     stop: Option<StopRequest>,
     /// What turns at queues have cost, for [`Board::take_cost`].
@@ -133,6 +147,8 @@ impl Board {
             uart: Uart::default(),
             virtio: virtio::slots(config),
             htif: None,
+            requester: None,
+            requests: Requests::default(),
             outputs: Vec::new(),
             stop: None,
             cost: 0,
@@ -156,7 +172,7 @@ impl Board {
             self.ram.read(addr, &mut bytes[..width.bytes() as usize])?;
             return Ok(u64::from_le_bytes(bytes));
         }
-        let (window, offset) = decode(addr, width)?;
+        let (window, offset) = self.find(addr, width)?;
         self.advance(now);
         let value = match (window, width) {
             (Window::Rom, _) => {
@@ -178,10 +194,21 @@ impl Board {
             // Its registers are bytes, whatever the width that a driver takes.
             (Window::Uart, _) => u64::from(self.uart.load(offset)),
             (Window::Virtio(slot), _) => self.virtio[slot].load(offset, width),
+            (Window::Requester, Width::Double) => {
+                (self.requester.as_ref()).map_or(0, |requester| requester.load(offset))
+            }
             _ => return Err(AccessFault),
         };
         self.settle();
         Ok(value)
+    }
+
+    /// The device at an address, if the board has it.
+    fn find(&self, addr: GuestAddr, width: Width) -> Result<(Window, u64), AccessFault> {
+        match decode(addr, width)? {
+            (Window::Requester, _) if self.requester.is_none() => Err(AccessFault),
+            found => Ok(found),
+        }
     }
 
     /// Stores the low bytes of `value` to memory or a device.
@@ -196,7 +223,7 @@ impl Board {
             let bytes = value.to_le_bytes();
             return self.ram.write(addr, &bytes[..width.bytes() as usize]);
         }
-        let (window, offset) = decode(addr, width)?;
+        let (window, offset) = self.find(addr, width)?;
         self.advance(now);
         match (window, width) {
             (Window::Rom, _) => {}
@@ -229,6 +256,11 @@ impl Board {
                     now,
                 };
                 self.virtio[slot].store(offset, width, value, around);
+            }
+            (Window::Requester, Width::Double) => {
+                if let Some(requester) = &mut self.requester {
+                    requester.store(offset, value, &self.ram, &mut self.requests);
+                }
             }
             _ => return Err(AccessFault),
         }
@@ -295,7 +327,7 @@ impl Board {
         self.clint.tick_of(now, time)
     }
 
-    /// Takes an input for a device: a frame, typed bytes or a seed. An error changes nothing.
+    /// Takes an input for a device: a frame, typed bytes, a seed or the end of a request. An error changes nothing.
     pub fn apply(&mut self, input: &Input, now: u64) -> Result<(), InputError> {
         self.advance(now);
         match input {
@@ -324,12 +356,44 @@ impl Board {
                     slot.seed(seed);
                 }
             }
+            Input::Completion(completion) => self.complete(completion)?,
             Input::Clock(_) | Input::Synchronize | Input::Reset | Input::PowerOff => {
                 return Err(InputError::NotForDevice);
             }
         }
         self.settle();
         Ok(())
+    }
+
+    fn complete(&mut self, completion: &Completion) -> Result<(), InputError> {
+        let Completion { id, result } = completion;
+        if result.len() > REQUEST_BYTES_MAX {
+            return Err(InputError::CompletionSize(result.len()));
+        }
+        match self.requests.complete(*id) {
+            None => return Err(InputError::NoSuchRequest(id.0)),
+            Some(Task::Answer(_)) => {
+                if let Some(requester) = &mut self.requester {
+                    requester.complete(*id, result, &mut self.ram);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the test device.
+    pub(crate) fn add_requester(&mut self) {
+        self.requester = Some(Requester::default());
+    }
+
+    /// Takes the requests that were made since the last call, in order.
+    pub(crate) fn take_requests(&mut self) -> Vec<Request> {
+        self.requests.take()
+    }
+
+    /// Lets the next call of [`Board::take_requests`] give all that are pending.
+    pub(crate) fn repeat_requests(&mut self) {
+        self.requests.repeat();
     }
 
     /// What devices have cost since the last call, in units of [`crate::Cpu::charge`].
@@ -347,13 +411,14 @@ impl Board {
         &self.outputs
     }
 
-    /// Whether outputs should be taken now: there is a frame, or many console bytes. One access adds no more than a
+    /// Whether outputs or requests should be taken now: there is a request, a frame, or many console bytes. One access adds no more than a
     /// device says in a turn, so a caller that looks after each access bounds what waits.
     pub fn output_due(&self) -> bool {
-        self.outputs.iter().any(|output| match output {
-            Output::Frame { .. } => true,
-            Output::Console(bytes) => bytes.len() >= CONSOLE_BATCH_BYTES,
-        })
+        self.requests.wait()
+            || self.outputs.iter().any(|output| match output {
+                Output::Frame { .. } => true,
+                Output::Console(bytes) => bytes.len() >= CONSOLE_BATCH_BYTES,
+            })
     }
 
     /// What the guest asked for, if it wants the machine to stop; the first request counts.
@@ -465,6 +530,9 @@ impl Board {
     pub(crate) fn settle(&mut self) {
         self.plic.set_line(UART_IRQ, self.uart.line());
         self.plic.set_line(RTC_IRQ, self.rtc.line());
+        if let Some(requester) = &self.requester {
+            self.plic.set_line(REQUESTER_IRQ, requester.line());
+        }
         for (irq, slot) in (VIRTIO_IRQ..).zip(&self.virtio) {
             self.plic.set_line(irq, slot.line());
         }

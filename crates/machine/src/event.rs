@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::request::Completion;
+
 /// Guest clock ticks per second (`mtime`, the `time` CSR).
 pub const TICKS_PER_SECOND: u64 = 10_000_000;
 
@@ -37,6 +39,8 @@ pub enum Input {
     Reset,
     /// The machine is switched off.
     PowerOff,
+    /// A request has ended.
+    Completion(Completion),
 }
 
 impl Input {
@@ -53,6 +57,7 @@ impl Input {
         match self {
             Input::Frame { frame, .. } => frame.len(),
             Input::Console(bytes) => bytes.len(),
+            Input::Completion(completion) => completion.result.len(),
             _ => 0,
         }
     }
@@ -96,7 +101,7 @@ impl Output {
 pub enum Stop {
     /// The asked position was reached.
     Reached,
-    /// A network frame was sent, or much console output has gathered: outputs wait to be taken.
+    /// A network frame was sent, or much console output has gathered, or a request was made: they wait to be taken.
     Output,
     /// The hart waits for an interrupt (WFI) and none is pending; only an input or the clock can wake it.
     Idle,

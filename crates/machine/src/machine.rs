@@ -11,7 +11,7 @@ use crate::snapshot::{Capture, Chunk, Snapshot, SnapshotError, State, StateBytes
 use crate::watch::{Illegal, Watch};
 use crate::{
     AccessFault, BoardConfig, Boot, Clock, Faults, GuestAddr, Input, Interpreter,
-    InterpreterOptions, Output, Position, Stop, StopRequest,
+    InterpreterOptions, Output, Position, Request, Stop, StopRequest,
 };
 
 /// To hash a page, and to find it written anew.
@@ -74,7 +74,7 @@ impl Machine {
     /// # Errors
     /// The snapshot holds what no machine can be, or more than this host can give.
     pub fn restore(snapshot: &Snapshot, engine: Box<dyn Engine>) -> Result<Machine, SnapshotError> {
-        let state = snapshot.state()?;
+        let (state, requests) = snapshot.state()?;
         let hart = Hart::from_registers(&state.registers, state.position)?;
         if state.clock.at() > state.position {
             return Err(SnapshotError::Clock);
@@ -83,6 +83,9 @@ impl Machine {
         let mut board = Board::restore(&state.config, ram, state.board)?;
         board.clock = state.clock;
         board.built_in_firmware = state.built_in_firmware;
+        if let Some(requests) = requests {
+            board.restore_requests(requests)?;
+        }
         for chunk in snapshot.chunks() {
             chunk.restore(&mut board.ram)?;
         }
@@ -133,7 +136,8 @@ impl Machine {
             built_in_firmware: board.built_in_firmware,
         };
         // No store is fast that would have to be told: Synchronize has emptied the caches at this position.
-        Capture::new(&state, &mut board.ram)
+        let requests = board.save_requests();
+        Capture::new(&state, requests.as_ref(), &mut board.ram)
     }
 
     /// The next chunk of memory as it was when the capture began; `None` behind the last.
@@ -300,7 +304,7 @@ impl Machine {
             }
             Input::Reset => self.board.request_stop(StopRequest::Reset),
             Input::PowerOff => self.board.request_stop(StopRequest::PowerOff),
-            Input::Frame { .. } | Input::Console(_) | Input::Seed(_) => {
+            Input::Frame { .. } | Input::Console(_) | Input::Seed(_) | Input::Completion(_) => {
                 let now = self.cpu.now(&self.board);
                 // What panicked was applied, as far as it went: here as on the other replica.
                 match self.cpu.contain(|_| self.board.apply(&input, now)) {
@@ -319,6 +323,27 @@ impl Machine {
         let bytes: usize = outputs.iter().map(Output::bytes).sum();
         self.cpu.cost += bytes as u64 / OUTPUT_BYTES_PER_COST;
         outputs
+    }
+
+    /// Takes the requests that were made since the last call, in order: the host is to carry them out, each on its own, and to
+    /// say by [`Input::Completion`] how they ended. From a machine that was restored, all that are pending.
+    pub fn take_requests(&mut self) -> Vec<Request> {
+        let requests = self.board.take_requests();
+        let bytes: usize = requests.iter().map(|request| request.task.bytes()).sum();
+        self.cpu.cost += bytes as u64 / OUTPUT_BYTES_PER_COST;
+        requests
+    }
+
+    /// Lets [`Machine::take_requests`] give all that are pending once more: whoever goes live carries them out again, since nobody
+    /// knows how far another host has come with them.
+    pub fn repeat_requests(&mut self) {
+        self.board.repeat_requests();
+    }
+
+    /// For tests: adds a device that makes requests, at 0x102000 (`device/requester.rs`), with interrupt 12.
+    #[doc(hidden)]
+    pub fn add_requester(&mut self) {
+        self.board.add_requester();
     }
 
     /// The first illegal instruction since the machine was started, as long as the guest has said nothing on a console:

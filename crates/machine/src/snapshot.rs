@@ -1,7 +1,7 @@
 //! The whole state of a machine as bytes: versioned, checksummed, without pages of zeros.
 //!
 //! ```text
-//! magic 8 | version 2 | length of state 4 | state (postcard)
+//! magic 8 | version 2 | length of state 4 | state (postcard), and in version 3 that of requests (postcard)
 //! | number of chunks 4 | chunks: index 4, pages present 8, length 4, lz4 | blake3 of all before 32
 //! ```
 //! Numbers are little-endian. A chunk holds those of 64 consecutive pages that are not all zeros.
@@ -13,9 +13,9 @@ mod reader;
 use serde::{Deserialize, Serialize};
 
 use self::chunk::Cursor;
-use self::error::VERSION;
+use self::error::{VERSION, VERSION_WITH_REQUESTS};
 use self::reader::Reader;
-use crate::board::BoardState;
+use crate::board::{BoardState, RequestState};
 use crate::clock::GuestClock;
 use crate::{BoardConfig, Position, Ram};
 
@@ -43,13 +43,16 @@ pub(crate) struct State {
 /// The state of a machine at one position.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    state: Vec<u8>,
+    state: StateBytes,
     chunks: Vec<Chunk>,
 }
 
 /// All of a snapshot but memory.
 #[derive(Clone, PartialEq, Eq)]
-pub struct StateBytes(Vec<u8>);
+pub struct StateBytes {
+    version: u16,
+    bytes: Vec<u8>,
+}
 
 /// A snapshot that is being taken: the state at one position, of which memory is handed out chunk by chunk while the machine may
 /// go on. What it overwrites before its turn is kept until then.
@@ -61,10 +64,16 @@ pub struct Capture {
 
 impl Capture {
     /// No page of memory is plain any more: whoever lets stores be fast must be told.
-    pub(crate) fn new(state: &State, ram: &mut Ram) -> Capture {
-        let state = postcard::to_allocvec(state);
+    pub(crate) fn new(state: &State, requests: Option<&RequestState>, ram: &mut Ram) -> Capture {
+        const PLAIN: &str = "plain data in memory always serialises";
+        let mut version = VERSION;
+        let mut bytes = postcard::to_allocvec(state).expect(PLAIN);
+        if let Some(requests) = requests {
+            version = VERSION_WITH_REQUESTS;
+            bytes = postcard::to_extend(requests, bytes).expect(PLAIN);
+        }
         Capture {
-            state: StateBytes(state.expect("plain data in memory always serialises")),
+            state: StateBytes { version, bytes },
             memory: Cursor::new(ram),
         }
     }
@@ -82,17 +91,19 @@ impl Capture {
 impl Snapshot {
     /// What was taken at one position: the state but memory, and all chunks of memory.
     pub fn new(state: StateBytes, chunks: Vec<Chunk>) -> Snapshot {
-        Snapshot {
-            state: state.0,
-            chunks,
-        }
+        Snapshot { state, chunks }
     }
 
-    /// The state but memory, checked as far as this file knows it.
-    pub(crate) fn state(&self) -> Result<State, SnapshotError> {
-        let state: State = postcard::from_bytes(&self.state).map_err(|_| SnapshotError::State)?;
+    /// The state but memory, checked as far as this file knows it, and that of requests.
+    pub(crate) fn state(&self) -> Result<(State, Option<RequestState>), SnapshotError> {
+        let state = postcard::take_from_bytes(&self.state.bytes);
+        let (state, rest): (State, _) = state.map_err(|_| SnapshotError::State)?;
         state.config.check()?;
-        Ok(state)
+        let requests = match self.state.version {
+            VERSION => None,
+            _ => Some(postcard::from_bytes(rest).map_err(|_| SnapshotError::State)?),
+        };
+        Ok((state, requests))
     }
 
     /// The chunks of memory.
@@ -102,23 +113,23 @@ impl Snapshot {
 
     /// The board of the machine, unless the state cannot be decoded.
     pub fn config(&self) -> Option<BoardConfig> {
-        let state: State = postcard::from_bytes(&self.state).ok()?;
+        let state: State = postcard::from_bytes(&self.state.bytes).ok()?;
         Some(state.config)
     }
 
     /// Length of all state but memory.
     pub fn state_bytes(&self) -> usize {
-        self.state.len()
+        self.state.bytes.len()
     }
 
     /// The snapshot as bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let data: usize = self.chunks.iter().map(Chunk::encoded_bytes).sum();
-        let mut out = Vec::with_capacity(18 + self.state.len() + data + HASH_BYTES);
+        let mut out = Vec::with_capacity(18 + self.state.bytes.len() + data + HASH_BYTES);
         out.extend_from_slice(&MAGIC);
-        out.extend_from_slice(&VERSION.to_le_bytes());
-        out.extend_from_slice(&(self.state.len() as u32).to_le_bytes());
-        out.extend_from_slice(&self.state);
+        out.extend_from_slice(&self.state.version.to_le_bytes());
+        out.extend_from_slice(&(self.state.bytes.len() as u32).to_le_bytes());
+        out.extend_from_slice(&self.state.bytes);
         out.extend_from_slice(&(self.chunks.len() as u32).to_le_bytes());
         for chunk in &self.chunks {
             chunk.encode(&mut out);
@@ -135,7 +146,7 @@ impl Snapshot {
             return Err(SnapshotError::Magic);
         }
         let version = u16::from_le_bytes(reader.array()?);
-        if version != VERSION {
+        if version != VERSION && version != VERSION_WITH_REQUESTS {
             return Err(SnapshotError::Version(version));
         }
         let (body, hash) = bytes
@@ -162,6 +173,10 @@ impl Snapshot {
         if !reader.0.is_empty() {
             return Err(SnapshotError::Length);
         }
+        let state = StateBytes {
+            version,
+            bytes: state,
+        };
         Ok(Snapshot { state, chunks })
     }
 }

@@ -1,7 +1,7 @@
 //! Entries survive their encoding; nothing else decodes; nothing makes the decoder panic.
 
 use eventlog::{Entry, EntryError, Event, OutputMark};
-use machine::{Clock, Input, Position};
+use machine::{Clock, Completion, Input, Position, REQUEST_BYTES_MAX, RequestId};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -17,6 +17,10 @@ fn event() -> impl Strategy<Value = Event> {
         Just(Event::Input(Input::Synchronize)),
         Just(Event::Input(Input::Reset)),
         Just(Event::Input(Input::PowerOff)),
+        (any::<u64>(), vec(any::<u8>(), 0..200)).prop_map(|(id, result)| {
+            let id = RequestId(id);
+            Event::Input(Input::Completion(Completion { id, result }))
+        }),
         (any::<u32>(), any::<[u8; 8]>())
             .prop_map(|(count, hash)| Event::Output(OutputMark { count, hash })),
         any::<bool>().prop_map(|reset| Event::Stopped { reset }),
@@ -94,6 +98,16 @@ fn the_entries_of_a_busy_guest_are_small() {
         hash: [9; 8],
     };
     assert_eq!(size(Event::Output(mark)), 21);
+    let completion = Completion {
+        id: RequestId(100_000_000),
+        result: vec![0],
+    };
+    let size = size(Event::Input(Input::Completion(completion)));
+    // What a disk's completion may take, on average.
+    assert!(
+        size - 12 <= 16,
+        "{size} bytes, of which every entry takes 12"
+    );
 }
 
 #[test]
@@ -122,5 +136,17 @@ fn errors_say_what_is_wrong() {
     assert!(matches!(
         long.encode(),
         Err(EntryError::TooLarge("a frame", _))
+    ));
+    let completion = |result| Entry {
+        position: Position(0),
+        event: Event::Input(Input::Completion(Completion {
+            id: RequestId(1),
+            result,
+        })),
+    };
+    assert!(completion(vec![0; REQUEST_BYTES_MAX]).encode().is_ok());
+    assert!(matches!(
+        completion(vec![0; REQUEST_BYTES_MAX + 1]).encode(),
+        Err(EntryError::TooLarge("a completion", _))
     ));
 }

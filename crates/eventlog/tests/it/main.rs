@@ -8,3 +8,4 @@ mod guest;
 mod live;
 mod record;
 mod replay;
+mod requests;

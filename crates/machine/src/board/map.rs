@@ -4,6 +4,7 @@ use isa::Width;
 
 use crate::GuestAddr;
 use crate::config::VIRTIO_SLOTS;
+use crate::device::requester;
 use crate::ram::AccessFault;
 
 pub(crate) const ROM_BASE: u64 = 0x1000;
@@ -11,10 +12,11 @@ pub(crate) const ROM_BASE: u64 = 0x1000;
 pub(crate) const ROM_BYTES_MAX: usize = 0xf000;
 
 /// Start address, size and device: the memory map. Sizes are those that answer on QEMU's board.
-const MAP: [(u64, u64, Window); 6] = [
+const MAP: [(u64, u64, Window); 7] = [
     (ROM_BASE, ROM_BYTES_MAX as u64, Window::Rom),
     (0x10_0000, 0x1000, Window::Test),
     (0x10_1000, 0x24, Window::Rtc),
+    (0x10_2000, requester::BYTES, Window::Requester),
     (0x200_0000, 0xc000, Window::Clint),
     (0xc00_0000, 0x60_0000, Window::Plic),
     (0x1000_0000, 8, Window::Uart),
@@ -28,6 +30,7 @@ pub(super) enum Window {
     Rom,
     Test,
     Rtc,
+    Requester,
     Clint,
     Plic,
     Uart,

@@ -9,10 +9,12 @@ use crate::device::BadState;
 use crate::device::clint::Clint;
 use crate::device::htif::Htif;
 use crate::device::plic::Plic;
+use crate::device::requester::Requester;
 use crate::device::rtc::Rtc;
 use crate::device::uart::Uart;
 use crate::device::virtio::{self, Virtio};
 use crate::ram::Ram;
+use crate::request::Requests;
 
 /// The state of all devices, without memory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +27,22 @@ pub struct BoardState {
     uart: Uart,
     pub(crate) virtio: Vec<Virtio>,
     htif: Option<Htif>,
+}
+
+/// What a board with requests, or with a device that makes some, has beside. Without them there is none, and everything is as
+/// it was before there were requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RequestState {
+    requester: Option<Requester>,
+    requests: Requests,
+}
+
+#[cfg(test)]
+impl RequestState {
+    /// As no machine can be.
+    pub(super) fn forget_requester(&mut self) {
+        self.requester = None;
+    }
 }
 
 /// Version of [`BoardState`].
@@ -101,6 +119,33 @@ impl Board {
         })
     }
 
+    /// The state of requests, if there are any.
+    pub(crate) fn save_requests(&self) -> Option<RequestState> {
+        let is_needed = self.requester.is_some() || !self.requests.is_untouched();
+        is_needed.then(|| RequestState {
+            requester: self.requester.clone(),
+            requests: self.requests.clone(),
+        })
+    }
+
+    /// Restores it. The host has been given none of those that are pending.
+    pub(crate) fn restore_requests(&mut self, state: RequestState) -> Result<(), RestoreError> {
+        let requester = state.requester.as_ref();
+        let agree = match requester {
+            Some(requester) => requester.waits_for(state.requests.pending()),
+            None => state.requests.pending().next().is_none(),
+        };
+        if !agree || !state.requests.is_possible() {
+            return Err(RestoreError::Device(BadState {
+                device: "requests",
+                what: "more are pending than can be, or nobody has made them",
+            }));
+        }
+        (self.requester, self.requests) = (state.requester, state.requests);
+        self.requests.repeat();
+        Ok(())
+    }
+
     /// Name and serialised state of each device at guest time `now`, for digests that say which differs.
     pub fn device_states(&mut self, now: u64) -> Vec<(String, Vec<u8>)> {
         fn bytes(state: &impl Serialize) -> Vec<u8> {
@@ -119,6 +164,9 @@ impl Board {
         }
         for (slot, device) in self.virtio.iter().enumerate() {
             states.push((format!("virtio{slot}"), bytes(device)));
+        }
+        if let Some(requests) = self.save_requests() {
+            states.push(("requests".to_owned(), bytes(&requests)));
         }
         states
     }

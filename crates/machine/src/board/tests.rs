@@ -3,6 +3,7 @@
 use super::state::STATE_VERSION;
 use super::*;
 use crate::config::MEMORY_BYTES_MIN;
+use crate::request::{REQUESTS_PENDING_MAX, RequestId};
 
 fn config() -> BoardConfig {
     BoardConfig {
@@ -210,4 +211,116 @@ fn state_of_another_version_or_board_is_refused() {
         Board::restore(&other, board.ram, state),
         Err(RestoreError::Device(_))
     ));
+}
+
+const REQUESTER: u64 = 0x10_2000;
+
+fn double(board: &mut Board, offset: u64, value: u64) {
+    let at = GuestAddr(REQUESTER + offset);
+    board.store(at, Width::Double, value, 0).unwrap();
+}
+
+fn read_double(board: &mut Board, offset: u64) -> u64 {
+    let at = GuestAddr(REQUESTER + offset);
+    board.load(at, Width::Double, 0).unwrap()
+}
+
+/// Asks what is at an address; the answer goes to another. Returns the number of the request.
+fn ask(board: &mut Board, question: u64, bytes: u64, answer: u64) -> u64 {
+    for (offset, value) in [(0, question), (8, bytes), (16, answer), (24, 0)] {
+        double(board, offset, value);
+    }
+    read_double(board, 24)
+}
+
+fn completion(id: u64, result: &[u8]) -> Input {
+    Input::Completion(Completion {
+        id: RequestId(id),
+        result: result.to_vec(),
+    })
+}
+
+#[test]
+fn requests_take_data_when_made_and_bring_them_when_completed() {
+    let mut board = board();
+    let at = GuestAddr(REQUESTER);
+    assert_eq!(board.load(at, Width::Double, 0), Err(AccessFault));
+    assert_eq!(board.store(at, Width::Double, 1, 0), Err(AccessFault));
+    board.add_requester();
+    enable(&mut board, 12);
+    let (question, answer) = (RAM_BASE + 0x100, RAM_BASE + 0x200);
+    board.ram.write(GuestAddr(question), b"what").unwrap();
+    assert_eq!(ask(&mut board, question, 4, answer), 1);
+    board.ram.write(GuestAddr(question), b"else").unwrap();
+    assert!(board.output_due());
+    let requests = board.take_requests();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].task, Task::Answer(b"what".to_vec()));
+    assert!(!board.output_due());
+    let mut bytes = [0; 4];
+    board.ram.read(GuestAddr(answer), &mut bytes).unwrap();
+    assert_eq!(
+        (bytes, board.lines(0).mip()),
+        ([0; 4], 0),
+        "nothing has come"
+    );
+    assert_eq!(
+        board.apply(&completion(2, b""), 0),
+        Err(InputError::NoSuchRequest(2))
+    );
+    let long = vec![0; REQUEST_BYTES_MAX + 1];
+    assert_eq!(
+        board.apply(&completion(1, &long), 0),
+        Err(InputError::CompletionSize(long.len()))
+    );
+    board.apply(&completion(1, b"this"), 0).unwrap();
+    board.ram.read(GuestAddr(answer), &mut bytes).unwrap();
+    assert_eq!(&bytes, b"this");
+    assert_eq!(board.lines(0).mip(), Lines::SEIP);
+    assert_eq!(read_double(&mut board, 32), 1);
+    assert_eq!(
+        board.apply(&completion(1, b"this"), 0),
+        Err(InputError::NoSuchRequest(1)),
+        "it ends once"
+    );
+}
+
+#[test]
+fn requests_that_cannot_be_are_refused() {
+    let mut board = board();
+    board.add_requester();
+    let end = RAM_BASE + board.ram.len();
+    assert_eq!(ask(&mut board, end - 3, 4, RAM_BASE), 0);
+    let long = REQUEST_BYTES_MAX as u64 + 1;
+    assert_eq!(ask(&mut board, RAM_BASE, long, RAM_BASE), 0);
+    assert_eq!(ask(&mut board, RAM_BASE, u64::MAX, RAM_BASE), 0);
+    // An answer for which there is no memory is dropped.
+    assert_eq!(ask(&mut board, RAM_BASE, 4, end - 3), 1);
+    board.apply(&completion(1, b"long"), 0).unwrap();
+    for id in 2..2 + REQUESTS_PENDING_MAX as u64 {
+        assert_eq!(ask(&mut board, RAM_BASE, 0, RAM_BASE), id);
+    }
+    assert_eq!(ask(&mut board, RAM_BASE, 0, RAM_BASE), 0, "too many wait");
+}
+
+#[test]
+fn pending_requests_are_part_of_the_state() {
+    let mut asking = board();
+    assert!(
+        asking.save_requests().is_none(),
+        "nothing is added to others"
+    );
+    let devices = asking.device_states(0).len();
+    asking.add_requester();
+    ask(&mut asking, RAM_BASE, 8, RAM_BASE);
+    asking.take_requests();
+    assert_eq!(asking.device_states(0).len(), devices + 1);
+    let state = asking.save_requests().unwrap();
+    let mut restored = board();
+    restored.restore_requests(state.clone()).unwrap();
+    assert_eq!(restored.take_requests().len(), 1, "its host has to do it");
+    restored.apply(&completion(1, &[1; 8]), 0).unwrap();
+    let mut orphaned = state;
+    orphaned.forget_requester();
+    assert!(board().restore_requests(orphaned).is_err());
 }

@@ -4,6 +4,7 @@
 pub mod clint;
 pub mod htif;
 pub mod plic;
+pub(crate) mod requester;
 pub mod rtc;
 pub mod stop;
 pub mod test;

@@ -4,8 +4,10 @@ use crate::board::RestoreError;
 use crate::config::BoardError;
 use crate::hart::BadRegister;
 
-/// Version of the format.
+/// Version of the format where the machine has no requests: as it was before there were any.
 pub(super) const VERSION: u16 = 2;
+/// Version with the state of requests behind the rest of the state.
+pub(super) const VERSION_WITH_REQUESTS: u16 = 3;
 
 /// Why bytes are no snapshot that this program can use.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,7 +16,9 @@ pub enum SnapshotError {
     #[error("this is not a snapshot")]
     Magic,
     /// From another version.
-    #[error("the snapshot has version {0}, and this program understands version {known}", known = VERSION)]
+    #[error(
+        "the snapshot has version {0}, and this program understands versions {VERSION} and {VERSION_WITH_REQUESTS}"
+    )]
     Version(u16),
     /// Ends too early, or is too long.
     #[error("the snapshot is cut off or has bytes too many")]

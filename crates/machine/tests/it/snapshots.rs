@@ -33,10 +33,10 @@ fn damage_is_an_error() {
         Some(SnapshotError::Checksum)
     );
     let mut newer = bytes;
-    newer[8] = 3;
+    newer[8] = 4;
     assert_eq!(
         Snapshot::from_bytes(&seal(newer)).err(),
-        Some(SnapshotError::Version(3))
+        Some(SnapshotError::Version(4))
     );
     assert_eq!(
         Snapshot::from_bytes(b"something else").err(),
