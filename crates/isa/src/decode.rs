@@ -36,6 +36,17 @@ pub fn decode(bits: u32) -> Insn {
     Insn::illegal(bits, 4)
 }
 
+/// The instruction at the start of `bytes`, prepared by [`Insn::with_sink`]; `None` if they do not hold all of it.
+#[must_use]
+pub fn decode_first(bytes: &[u8]) -> Option<Insn> {
+    let low = u16::from_le_bytes(*bytes.first_chunk()?);
+    let bits = match Insn::length_of(low) {
+        2 => low.into(),
+        _ => u32::from_le_bytes(*bytes.first_chunk()?),
+    };
+    Some(decode(bits).with_sink())
+}
+
 const fn bucket_of(bits: u32) -> usize {
     ((bits >> 2 & 31) << 3 | bits >> 12 & 7) as usize
 }

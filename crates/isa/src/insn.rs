@@ -68,36 +68,6 @@ impl Insn {
         if low & 3 == 3 { 4 } else { 2 }
     }
 
-    /// The 32-bit encoding of the operation with its operands, each cut to the size of its field. A
-    /// compressed instruction encodes as its expansion, an illegal one as its own bits.
-    #[must_use]
-    pub fn encode(&self) -> u32 {
-        self.op
-            .row()
-            .map_or(self.bits, |row| row.matching | row.format.insert(self))
-    }
-
-    /// This instruction, 4 bytes long, with [`Insn::bits`] computed from the other fields.
-    #[must_use]
-    pub fn assembled(self) -> Self {
-        Self {
-            bits: self.encode(),
-            length: 4,
-            ..self
-        }
-    }
-
-    /// The same instruction with [`SINK`] for a destination of x0, so that an interpreter with a
-    /// 33rd register slot can write without a test.
-    #[must_use]
-    pub fn with_sink(self) -> Self {
-        if self.rd == 0 && self.op.format().writes_x() {
-            Self { rd: SINK, ..self }
-        } else {
-            self
-        }
-    }
-
     /// Whether the destination is x0, in either spelling.
     #[inline(always)]
     #[must_use]

@@ -84,7 +84,7 @@ pub(crate) const BOX: u64 = 0xffff_ffff_0000_0000;
 /// The single in a float register: the canonical NaN if it is not properly boxed.
 #[inline(always)]
 #[must_use]
-pub fn unbox_single(register: u64) -> u32 {
+pub(crate) fn unbox_single(register: u64) -> u32 {
     if register & BOX == BOX {
         register as u32
     } else {
@@ -244,14 +244,6 @@ impl Width {
     pub const fn sign_extend(self, value: u64) -> u64 {
         let unused = 64 - 8 * self.bytes() as u32;
         ((value << unused).cast_signed() >> unused).cast_unsigned()
-    }
-
-    /// `value` cut to this width and zero-extended to 64 bits.
-    #[inline(always)]
-    #[must_use]
-    pub const fn zero_extend(self, value: u64) -> u64 {
-        let unused = 64 - 8 * self.bytes() as u32;
-        value << unused >> unused
     }
 }
 

@@ -9,6 +9,8 @@ pub use self::pages::PageSet;
 pub(crate) use self::observers::Observer;
 
 use self::observers::Observers;
+use isa::{Insn, decode_first};
+
 use crate::{GuestAddr, Width};
 
 /// Nothing answers at that physical address, or not with that width.
@@ -186,6 +188,13 @@ impl Ram {
     /// The pages whose decoded code was overwritten.
     pub fn take_stale(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.stale)
+    }
+
+    /// The instruction at `offset`, if all of it is in that page.
+    #[inline]
+    pub fn instruction(&self, offset: usize) -> Option<Insn> {
+        let end = (offset / PAGE_BYTES + 1) * PAGE_BYTES;
+        decode_first(self.bytes.get(offset..end)?)
     }
 
     /// The bytes of a page.

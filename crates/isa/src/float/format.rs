@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::hash::Hash;
 
-use super::host::Host;
+use super::host::{F32, F64, Host};
 
 /// A binary interchange format of IEEE 754: [`F32`] or [`F64`], and no other.
 pub trait Format: Host + Copy + Debug + 'static {
@@ -41,14 +41,6 @@ pub trait Format: Host + Copy + Debug + 'static {
         Self::narrow(Self::widen(bits) ^ Self::SIGN)
     }
 }
-
-/// binary32, single precision (the F extension).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct F32;
-
-/// binary64, double precision (the D extension).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct F64;
 
 impl Format for F32 {
     type Bits = u32;

@@ -3,7 +3,13 @@
 
 use std::ops::{Add, Div, Mul, Sub};
 
-use super::{F32, F64, Format};
+/// binary32, single precision (the F extension).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct F32;
+
+/// binary64, double precision (the D extension).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct F64;
 
 /// The bridge from a format to the host. It seals [`Format`] too: nobody outside can name it.
 pub trait Host {
@@ -83,9 +89,11 @@ impl Host for F64 {
     /// product needs bounds at both ends.
     #[inline]
     fn fused_multiply_add(a: f64, b: f64, c: f64) -> Option<(f64, bool)> {
-        const FACTORS: std::ops::Range<i32> = F64::BIAS - 450..F64::BIAS + 450;
-        const ADDEND_END: i32 = F64::BIAS + 950;
-        let exponent = |value: f64| (value.to_bits() >> 52) as i32 & F64::EXPONENT_MAX;
+        const EXPONENT_MAX: i32 = 0x7ff;
+        const BIAS: i32 = EXPONENT_MAX / 2;
+        const FACTORS: std::ops::Range<i32> = BIAS - 450..BIAS + 450;
+        const ADDEND_END: i32 = BIAS + 950;
+        let exponent = |value: f64| (value.to_bits() >> 52) as i32 & EXPONENT_MAX;
         let is_safe = FACTORS.contains(&exponent(a))
             & FACTORS.contains(&exponent(b))
             & (exponent(c) < ADDEND_END);

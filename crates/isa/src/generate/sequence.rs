@@ -1,6 +1,7 @@
 //! One instruction, or a few that belong together, of a class.
 
-use super::{BASE, Class, Options, Random, STACK};
+use super::Random;
+use super::options::{BASE, Class, Options, STACK};
 use crate::compressed::COMPRESSED;
 use crate::decode::decode;
 use crate::format::Format;
@@ -38,12 +39,7 @@ fn is_integer(row: &Row) -> bool {
 }
 
 fn is_float(row: &Row) -> bool {
-    use Format::*;
-    let plain = matches!(
-        row.format,
-        FloatRegister | FloatCompare | FloatToRegister | FloatFromRegister
-    );
-    plain || row.format.has_rounding()
+    row.format.is_float() && row.access.is_none()
 }
 
 /// One instruction of a row that `wanted` wants, with operands at random.
@@ -79,22 +75,13 @@ fn register(random: &mut Random) -> u8 {
     }
 }
 
-/// Bytes that the memory access of `op` touches.
-fn width(op: Op) -> i32 {
-    match op {
-        Op::Lb | Op::Lbu | Op::Sb => 1,
-        Op::Lh | Op::Lhu | Op::Sh => 2,
-        Op::Lw | Op::Lwu | Op::Sw | Op::Flw | Op::Fsw => 4,
-        _ => 8,
-    }
-}
-
 fn memory(random: &mut Random, options: &Options, formats: &[Format]) -> Vec<Insn> {
     let mut insns = one(random, |row| formats.contains(&row.format));
     for insn in &mut insns {
         insn.rs1 = random.pick(&[BASE, BASE, STACK]);
         if !(options.misaligned && random.one_in(4)) {
-            insn.imm &= !(width(insn.op) - 1);
+            let bytes = insn.op.access().map_or(1, |access| access.width.bytes());
+            insn.imm &= !(bytes as i32 - 1);
         }
     }
     insns
@@ -195,7 +182,7 @@ fn compressed(random: &mut Random) -> Insn {
             bits = bits & !0x380 | u16::from(BASE - 8) << 7;
             insn = decode(bits.into());
         }
-        if !insn.op.ends_block() && !writes_reserved(&insn) {
+        if !insn.op.flow().ends_block() && !writes_reserved(&insn) {
             return insn;
         }
     }

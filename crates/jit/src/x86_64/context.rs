@@ -4,7 +4,6 @@ use isa::{Amo, Binary, Comparison, Context, CsrAccess, FloatOp, Op, Precision, S
 
 use super::asm::{Alu, B64, RAX, RCX};
 use super::emit::{Emitter, Exit, Known, Leaf, Value};
-use super::helpers;
 use super::map::home;
 use super::thunks;
 
@@ -132,7 +131,7 @@ impl Context for Emitter<'_> {
     }
 
     fn load(&mut self, width: Width, signed: bool, address: Value) -> Result<Value, Exit> {
-        if helpers::is_float(self.insn.op) {
+        if self.insn.op.is_float() {
             return Ok(self.load_float(address, width));
         }
         let dst = self.destination(self.insn.rd);

@@ -1,11 +1,11 @@
 //! Emission of host code: where values are, what is known of them, and how code goes on.
 
-use isa::{Binary, Insn, Op, SINK};
+use isa::{Binary, Insn, SINK};
 
 use super::asm::{Alu, Asm, B32, B64, Cond, RAX, RCX, RDX, Reg, Rm, Site};
 use super::cold::{Cold, Leave};
 use super::float::Floats;
-use super::helpers::{self, Record};
+use super::helpers::Record;
 use super::layout;
 use super::map::{Map, float_home, home};
 use super::memory::Access;
@@ -173,7 +173,7 @@ impl<'a> Emitter<'a> {
         });
         let written = usize::from(self.insn.rd & 31);
         self.facts.known[written] = None;
-        let is_float = helpers::is_float(self.insn.op);
+        let is_float = self.insn.op.is_float();
         self.facts.floats.helped(self.insn.rd, is_float);
     }
 
@@ -183,10 +183,7 @@ impl<'a> Emitter<'a> {
             page: self.page,
             offset: self.offset,
             ahead: self.ahead,
-            ends: matches!(
-                self.insn.op,
-                Op::Ecall | Op::Ebreak | Op::Sret | Op::Mret | Op::Wfi | Op::Illegal
-            ),
+            ends: self.insn.op.flow().leaves(),
         }
     }
 

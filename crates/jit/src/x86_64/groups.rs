@@ -36,17 +36,13 @@ pub(super) enum Plan {
 
 /// Bytes of a load or store that is translated in line, and whether it is a store.
 fn access(op: Op) -> Option<(i32, bool)> {
-    Some(match op {
-        Op::Lb | Op::Lbu => (1, false),
-        Op::Lh | Op::Lhu => (2, false),
-        Op::Lw | Op::Lwu | Op::Flw => (4, false),
-        Op::Ld | Op::Fld => (8, false),
-        Op::Sb => (1, true),
-        Op::Sh => (2, true),
-        Op::Sw | Op::Fsw => (4, true),
-        Op::Sd | Op::Fsd => (8, true),
+    let store = match op.format() {
+        Format::Load | Format::FloatLoad => false,
+        Format::Store | Format::FloatStore => true,
+        // Atomics are no members of groups, and nothing else accesses memory.
         _ => return None,
-    })
+    };
+    Some((op.access()?.width.bytes() as i32, store))
 }
 
 /// Whether an instruction that does not leave the block may change what is fast.

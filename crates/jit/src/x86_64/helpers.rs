@@ -6,10 +6,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use isa::{Insn, Op};
+use isa::{Access, Insn, Op};
 use machine::engine::{execute_one, step};
 use machine::hart::Trapped;
-use machine::{Board, Cpu, Position, Width};
+use machine::{Board, Cpu, Position};
 
 use super::exceptions;
 use super::thunks::verdict;
@@ -138,7 +138,7 @@ extern "sysv64" fn load(
 
 fn load_for(cpu: &mut Cpu, board: &mut Board, address: u64, record: &Record, left: u64) -> Reply {
     let paused = Paused::new(cpu, board, record, left);
-    let (width, signed) = shape(record.insn.op);
+    let Access { width, signed } = accessed(&record.insn);
     match paused.cpu.load(paused.board, address, width) {
         Err(Trapped) => paused.trap(record),
         Ok(value) => {
@@ -186,7 +186,7 @@ fn store_for(
     value: u64,
 ) -> Reply {
     let paused = Paused::new(cpu, board, record, left);
-    let (width, _) = shape(record.insn.op);
+    let Access { width, .. } = accessed(&record.insn);
     match paused.cpu.store(paused.board, address, width, value) {
         Err(Trapped) => paused.trap(record),
         Ok(()) if paused.cpu.attention => paused.step(record),
@@ -204,7 +204,7 @@ extern "sysv64" fn execute(
 ) -> Reply {
     // SAFETY: as in `load`.
     let (cpu, board, record) = unsafe { (&mut *cpu, &mut *board, &*record) };
-    let harvested = is_float(record.insn.op) || reads_flags(&record.insn);
+    let harvested = record.insn.op.is_float() || reads_flags(&record.insn);
     contained(cpu, harvested, |cpu| execute_for(cpu, board, record, left))
 }
 
@@ -213,7 +213,7 @@ fn execute_for(cpu: &mut Cpu, board: &mut Board, record: &Record, left: u64) -> 
     let cpu = &mut *paused.cpu;
     cpu.charge(HELP_EFFORT);
     let behind = cpu.hart.pc.wrapping_add(record.insn.length.into());
-    let float = is_float(record.insn.op);
+    let float = record.insn.op.is_float();
     if float || reads_flags(&record.insn) {
         exceptions::harvest(cpu);
     }
@@ -258,27 +258,14 @@ fn rest_for(cpu: &mut Cpu, board: &mut Board, record: &Record, left: u64) -> Rep
     paused.resume()
 }
 
-/// An instruction of the F or D extension.
-pub(super) fn is_float(op: Op) -> bool {
-    (Op::Flw..Op::Illegal).contains(&op)
-}
-
 /// An access to `fflags`, `frm` or `fcsr`.
 fn reads_flags(insn: &Insn) -> bool {
     (Op::Csrrw..=Op::Csrrci).contains(&insn.op) && matches!(insn.csr(), 1..=3)
 }
 
-/// Width and signedness of a load or store.
-fn shape(op: Op) -> (Width, bool) {
-    match op {
-        Op::Lb => (Width::Byte, true),
-        Op::Lh => (Width::Half, true),
-        Op::Lw => (Width::Word, true),
-        Op::Lbu | Op::Sb => (Width::Byte, false),
-        Op::Lhu | Op::Sh => (Width::Half, false),
-        Op::Lwu | Op::Sw | Op::Flw | Op::Fsw => (Width::Word, false),
-        _ => (Width::Double, false),
-    }
+/// What a load or store accesses.
+fn accessed(insn: &Insn) -> Access {
+    insn.op.access().expect("only loads and stores get here")
 }
 
 pub(super) fn address_of_load() -> usize {

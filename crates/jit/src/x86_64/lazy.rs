@@ -4,7 +4,7 @@ use isa::{Binary, Insn, Op};
 
 use super::asm::{B32, B64, Shift};
 use super::emit::{Emitter, Leaf};
-use super::registers::{is_dead, reads, writes};
+use super::registers::is_dead;
 
 /// A shift that was not emitted: what the register has is outdated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl Lazy {
             Op::Srli => Binary::ShiftRight,
             _ => return None,
         };
-        let fits = writes(insn) != 0 && insn.rs1 != 0 && insn.imm != 0;
+        let fits = insn.writes_x() != 0 && insn.rs1 != 0 && insn.imm != 0;
         fits.then_some(Lazy {
             guest: insn.rd,
             op,
@@ -63,7 +63,7 @@ impl Lazy {
 /// that even a sum of all bits is right.
 fn puts_together(insn: &Insn) -> bool {
     let op = matches!(insn.op, Op::Or | Op::Xor | Op::Add | Op::Addw);
-    op && writes(insn) != 0 && insn.rs1 != insn.rs2
+    op && insn.writes_x() != 0 && insn.rs1 != insn.rs2
 }
 
 impl Emitter<'_> {
@@ -193,24 +193,24 @@ fn is_for_rotation(lazy: Lazy, block: &[Insn], index: usize) -> bool {
         .iter()
         .enumerate()
         .rev()
-        .take_while(|(_, insn)| writes(insn) >> lazy.source & 1 == 0)
+        .take_while(|(_, insn)| insn.writes_x() >> lazy.source & 1 == 0)
         .filter_map(|(at, insn)| Some((at, Lazy::of(insn)?)))
         .find(|(at, other)| {
-            let kept = |insn: &Insn| writes(insn) >> other.guest & 1 == 0;
+            let kept = |insn: &Insn| insn.writes_x() >> other.guest & 1 == 0;
             other.completes(lazy)
                 && other.guest != lazy.guest
                 && block[at + 1..index].iter().all(kept)
         })
         .map(|(_, other)| other);
     for insn in &block[index + 1..] {
-        if reads(insn) >> lazy.guest & 1 != 0 {
+        if insn.reads_x() >> lazy.guest & 1 != 0 {
             let with = |other: Lazy| {
                 let pair = [insn.rs1, insn.rs2];
                 pair == [lazy.guest, other.guest] || pair == [other.guest, lazy.guest]
             };
             return puts_together(insn) && partner.is_some_and(with);
         }
-        let wants_source = reads(insn) >> lazy.source & 1 != 0;
+        let wants_source = insn.reads_x() >> lazy.source & 1 != 0;
         if wants_source && partner.is_some_and(Lazy::is_in_place) {
             return false;
         }
@@ -218,9 +218,9 @@ fn is_for_rotation(lazy: Lazy, block: &[Insn], index: usize) -> bool {
             Lazy::of(insn).filter(|other| other.completes(lazy) && other.guest != lazy.guest);
         if other.is_some() {
             partner = other;
-        } else if writes(insn) & (1 << lazy.guest | 1 << lazy.source) != 0 {
+        } else if insn.writes_x() & (1 << lazy.guest | 1 << lazy.source) != 0 {
             return false;
-        } else if partner.is_some_and(|other| writes(insn) >> other.guest & 1 != 0) {
+        } else if partner.is_some_and(|other| insn.writes_x() >> other.guest & 1 != 0) {
             partner = None;
         }
     }

@@ -7,7 +7,6 @@ use super::asm::{Alu, B32, B64, Cond, R14, RCX, RDX, Reg, Shift, Site, at, index
 use super::cold::{Cold, Leave};
 use super::emit::{Emitter, Leaf};
 use super::layout::{DATA_CONTEXT, INDEX_MASK, INDEX_SHIFT};
-use super::registers::writes;
 
 /// Larger indices often lead to other pages.
 const INDEX_MAX: u64 = 4096;
@@ -34,7 +33,7 @@ pub(super) struct Elsewhere {
 impl Emitter<'_> {
     /// In a region: notes what the instruction, which was emitted, says about its result.
     pub(super) fn note_near(&mut self, insn: &Insn) {
-        if writes(insn) == 0 {
+        if insn.writes_x() == 0 {
             return;
         }
         let of = |guest: u8| self.facts.near[usize::from(guest)];

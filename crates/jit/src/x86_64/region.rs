@@ -11,10 +11,9 @@ use super::asm::Site;
 use super::cold::{Cold, Leave};
 use super::emit::{Emitter, Facts, Link};
 use super::groups;
-use super::helpers::is_float;
 use super::memory::Access;
-use super::registers::{Holding, Registers, reads, uses, writes};
-use super::translate::{PAGE, decode_at, ends, ends_block};
+use super::registers::{Holding, Registers, uses};
+use super::translate::{PAGE, ends_block};
 
 /// Instructions of a region, in one block or several: no block can be paid for more.
 pub(crate) const REGION_MAX: usize = 255;
@@ -53,7 +52,7 @@ impl Block {
         let target = jumps.then(|| target(last, at)).flatten();
         target
             .into_iter()
-            .chain((!ends(last.op)).then_some(self.end))
+            .chain((last.op.flow().falls_through()).then_some(self.end))
     }
 }
 
@@ -79,7 +78,7 @@ fn is_for_regions(insn: &Insn) -> bool {
         | Format::Fence => true,
         // Calls are likely to come back by an indirect jump, which no region has.
         Format::Jump => insn.discards_result(),
-        _ => is_float(insn.op),
+        _ => insn.op.is_float(),
     }
 }
 
@@ -101,7 +100,7 @@ impl Explored {
         while let Some(mut at) = open.pop() {
             explored.leaders[usize::from(at / 2)] = true;
             while usize::from(at) < PAGE && explored.insns[usize::from(at / 2)].is_none() {
-                let Some(insn) = decode_at(ram, page + usize::from(at), page + PAGE) else {
+                let Some(insn) = ram.instruction(page + usize::from(at)) else {
                     break;
                 };
                 if !is_for_regions(&insn) {
@@ -112,7 +111,7 @@ impl Explored {
                     open.extend(target(&insn, at));
                 }
                 at += u16::from(insn.length);
-                if ends(insn.op) {
+                if !insn.op.flow().falls_through() {
                     break;
                 }
                 if ends_block(insn.op) && usize::from(at) < PAGE {
@@ -213,7 +212,7 @@ fn between(blocks: &[Block]) -> Holding {
         written = block
             .insns
             .iter()
-            .fold(written, |all, insn| all | writes(insn));
+            .fold(written, |all, insn| all | insn.writes_x());
         for guest in 1..32 {
             weights[usize::from(guest)] += weight * uses(&block.insns, guest);
         }
@@ -240,7 +239,10 @@ impl Emitter<'_> {
         for (index, block) in blocks.iter().enumerate() {
             inner.push(self.asm.here());
             self.emit_block_of_region(block);
-            let falls_through = !block.insns.last().is_some_and(|last| ends(last.op));
+            let falls_through = block
+                .insns
+                .last()
+                .is_none_or(|last| last.op.flow().falls_through());
             if falls_through {
                 self.materialize(u32::MAX);
                 self.settle_registers();
@@ -290,7 +292,7 @@ impl Emitter<'_> {
         let rotation = self.rotation(insn);
         let wanted = match rotation {
             Some((source, ..)) => 1 << source,
-            None => reads(insn),
+            None => insn.reads_x(),
         };
         if rotation.is_none() {
             self.materialize(wanted);
@@ -298,7 +300,7 @@ impl Emitter<'_> {
         if ends_block(insn.op) {
             self.materialize(u32::MAX);
         }
-        self.before_write(writes(insn), &block[index..]);
+        self.before_write(insn.writes_x(), &block[index..]);
         let held = self.give_places(block, index, wanted);
         match rotation {
             Some(rotation) => self.rotate(rotation, held),
@@ -328,7 +330,7 @@ impl Emitter<'_> {
             sites: Vec::new(),
             holding: self.holding(),
             lazies,
-            float: is_float(self.insn.op).then_some(self.insn.rd & 31),
+            float: self.insn.op.is_float().then_some(self.insn.rd & 31),
             positions: self.ahead,
             target: self.offset.into(),
             // Another block of this region would only come back here.

@@ -4,7 +4,7 @@
 //! host register is given to another guest register if that saves accesses to memory. Whatever leaves the region
 //! puts everything back to where it is between all other blocks.
 
-use isa::{Format, Insn, SINK};
+use isa::{Format, Insn};
 
 use super::asm::{Asm, B64};
 use super::emit::{Emitter, Known};
@@ -104,36 +104,9 @@ impl Holding {
     }
 }
 
-/// The integer registers that an instruction reads, one bit each.
-pub(super) fn reads(insn: &Insn) -> u32 {
-    let both = 1 << (insn.rs1 & 31) | 1 << (insn.rs2 & 31);
-    let all = match insn.op.format() {
-        Format::Branch | Format::Store | Format::Register => both,
-        Format::Load
-        | Format::Immediate
-        | Format::Shift
-        | Format::ShiftWord
-        | Format::FloatLoad
-        | Format::FloatStore
-        | Format::FloatFromInteger
-        | Format::FloatFromRegister => 1 << (insn.rs1 & 31),
-        _ => 0,
-    };
-    all & !1
-}
-
-/// The integer register that an instruction writes, as a bit.
-pub(super) fn writes(insn: &Insn) -> u32 {
-    if insn.op.format().writes_x() && insn.rd != SINK {
-        1 << (insn.rd & 31) & !1
-    } else {
-        0
-    }
-}
-
 /// How often instructions use a register.
 pub(super) fn uses(block: &[Insn], guest: u8) -> u32 {
-    let counts = |insn: &Insn| (reads(insn) >> guest & 1) + (writes(insn) >> guest & 1);
+    let counts = |insn: &Insn| (insn.reads_x() >> guest & 1) + (insn.writes_x() >> guest & 1);
     block.iter().map(counts).sum()
 }
 
@@ -141,10 +114,10 @@ pub(super) fn uses(block: &[Insn], guest: u8) -> u32 {
 /// The first instruction of `rest` is the present one, which does not read it.
 pub(super) fn is_dead(guest: u8, rest: &[Insn]) -> bool {
     for (index, insn) in rest.iter().enumerate() {
-        if !is_plain(insn) || index > 0 && reads(insn) >> guest & 1 != 0 {
+        if !is_plain(insn) || index > 0 && insn.reads_x() >> guest & 1 != 0 {
             return false;
         }
-        if writes(insn) >> guest & 1 != 0 {
+        if insn.writes_x() >> guest & 1 != 0 {
             return true;
         }
     }
@@ -156,7 +129,7 @@ fn is_plain(insn: &Insn) -> bool {
     matches!(
         insn.op.format(),
         Format::Upper | Format::Immediate | Format::Shift | Format::ShiftWord | Format::Register
-    ) && writes(insn) != 0
+    ) && insn.writes_x() != 0
 }
 
 /// A place for another register.
@@ -212,11 +185,11 @@ impl Registers {
             let mut needed = false;
             let dead = held == 0 || self.is_dead(held, &block[index..]);
             if !dead {
-                let used = |insn: &Insn| (reads(insn) | writes(insn)) >> held & 1 != 0;
+                let used = |insn: &Insn| (insn.reads_x() | insn.writes_x()) >> held & 1 != 0;
                 match block[index..].iter().position(used) {
                     Some(distance) => {
                         next = index + distance;
-                        needed = reads(&block[next]) >> held & 1 != 0;
+                        needed = block[next].reads_x() >> held & 1 != 0;
                     }
                     None if self.between.guests[place] == held => {
                         next = block.len();
@@ -286,7 +259,7 @@ impl Emitter<'_> {
         };
         let registers = &mut region.registers;
         let insn = &block[index];
-        let (mut read, written) = (wanted, writes(insn));
+        let (mut read, written) = (wanted, insn.writes_x());
         for (guest, known) in self.facts.known.iter().enumerate() {
             if let Some(Known::Const(_)) = known {
                 read &= !(1 << guest);
@@ -319,7 +292,7 @@ impl Emitter<'_> {
 
     /// In a region: notes that the instruction is done.
     pub(super) fn note_written(&mut self) {
-        let written = writes(&self.insn);
+        let written = self.insn.writes_x();
         let Some(region) = &mut self.region else {
             return;
         };

@@ -1,6 +1,6 @@
 //! Translation of a trace: blocks that follow each other in a page, from a first instruction on.
 
-use isa::{Insn, Op, decode};
+use isa::{Flow, Insn, Op, decode};
 use machine::{Board, Cpu, Ram};
 
 use super::asm::{Alu, Asm, B32, B64, Cond, R14, RAX, RCX, Site, displacement, indexed};
@@ -162,9 +162,8 @@ fn next_page(cpu: &Cpu) -> Option<usize> {
 /// Whether the instruction at `offset` in memory, where the hart is, can be translated: not if it straddles the end of
 /// its page, and the other half is not at hand.
 pub(crate) fn is_at_hand(cpu: &Cpu, board: &Board, offset: usize) -> bool {
-    let page = offset / PAGE * PAGE;
     offset % PAGE != STRADDLING
-        || decode_at(&board.ram, offset, page + PAGE).is_some()
+        || board.ram.instruction(offset).is_some()
         || next_page(cpu).is_some()
 }
 
@@ -221,21 +220,9 @@ pub(crate) fn replace(arena: &mut Arena, code: u32, by: u32) {
     arena.write(code, &asm.into_bytes());
 }
 
-/// Whether the next instruction is never the one behind it, but by a jump there.
-pub(super) fn ends(op: Op) -> bool {
-    matches!(
-        op,
-        Op::Jal | Op::Jalr | Op::Ecall | Op::Ebreak | Op::Sret | Op::Mret | Op::Wfi | Op::Illegal
-    )
-}
-
 /// Whether a block ends behind it.
 pub(super) fn ends_block(op: Op) -> bool {
-    ends(op)
-        || matches!(
-            op,
-            Op::Beq | Op::Bne | Op::Blt | Op::Bge | Op::Bltu | Op::Bgeu
-        )
+    op.flow() == Flow::Branch || !op.flow().falls_through()
 }
 
 /// Decodes a block of at most `max` instructions that starts at `at` in a page; returns where it ends. It is empty if its first instruction
@@ -244,7 +231,7 @@ fn decode_block(ram: &Ram, page: usize, at: usize, max: usize, block: &mut Vec<I
     block.clear();
     let mut at = at;
     while block.len() < max && at < PAGE {
-        let Some(insn) = decode_at(ram, page + at, page + PAGE) else {
+        let Some(insn) = ram.instruction(page + at) else {
             break;
         };
         block.push(insn);
@@ -254,18 +241,6 @@ fn decode_block(ram: &Ram, page: usize, at: usize, max: usize, block: &mut Vec<I
         }
     }
     at
-}
-
-/// The instruction at `at`, unless it goes beyond `end`.
-pub(super) fn decode_at(ram: &Ram, at: usize, end: usize) -> Option<Insn> {
-    let low = u16::from_le_bytes(ram.load(at)?);
-    if Insn::length_of(low) == 2 {
-        return Some(decode(low.into()).with_sink());
-    }
-    if at + 4 > end {
-        return None;
-    }
-    Some(decode(u32::from_le_bytes(ram.load(at)?)).with_sink())
 }
 
 impl Emitter<'_> {
@@ -306,7 +281,7 @@ impl Emitter<'_> {
             self.emit_block(at as u16, &block);
             made += block.len();
             let last = block[block.len() - 1];
-            let falls_through = !ends(last.op);
+            let falls_through = last.op.flow().falls_through();
             // Behind a call, the return is likely to come.
             let returns = matches!(last.op, Op::Jal | Op::Jalr) && !last.discards_result();
             if end == PAGE {
@@ -342,7 +317,7 @@ impl Emitter<'_> {
         self.expect_next_page(STRADDLING as u16, other as u64);
         let insn = decode(low | high << 16).with_sink();
         self.emit_block(STRADDLING as u16, &[insn]);
-        if !ends(insn.op) {
+        if insn.op.flow().falls_through() {
             self.jump_to_offset(PAGE as i64 + 2);
         }
         Some(other)
@@ -410,7 +385,10 @@ impl Emitter<'_> {
                 emitter.asm.land(*site);
             }
         });
-        if !block.last().is_some_and(|last| ends(last.op)) {
+        if block
+            .last()
+            .is_none_or(|last| last.op.flow().falls_through())
+        {
             self.jump_to_offset(end);
         }
     }

@@ -4,7 +4,6 @@ use isa::{Insn, Op};
 
 use super::asm::{Asm, Reg};
 use super::emit::Emitter;
-use super::registers::{reads, writes};
 
 /// Only the low words of its operands count, and its result is a word, extended at the end.
 fn is_narrow(op: Op) -> bool {
@@ -53,7 +52,7 @@ fn whole(insn: &Insn) -> u32 {
         Op::Andi if insn.imm >= 0 => 0,
         op if is_narrow(op) => 0,
         Op::Sb | Op::Sh | Op::Sw => 1 << (insn.rs1 & 31),
-        _ => reads(insn),
+        _ => insn.reads_x(),
     }
 }
 
@@ -77,14 +76,14 @@ impl Emitter<'_> {
         let Some(region) = &self.region else {
             return;
         };
-        let (read, pending) = (reads(insn), region.registers.pending());
+        let (read, pending) = (insn.reads_x(), region.registers.pending());
         let words = self.facts.words | 1;
         let passes_on = held && is_bitwise(insn) && read & !words == 0;
         self.narrow = held && (is_narrow(insn.op) || passes_on && read & pending != 0);
         if !passes_on {
             self.extend_pending(whole(insn));
         }
-        if writes(insn) != 0 {
+        if insn.writes_x() != 0 {
             self.note_word(
                 insn.rd,
                 is_word(insn) || is_bitwise(insn) && read & !words == 0,

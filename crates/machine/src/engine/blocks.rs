@@ -1,6 +1,6 @@
 //! Decoded code, by physical page.
 
-use isa::{Insn, decode};
+use isa::Insn;
 
 use crate::Ram;
 use crate::ram::PAGE_BYTES;
@@ -61,13 +61,13 @@ impl Blocks {
         let start = self.insns.len();
         let mut at = offset;
         let end = (number + 1) * PAGE_BYTES;
-        while self.insns.len() - start < BLOCK_LEN_MAX {
-            let Some(insn) = decode_at(ram, at, end) else {
+        while at < end && self.insns.len() - start < BLOCK_LEN_MAX {
+            let Some(insn) = ram.instruction(at) else {
                 break;
             };
             self.insns.push(insn);
             at += usize::from(insn.length);
-            if insn.op.ends_block() {
+            if insn.op.flow().ends_block() {
                 break;
             }
         }
@@ -89,19 +89,4 @@ impl Blocks {
             *page = None;
         }
     }
-}
-
-/// The instruction at `at`, unless it goes beyond `end`.
-fn decode_at(ram: &Ram, at: usize, end: usize) -> Option<Insn> {
-    if at >= end {
-        return None;
-    }
-    let low = u16::from_le_bytes(ram.load(at)?);
-    if Insn::length_of(low) == 2 {
-        return Some(decode(low.into()).with_sink());
-    }
-    if at + 4 > end {
-        return None;
-    }
-    Some(decode(u32::from_le_bytes(ram.load(at)?)).with_sink())
 }

@@ -65,12 +65,7 @@ const BOX: u64 = 0xffff_ffff_0000_0000;
 
 /// Whether a row is a float instruction that does not access memory.
 pub(super) fn is_float(row: &Row) -> bool {
-    use Format::*;
-    let plain = matches!(
-        row.format,
-        FloatRegister | FloatCompare | FloatToRegister | FloatFromRegister
-    );
-    plain || row.format.has_rounding()
+    row.format.is_float() && row.access.is_none()
 }
 
 /// The guest of a seed. It never ends.

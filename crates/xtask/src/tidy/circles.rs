@@ -385,6 +385,14 @@ mod tests {
     }
 
     #[test]
+    fn what_a_macro_defines_is_of_its_module() {
+        let a = "macro_rules! define { ($a:ident) => { pub(crate) struct $a; } } define!(A); fn f() { crate::b::b() }";
+        let b = "use crate::a::A; pub(crate) fn b() { let _: Option<A> = None; }";
+        let files = [("lib.rs", "mod a; mod b;"), ("a.rs", a), ("b.rs", b)];
+        assert_eq!(findings(&files).len(), 1);
+    }
+
+    #[test]
     fn a_method_is_used_where_it_is_written() {
         let lib = "mod a; mod b;";
         let a = "pub(crate) struct A; impl A { fn one(&self) { self.two() } }";

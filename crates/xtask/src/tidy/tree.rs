@@ -205,13 +205,19 @@ impl Tree {
                 "crate" if at == 0 => here = 0,
                 "self" if at == 0 => {}
                 "super" if is_first => here = self.modules[here].parent?,
-                name => match self.look_up(here, name, aliases)? {
-                    Target::Module(next) => here = next,
-                    Target::Item(item, None) => {
+                name => match self.look_up(here, name, aliases) {
+                    Some(Target::Module(next)) => here = next,
+                    Some(Target::Item(item, None)) => {
                         return Some(Target::Item(item, path.get(at + 1).cloned()));
                     }
                     // A variant or a constant that was imported by its type.
-                    found => return Some(found),
+                    Some(found) => return Some(found),
+                    // What a macro defines in that module.
+                    None if at > 0 => {
+                        let item = (here, name.to_owned());
+                        return Some(Target::Item(item, path.get(at + 1).cloned()));
+                    }
+                    None => return None,
                 },
             }
         }

@@ -281,7 +281,7 @@ impl Writer<'_> {
                     continue;
                 }
             }
-            if !insn.op.ends_block() && !self.spoils(&insn) {
+            if !insn.op.flow().ends_block() && !self.spoils(&insn) {
                 return self.code.half(bits);
             }
         }
