@@ -11,16 +11,16 @@
 
 use crate::mark::OutputMark;
 use crate::varint::{self, Cursor};
-use machine::{Clock, Completion, Digest, Input, Position, REQUEST_BYTES_MAX, RequestId};
+use machine::{
+    Clock, Completion, Digest, FRAME_BYTES_MAX, Input, Position, REQUEST_BYTES_MAX, RequestId,
+};
 
 /// Longest encoded entry, in bytes.
 pub const ENTRY_BYTES_MAX: usize = 128 << 10;
-/// Longest Ethernet frame that an entry carries, in bytes.
-pub const FRAME_BYTES_MAX: usize = 65_550;
 /// Most console bytes that one entry carries.
-pub const CONSOLE_BYTES_MAX: usize = 65_536;
+pub(crate) const CONSOLE_BYTES_MAX: usize = 65_536;
 /// Longest digest, in bytes.
-pub const DIGEST_BYTES_MAX: usize = 16 << 10;
+pub(crate) const DIGEST_BYTES_MAX: usize = 16 << 10;
 
 /// Version of the encoding, in the upper three bits of an entry's first byte.
 const VERSION: u8 = 2;

@@ -13,10 +13,7 @@ mod varint;
 pub mod record;
 
 pub use divergence::Divergence;
-pub use entry::{
-    CONSOLE_BYTES_MAX, DIGEST_BYTES_MAX, ENTRY_BYTES_MAX, Entry, EntryError, Event,
-    FRAME_BYTES_MAX, digest_from_bytes, digest_to_bytes,
-};
+pub use entry::{ENTRY_BYTES_MAX, Entry, EntryError, Event, digest_from_bytes, digest_to_bytes};
 pub use mark::OutputMark;
 pub use recorder::{Recorder, RecorderConfig, RecorderState, Step};
 pub use replayer::{ReplayState, ReplayStep, Replayer};

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A record is a header frame (version of the format u16, semantics u32, description), then snapshots and batches of entries in the order of the log, then an end
-//! frame. Snapshots are cut into parts of at most [`FRAME_BYTES_MAX`]. Numbers are little endian.
+//! frame. Snapshots are cut into parts of at most [`RECORD_FRAME_BYTES_MAX`]. Numbers are little endian.
 
 mod frame;
 mod reader;
@@ -18,9 +18,9 @@ pub use reader::RecordReader;
 pub use writer::RecordWriter;
 
 /// Most bytes of one frame's payload.
-pub const FRAME_BYTES_MAX: usize = 2 << 20;
+pub(crate) const RECORD_FRAME_BYTES_MAX: usize = 2 << 20;
 /// Most bytes of a snapshot in a record.
-pub const SNAPSHOT_BYTES_MAX: u64 = 1 << 40;
+pub(crate) const SNAPSHOT_BYTES_MAX: u64 = 1 << 40;
 /// Most bytes of the header's description of the machine.
 pub const MACHINE_BYTES_MAX: usize = 64 << 10;
 

@@ -35,7 +35,7 @@ pub struct Lines(u64);
 
 impl Lines {
     /// Machine software interrupt.
-    pub const MSIP: u64 = 1 << 3;
+    pub(crate) const MSIP: u64 = 1 << 3;
     /// Machine timer interrupt.
     pub const MTIP: u64 = 1 << 7;
     /// Supervisor external interrupt.
@@ -166,6 +166,9 @@ impl Board {
     }
 
     /// Loads from memory or a device, zero-extended.
+    ///
+    /// # Errors
+    /// Nothing answers there, or not with that width.
     pub fn load(&mut self, addr: GuestAddr, width: Width, now: u64) -> Result<u64, AccessFault> {
         if addr.0 >= RAM_BASE {
             let mut bytes = [0; 8];
@@ -212,6 +215,9 @@ impl Board {
     }
 
     /// Stores the low bytes of `value` to memory or a device.
+    ///
+    /// # Errors
+    /// Nothing answers there, or not with that width.
     pub fn store(
         &mut self,
         addr: GuestAddr,
@@ -323,11 +329,14 @@ impl Board {
 
     /// The first tick at or after `now` at which [`Board::time`] is at least `time`: when a timer set to
     /// `time` is due. `None`: never.
-    pub fn tick_of(&self, now: u64, time: u64) -> Option<u64> {
+    pub(crate) fn tick_of(&self, now: u64, time: u64) -> Option<u64> {
         self.clint.tick_of(now, time)
     }
 
-    /// Takes an input for a device: a frame, typed bytes, a seed or the end of a request. An error changes nothing.
+    /// Takes an input for a device: a frame, typed bytes, a seed or the end of a request.
+    ///
+    /// # Errors
+    /// This board cannot take it: there is no such device or request, or it is too long.
     pub fn apply(&mut self, input: &Input, now: u64) -> Result<(), InputError> {
         self.advance(now);
         match input {
@@ -413,7 +422,7 @@ impl Board {
 
     /// Whether outputs or requests should be taken now: there is a request, a frame, or many console bytes. One access adds no more than a
     /// device says in a turn, so a caller that looks after each access bounds what waits.
-    pub fn output_due(&self) -> bool {
+    pub(crate) fn output_due(&self) -> bool {
         self.requests.wait()
             || self.outputs.iter().any(|output| match output {
                 Output::Frame { .. } => true,
@@ -427,17 +436,17 @@ impl Board {
     }
 
     /// Asks for a stop, on behalf of the built-in firmware.
-    pub fn request_stop(&mut self, stop: StopRequest) {
+    pub(crate) fn request_stop(&mut self, stop: StopRequest) {
         self.stop.get_or_insert(stop);
     }
 
     /// Sends bytes to the serial console; adjacent ones become one output.
-    pub fn console_write(&mut self, bytes: &[u8]) {
+    pub(crate) fn console_write(&mut self, bytes: &[u8]) {
         Output::push_console(&mut self.outputs, bytes);
     }
 
     /// Takes up to `max` bytes that the guest has not read from the serial port.
-    pub fn console_take(&mut self, max: usize) -> Vec<u8> {
+    pub(crate) fn console_take(&mut self, max: usize) -> Vec<u8> {
         let bytes = self.uart.take(max);
         self.settle();
         bytes

@@ -38,7 +38,7 @@ impl GuestClock {
 
     /// The first position, not before the newest entry, at which the time is at least `ticks`. `None`:
     /// never.
-    pub fn position_of(&self, ticks: u64) -> Option<Position> {
+    pub(crate) fn position_of(&self, ticks: u64) -> Option<Position> {
         let Some(wait) = ticks.checked_sub(self.clock.time).filter(|&wait| wait > 0) else {
             return Some(self.at);
         };

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Number of virtio slots on the board.
-pub const VIRTIO_SLOTS: usize = 8;
+pub(crate) const VIRTIO_SLOTS: usize = 8;
 /// Smallest memory, in bytes.
 pub const MEMORY_BYTES_MIN: u64 = 16 << 20;
 /// Largest memory, in bytes.
@@ -66,11 +66,14 @@ pub enum BoardError {
 
 impl BoardConfig {
     /// How many virtio devices the board has.
-    pub fn virtio_devices(&self) -> usize {
+    pub(crate) fn virtio_devices(&self) -> usize {
         self.net.len() + usize::from(self.entropy) + usize::from(self.console)
     }
 
     /// Says whether such a board can be built.
+    ///
+    /// # Errors
+    /// It cannot: the error says what about it.
     pub fn check(&self) -> Result<(), BoardError> {
         let size = self.memory_bytes;
         if !(MEMORY_BYTES_MIN..=MEMORY_BYTES_MAX).contains(&size) || !size.is_multiple_of(4096) {

@@ -116,7 +116,7 @@ impl Cpu {
     }
 
     /// To be called after the mode, `mstatus` or `satp` changed.
-    pub fn mode_changed(&mut self) {
+    pub(crate) fn mode_changed(&mut self) {
         self.context_changed();
         self.attention |= self.hart.due_interrupt().is_some();
     }

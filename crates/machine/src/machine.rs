@@ -281,7 +281,10 @@ impl Machine {
         self.cpu.hart.position
     }
 
-    /// Takes an input at the present position. An error changes nothing.
+    /// Takes an input at the present position.
+    ///
+    /// # Errors
+    /// The machine cannot take it: there is no such device or request, or it is too long. Nothing is changed.
     pub fn apply(&mut self, input: Input) -> Result<(), InputError> {
         let position = self.position();
         self.cpu.cost += EVENT_COST + input.bytes() as u64;
@@ -429,11 +432,17 @@ impl Machine {
     }
 
     /// Copies from memory at a physical address.
+    ///
+    /// # Errors
+    /// Not all of it is memory.
     pub fn read_memory(&self, addr: GuestAddr, out: &mut [u8]) -> Result<(), AccessFault> {
         self.board.ram.read(addr, out)
     }
 
     /// Writes to memory at a physical address, as a device would.
+    ///
+    /// # Errors
+    /// Not all of it is memory; nothing is written.
     pub fn write_memory(&mut self, addr: GuestAddr, data: &[u8]) -> Result<(), AccessFault> {
         self.board.ram.write(addr, data)
     }

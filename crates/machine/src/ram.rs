@@ -4,9 +4,8 @@
 mod observers;
 mod pages;
 
-pub use self::pages::PageSet;
-
 pub(crate) use self::observers::Observer;
+pub(crate) use self::pages::PageSet;
 
 use self::observers::Observers;
 use isa::{Insn, decode_first};
@@ -88,6 +87,9 @@ impl Ram {
     }
 
     /// Copies `out.len()` bytes from `addr` on, or nothing if not all of them are in memory.
+    ///
+    /// # Errors
+    /// Not all of it is memory; nothing is copied.
     pub fn read(&self, addr: GuestAddr, out: &mut [u8]) -> Result<(), AccessFault> {
         let offset = self.offset_of(addr, out.len()).ok_or(AccessFault)?;
         out.copy_from_slice(&self.bytes[offset..offset + out.len()]);
@@ -95,6 +97,9 @@ impl Ram {
     }
 
     /// Stores `data` at `addr`, or nothing if not all of it is in memory.
+    ///
+    /// # Errors
+    /// Not all of it is memory; nothing is stored.
     pub fn write(&mut self, addr: GuestAddr, data: &[u8]) -> Result<(), AccessFault> {
         let offset = self.offset_of(addr, data.len()).ok_or(AccessFault)?;
         self.note_store(offset, data.len());
@@ -111,7 +116,11 @@ impl Ram {
     /// Stores bytes at `offset` without noting it: for a page that is plain
     /// ([`Ram::is_plain`]), or after [`Ram::note_store`]. `None`, without effect, beyond the end.
     #[inline(always)]
-    pub fn store_plain<const N: usize>(&mut self, offset: usize, value: [u8; N]) -> Option<()> {
+    pub(crate) fn store_plain<const N: usize>(
+        &mut self,
+        offset: usize,
+        value: [u8; N],
+    ) -> Option<()> {
         *self.bytes.get_mut(offset..)?.first_chunk_mut::<N>()? = value;
         Some(())
     }
@@ -150,7 +159,7 @@ impl Ram {
     }
 
     /// Tells observers, and marks code stale, before a store of `len` bytes at `offset`.
-    pub fn note_store(&mut self, offset: usize, len: usize) {
+    pub(crate) fn note_store(&mut self, offset: usize, len: usize) {
         if len == 0 {
             return;
         }

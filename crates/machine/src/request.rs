@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// Requests that may be pending at a time. A device that wants more waits.
-pub const REQUESTS_PENDING_MAX: usize = 64;
+pub(crate) const REQUESTS_PENDING_MAX: usize = 64;
 /// Most bytes that a request carries, and that its completion brings.
 pub const REQUEST_BYTES_MAX: usize = 65_536;
 

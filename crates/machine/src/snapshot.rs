@@ -140,6 +140,9 @@ impl Snapshot {
     }
 
     /// Reads what [`Snapshot::to_bytes`] wrote. The bytes may come from anyone.
+    ///
+    /// # Errors
+    /// They are no snapshot, or one of another version, cut off or damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Snapshot, SnapshotError> {
         let mut reader = Reader(bytes);
         if reader.array().map_err(|_| SnapshotError::Magic)? != MAGIC {

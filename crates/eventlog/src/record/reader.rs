@@ -2,8 +2,8 @@
 
 use super::frame::{End, Frame, Header, RecordError, Snapshot};
 use super::{
-    END, ENTRIES, FRAME_BYTES_MAX, HEAD_BYTES, HEADER, MACHINE_BYTES_MAX, MAGIC, PART, SNAPSHOT,
-    SNAPSHOT_BYTES_MAX, VERSION,
+    END, ENTRIES, HEAD_BYTES, HEADER, MACHINE_BYTES_MAX, MAGIC, PART, RECORD_FRAME_BYTES_MAX,
+    SNAPSHOT, SNAPSHOT_BYTES_MAX, VERSION,
 };
 use crate::entry::ENTRY_BYTES_MAX;
 use crate::varint::Cursor;
@@ -73,6 +73,9 @@ impl RecordReader {
     }
 
     /// The next frame, or `None` when more bytes must be fed. After an error there is only that error.
+    ///
+    /// # Errors
+    /// The bytes are no record, or one of another version, or damaged. There is only that error from then on.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, RecordError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
@@ -85,6 +88,9 @@ impl RecordReader {
     }
 
     /// Says whether the record was whole, once all its bytes were fed and all frames taken.
+    ///
+    /// # Errors
+    /// It was not: it ends too early, or what was read is no record.
     pub fn finish(&self) -> Result<(), RecordError> {
         match (&self.failed, &self.stage) {
             (Some(error), _) => Err(error.clone()),
@@ -132,7 +138,7 @@ impl RecordReader {
             return Ok(None);
         };
         let length = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
-        if length > FRAME_BYTES_MAX {
+        if length > RECORD_FRAME_BYTES_MAX {
             return Err(RecordError::Length {
                 offset,
                 bytes: length as u64,

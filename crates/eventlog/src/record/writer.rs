@@ -1,8 +1,8 @@
 //! Turns frames into the bytes of a record.
 
 use super::{
-    END, ENTRIES, FRAME_BYTES_MAX, HEADER, Header, MACHINE_BYTES_MAX, MAGIC, PART, RecordError,
-    SNAPSHOT, SNAPSHOT_BYTES_MAX, VERSION,
+    END, ENTRIES, HEADER, Header, MACHINE_BYTES_MAX, MAGIC, PART, RECORD_FRAME_BYTES_MAX,
+    RecordError, SNAPSHOT, SNAPSHOT_BYTES_MAX, VERSION,
 };
 use crate::entry::ENTRY_BYTES_MAX;
 use crate::varint;
@@ -19,6 +19,9 @@ pub struct RecordWriter {
 
 impl RecordWriter {
     /// Begins a record of the described machine.
+    ///
+    /// # Errors
+    /// The description is too long.
     pub fn new(header: &Header, out: &mut Vec<u8>) -> Result<Self, RecordError> {
         if header.machine.len() > MACHINE_BYTES_MAX {
             return Err(RecordError::TooLarge("the description of the machine"));
@@ -37,6 +40,9 @@ impl RecordWriter {
     }
 
     /// Adds a snapshot, taken after the entries written so far.
+    ///
+    /// # Errors
+    /// The snapshot is too large.
     pub fn snapshot(
         &mut self,
         position: Position,
@@ -57,6 +63,9 @@ impl RecordWriter {
     }
 
     /// Adds encoded entries.
+    ///
+    /// # Errors
+    /// An entry is too long.
     pub fn entries_batch<B: AsRef<[u8]>>(
         &mut self,
         entries: &[B],
@@ -83,13 +92,16 @@ impl RecordWriter {
     }
 
     /// Closes the record at the last position, with the digest of the final state.
+    ///
+    /// # Errors
+    /// The digest is too long.
     pub fn end(
         self,
         position: Position,
         digest: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), RecordError> {
-        if digest.len() > FRAME_BYTES_MAX - 16 {
+        if digest.len() > RECORD_FRAME_BYTES_MAX - 16 {
             return Err(RecordError::TooLarge("the final digest"));
         }
         let mut payload = self.entries.to_le_bytes().to_vec();
@@ -101,7 +113,8 @@ impl RecordWriter {
 }
 
 fn put_frame(out: &mut Vec<u8>, kind: u8, payload: &[u8]) {
-    let length = u32::try_from(payload.len()).expect("callers keep frames below FRAME_BYTES_MAX");
+    let length =
+        u32::try_from(payload.len()).expect("callers keep frames below RECORD_FRAME_BYTES_MAX");
     let mut head = [0; 5];
     head[0] = kind;
     head[1..].copy_from_slice(&length.to_le_bytes());

@@ -1,7 +1,7 @@
 //! Entries survive their encoding; nothing else decodes; nothing makes the decoder panic.
 
 use eventlog::{Entry, EntryError, Event, OutputMark};
-use machine::{Clock, Completion, Input, Position, REQUEST_BYTES_MAX, RequestId};
+use machine::{Clock, Completion, FRAME_BYTES_MAX, Input, Position, REQUEST_BYTES_MAX, RequestId};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -130,7 +130,7 @@ fn errors_say_what_is_wrong() {
         position: Position(0),
         event: Event::Input(Input::Frame {
             device: 0,
-            frame: vec![0; eventlog::FRAME_BYTES_MAX + 1],
+            frame: vec![0; FRAME_BYTES_MAX + 1],
         }),
     };
     assert!(matches!(

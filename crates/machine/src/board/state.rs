@@ -83,6 +83,9 @@ impl Board {
     }
 
     /// A board with this memory and state, exactly as it was saved.
+    ///
+    /// # Errors
+    /// The state is of another version or another board, or no device of this board can have it.
     pub fn restore(
         config: &BoardConfig,
         ram: Ram,

@@ -46,6 +46,9 @@ pub fn is_elf(bytes: &[u8]) -> bool {
 
 impl<'a> Elf<'a> {
     /// Reads the headers of a file, which may be anything.
+    ///
+    /// # Errors
+    /// It is no ELF file for this machine, or damaged.
     pub fn parse(bytes: &'a [u8]) -> Result<Elf<'a>, ElfError> {
         let damaged = |error: object::read::Error| ElfError::Damaged(error.to_string());
         // Class 2 is 64 bits, data 1 is little-endian.

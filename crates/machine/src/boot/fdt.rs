@@ -99,7 +99,7 @@ impl Node {
     }
 
     /// The child of that name; made if there is none.
-    pub fn child_mut(&mut self, name: &str) -> &mut Node {
+    pub(crate) fn child_mut(&mut self, name: &str) -> &mut Node {
         let index = match self.children.iter().position(|node| node.name == name) {
             Some(index) => index,
             None => {
@@ -142,6 +142,9 @@ pub fn strings(values: &[&str]) -> Vec<u8> {
 
 impl Tree {
     /// Writes the blob.
+    ///
+    /// # Errors
+    /// A name or a value cannot be written.
     pub fn to_blob(&self) -> Result<Vec<u8>, FdtError> {
         let failed = |error: vm_fdt::Error| FdtError::Write(error.to_string());
         let reserved: Result<Vec<_>, _> = (self.reserved.iter())
@@ -154,6 +157,9 @@ impl Tree {
     }
 
     /// Reads a blob, which may be anything.
+    ///
+    /// # Errors
+    /// It is no device tree, or damaged, or nested too deeply.
     pub fn parse(blob: &[u8]) -> Result<Tree, FdtError> {
         let header = |index: usize| word(blob, index * 4).ok_or(FdtError::Header(blob.len()));
         if word(blob, 0) != Some(MAGIC) {

@@ -350,8 +350,11 @@ fn is_code(image: &[u8]) -> bool {
     isa::decode(u32::from_le_bytes(first)).op != isa::Op::Illegal && !image.iter().all(is_text)
 }
 
-/// Starts the machine on a bus out of reset: fills memory, the boot ROM, the real-time clock's base and the
+/// Starts the machine on a board out of reset: fills memory, the boot ROM, the real-time clock's base and the
 /// entropy seed, and returns how the hart starts. After an error the bus is not to be used.
+///
+/// # Errors
+/// Something given for the start is missing, no such thing, or has no room. The board is not to be used.
 pub fn load(board: &mut Board, config: &BoardConfig, boot: &Boot) -> Result<Entry, BootError> {
     let mut loader = Loader {
         ram: &mut board.ram,

@@ -77,7 +77,7 @@ pub struct Reply {
 
 /// SBI error codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SbiError {
+pub(crate) enum SbiError {
     /// `SBI_ERR_NOT_SUPPORTED`.
     NotSupported = -2,
     /// `SBI_ERR_INVALID_PARAM`.

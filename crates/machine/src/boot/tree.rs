@@ -6,7 +6,7 @@ use crate::config::{BoardConfig, VIRTIO_SLOTS};
 use crate::ram::RAM_BASE;
 
 /// ISA extensions of the hart, beside the base, in the order of the ISA string.
-pub const EXTENSIONS: [&str; 10] = [
+pub(crate) const EXTENSIONS: [&str; 10] = [
     "i", "m", "a", "f", "d", "c", "zicntr", "zicsr", "zifencei", "sstc",
 ];
 
@@ -55,7 +55,7 @@ fn syscon(name: &str, value: u32) -> Node {
 }
 
 /// The ISA string: single letters first, longer names after underscores.
-pub fn isa_string() -> String {
+pub(crate) fn isa_string() -> String {
     let mut isa = "rv64".to_owned();
     for extension in EXTENSIONS {
         if extension.len() > 1 {

@@ -11,7 +11,10 @@ const TIME: u16 = 0xc01;
 
 impl Cpu {
     /// A CSR instruction: the old value (of no meaning if it was not to be read).
-    pub fn access_csr(
+    ///
+    /// # Errors
+    /// The access traps.
+    pub(crate) fn access_csr(
         &mut self,
         board: &Board,
         number: u16,

@@ -10,6 +10,9 @@ const PAGE: u64 = 4096;
 
 impl Cpu {
     /// Loads `width` at a virtual address, zero-extended, without asking the fast entries.
+    ///
+    /// # Errors
+    /// The load traps.
     #[inline(never)]
     pub fn load(&mut self, board: &mut Board, address: u64, width: Width) -> Result<u64, Trapped> {
         let len = width.bytes();
@@ -43,6 +46,9 @@ impl Cpu {
     }
 
     /// Stores the low `width` of `value` at a virtual address, without asking the fast entries.
+    ///
+    /// # Errors
+    /// The store traps.
     #[inline(never)]
     pub fn store(
         &mut self,
@@ -128,6 +134,9 @@ impl Cpu {
     }
 
     /// The 16 bits of code at a virtual address: all code is in memory.
+    ///
+    /// # Errors
+    /// The fetch traps.
     pub fn fetch(&mut self, board: &mut Board, address: u64) -> Result<u16, Trapped> {
         let physical = self.translate(board, Access::Fetch, address, 2)?;
         let mut bytes = [0; 2];

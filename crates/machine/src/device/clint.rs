@@ -10,7 +10,7 @@ const MTIME: u64 = 0xbff8;
 
 /// The CLINT's registers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Clint {
+pub(crate) struct Clint {
     msip: bool,
     mtimecmp: u64,
     /// `mtime` minus the guest clock: the guest may write `mtime`.
@@ -29,22 +29,22 @@ impl Default for Clint {
 
 impl Clint {
     /// `mtime` at guest clock `now`; the `time` CSR shows the same.
-    pub fn mtime(&self, now: u64) -> u64 {
+    pub(crate) fn mtime(&self, now: u64) -> u64 {
         now.wrapping_add(self.offset)
     }
 
     /// Whether the software interrupt is pending.
-    pub fn msip(&self) -> bool {
+    pub(crate) fn msip(&self) -> bool {
         self.msip
     }
 
     /// Whether the timer interrupt is pending.
-    pub fn mtip(&self, now: u64) -> bool {
+    pub(crate) fn mtip(&self, now: u64) -> bool {
         self.mtime(now) >= self.mtimecmp
     }
 
     /// The next tick after `now` at which the timer interrupt changes by itself.
-    pub fn deadline(&self, now: u64) -> Option<u64> {
+    pub(crate) fn deadline(&self, now: u64) -> Option<u64> {
         let mtime = self.mtime(now);
         if mtime >= self.mtimecmp {
             // It ends where `mtime` wraps, unless it is pending always.
@@ -57,12 +57,12 @@ impl Clint {
     }
 
     /// The first tick at or after `now` at which `mtime` is at least `time`, for `stimecmp`. `None`: never.
-    pub fn tick_of(&self, now: u64, time: u64) -> Option<u64> {
+    pub(crate) fn tick_of(&self, now: u64, time: u64) -> Option<u64> {
         now.checked_add(time.saturating_sub(self.mtime(now)))
     }
 
     /// Reads a register; absent ones are 0.
-    pub fn load(&self, offset: u64, width: Width, now: u64) -> u64 {
+    pub(crate) fn load(&self, offset: u64, width: Width, now: u64) -> u64 {
         let register = match offset & !7 {
             MSIP => u64::from(self.msip),
             MTIMECMP => self.mtimecmp,
@@ -76,7 +76,7 @@ impl Clint {
     }
 
     /// Writes a register; absent ones ignore it.
-    pub fn store(&mut self, offset: u64, width: Width, value: u64, now: u64) {
+    pub(crate) fn store(&mut self, offset: u64, width: Width, value: u64, now: u64) {
         let merge = |old: u64| match (width, offset & 4) {
             (Width::Double, _) => value,
             (_, 0) => (old & !0xffff_ffff) | (value & 0xffff_ffff),

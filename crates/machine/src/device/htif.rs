@@ -41,7 +41,7 @@ const PAYLOAD: u64 = (1 << 48) - 1;
 
 /// The interface, for a program that has the two words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Htif {
+pub(crate) struct Htif {
     /// Addresses of the words, in memory.
     to_host: u64,
     from_host: Option<u64>,
@@ -61,7 +61,7 @@ pub(crate) struct Host<'a> {
 
 impl Htif {
     /// For words at these addresses; none if they are not in memory.
-    pub fn new(ram: &Ram, to_host: u64, from_host: Option<u64>) -> Option<Htif> {
+    pub(crate) fn new(ram: &Ram, to_host: u64, from_host: Option<u64>) -> Option<Htif> {
         let is_memory = |address: &u64| ram.offset_of(GuestAddr(*address), 8).is_some();
         is_memory(&to_host).then(|| Htif {
             to_host,
@@ -74,7 +74,10 @@ impl Htif {
     }
 
     /// Says whether this state can have come from a machine with this memory.
-    pub fn check(&self, ram: &Ram) -> Result<(), super::BadState> {
+    ///
+    /// # Errors
+    /// It cannot.
+    pub(crate) fn check(&self, ram: &Ram) -> Result<(), super::BadState> {
         let is_memory = |address: u64| ram.offset_of(GuestAddr(address), 8).is_some();
         let words = is_memory(self.to_host) && self.from_host.is_none_or(is_memory);
         let waiting = self.answers.len().max(self.keys_wanted as usize) <= ANSWERS_MAX;

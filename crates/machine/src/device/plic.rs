@@ -35,7 +35,7 @@ pub enum Target {
 /// A gateway turns a high line into one pending request; the next follows when the request has been completed
 /// and the line is still (or again) high.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Plic {
+pub(crate) struct Plic {
     /// One per source.
     priority: Vec<u32>,
     level: [u32; WORDS],
@@ -58,7 +58,10 @@ impl Default for Plic {
 
 impl Plic {
     /// Says whether this state can have come from a PLIC.
-    pub fn check(&self) -> Result<(), super::BadState> {
+    ///
+    /// # Errors
+    /// It cannot.
+    pub(crate) fn check(&self) -> Result<(), super::BadState> {
         if self.priority.len() == SOURCES {
             Ok(())
         } else {
@@ -70,7 +73,7 @@ impl Plic {
     }
 
     /// Sets the line of source `irq` (1 to 95).
-    pub fn set_line(&mut self, irq: u32, high: bool) {
+    pub(crate) fn set_line(&mut self, irq: u32, high: bool) {
         let (word, bit) = ((irq / 32) as usize, 1 << (irq % 32));
         if high {
             let new = bit & !self.level[word];
@@ -101,7 +104,7 @@ impl Plic {
     }
 
     /// Whether the external interrupt of `target` is raised.
-    pub fn raised(&self, target: Target) -> bool {
+    pub(crate) fn raised(&self, target: Target) -> bool {
         self.best(target as usize).is_some()
     }
 
@@ -127,7 +130,7 @@ impl Plic {
     }
 
     /// Reads the 32-bit register at `offset`; absent ones are 0. Reading the claim register claims.
-    pub fn load(&mut self, offset: u64) -> u32 {
+    pub(crate) fn load(&mut self, offset: u64) -> u32 {
         match Register::at(offset) {
             Some(Register::Priority(irq)) => self.priority[irq],
             Some(Register::Pending(word)) => self.pending[word],
@@ -139,7 +142,7 @@ impl Plic {
     }
 
     /// Writes the 32-bit register at `offset`. Writing the claim register completes.
-    pub fn store(&mut self, offset: u64, value: u32) {
+    pub(crate) fn store(&mut self, offset: u64, value: u32) {
         match Register::at(offset) {
             Some(Register::Priority(0)) | Some(Register::Pending(_)) | None => {}
             Some(Register::Priority(irq)) => self.priority[irq] = value & PRIORITY_MASK,

@@ -17,7 +17,7 @@ const CLEAR_INTERRUPT: u64 = 0x1c;
 
 /// The clock's registers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rtc {
+pub(crate) struct Rtc {
     /// Time when the guest clock was 0, in nanoseconds, modulo 2⁶⁴.
     offset_ns: u64,
     /// High half of the time, as of the last read of the low half.
@@ -31,7 +31,7 @@ pub struct Rtc {
 
 impl Rtc {
     /// A clock that shows `epoch_ns` when the guest clock is 0.
-    pub fn new(epoch_ns: u64) -> Rtc {
+    pub(crate) fn new(epoch_ns: u64) -> Rtc {
         Rtc {
             offset_ns: epoch_ns,
             ..Rtc::default()
@@ -43,7 +43,7 @@ impl Rtc {
     }
 
     /// Lets the alarm go off if it is due at `now`.
-    pub fn advance(&mut self, now: u64) {
+    pub(crate) fn advance(&mut self, now: u64) {
         if self.alarm_tick.is_some_and(|tick| tick <= now) {
             self.alarm_tick = None;
             self.irq_pending = true;
@@ -51,17 +51,17 @@ impl Rtc {
     }
 
     /// The tick at which the alarm goes off.
-    pub fn deadline(&self) -> Option<u64> {
+    pub(crate) fn deadline(&self) -> Option<u64> {
         self.alarm_tick
     }
 
     /// Level of the interrupt line.
-    pub fn line(&self) -> bool {
+    pub(crate) fn line(&self) -> bool {
         self.irq_enabled && self.irq_pending
     }
 
     /// Reads a register; absent ones are 0.
-    pub fn load(&mut self, offset: u64, now: u64) -> u32 {
+    pub(crate) fn load(&mut self, offset: u64, now: u64) -> u32 {
         match offset {
             TIME_LOW => {
                 let time = self.time_ns(now);
@@ -78,7 +78,7 @@ impl Rtc {
     }
 
     /// Writes a register; absent ones ignore it. A running alarm keeps its instant when the time is set.
-    pub fn store(&mut self, offset: u64, value: u32, now: u64) {
+    pub(crate) fn store(&mut self, offset: u64, value: u32, now: u64) {
         let value = u64::from(value);
         let time = self.time_ns(now);
         let set_low = |old: u64| (old & !0xffff_ffff) | value;

@@ -40,7 +40,7 @@ const MSR_CONNECTED: u8 = 0xb0;
 
 /// The serial port's registers and buffers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Uart {
+pub(crate) struct Uart {
     interrupt_enable: u8,
     fifo_control: u8,
     line_control: u8,
@@ -57,7 +57,10 @@ pub struct Uart {
 
 impl Uart {
     /// Says whether this state can have come from a serial port.
-    pub fn check(&self) -> Result<(), BadState> {
+    ///
+    /// # Errors
+    /// It cannot.
+    pub(crate) fn check(&self) -> Result<(), BadState> {
         if self.fifo.len() > FIFO_LEN || self.backlog.len() > BACKLOG_MAX {
             return Err(BadState {
                 device: "the serial port",
@@ -67,18 +70,13 @@ impl Uart {
         Ok(())
     }
 
-    /// Bytes that were typed and dropped, because the guest did not read for too long.
-    pub fn dropped(&self) -> u64 {
-        self.dropped
-    }
-
     /// Bytes that have arrived, and that the guest has yet to read.
-    pub fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.fifo.len() + self.backlog.len()
     }
 
     /// Bytes arrive at the port.
-    pub fn receive(&mut self, bytes: &[u8]) {
+    pub(crate) fn receive(&mut self, bytes: &[u8]) {
         let room = BACKLOG_MAX - self.backlog.len();
         let taken = &bytes[..bytes.len().min(room)];
         self.dropped += (bytes.len() - taken.len()) as u64;
@@ -87,7 +85,7 @@ impl Uart {
     }
 
     /// Takes up to `max` received bytes past the registers, for firmware calls.
-    pub fn take(&mut self, max: usize) -> Vec<u8> {
+    pub(crate) fn take(&mut self, max: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         while bytes.len() < max
             && let Some(byte) = self.fifo.pop_front()
@@ -135,7 +133,7 @@ impl Uart {
     }
 
     /// Level of the interrupt line.
-    pub fn line(&self) -> bool {
+    pub(crate) fn line(&self) -> bool {
         self.identification() != IIR_NONE
     }
 
@@ -144,7 +142,7 @@ impl Uart {
     }
 
     /// Reads register `offset` (0 to 7).
-    pub fn load(&mut self, offset: u64) -> u8 {
+    pub(crate) fn load(&mut self, offset: u64) -> u8 {
         match offset {
             0 | 1 if self.divisor_latch() => self.divisor[offset as usize],
             0 => {
@@ -181,7 +179,7 @@ impl Uart {
     }
 
     /// Writes register `offset` (0 to 7); a byte that leaves the port is returned.
-    pub fn store(&mut self, offset: u64, value: u8) -> Option<u8> {
+    pub(crate) fn store(&mut self, offset: u64, value: u8) -> Option<u8> {
         match offset {
             0 | 1 if self.divisor_latch() => self.divisor[offset as usize] = value,
             0 => {
@@ -305,7 +303,7 @@ mod tests {
         let mut uart = Uart::default();
         uart.receive(&vec![7; BACKLOG_MAX + 100]);
         uart.receive(&[1]);
-        assert_eq!(uart.dropped(), 101 - 1);
+        assert_eq!(uart.dropped, 101 - 1);
         assert_eq!(uart.check(), Ok(()));
         assert_eq!(uart.take(10), [7; 10]);
     }

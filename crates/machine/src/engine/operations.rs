@@ -258,6 +258,9 @@ impl Context for Attempt<'_> {
 /// Atomic instructions, for every engine.
 impl Cpu {
     /// LR: loads, sign-extended, and reserves the physical address.
+    ///
+    /// # Errors
+    /// It traps.
     pub fn load_reserved(
         &mut self,
         board: &mut Board,
@@ -271,6 +274,9 @@ impl Cpu {
 
     /// SC: stores if the reservation is for this physical address, and gives it up. 0 if it stored, else
     /// 1. Without any reservation the address is not translated.
+    ///
+    /// # Errors
+    /// It traps.
     pub fn store_conditional(
         &mut self,
         board: &mut Board,
@@ -291,6 +297,9 @@ impl Cpu {
     }
 
     /// An AMO: the sign-extended old value.
+    ///
+    /// # Errors
+    /// It traps.
     pub fn amo(
         &mut self,
         board: &mut Board,

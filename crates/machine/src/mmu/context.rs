@@ -65,7 +65,7 @@ impl Context {
 
     /// Whether addresses are translated.
     #[inline]
-    pub fn is_paged(self) -> bool {
+    pub(crate) fn is_paged(self) -> bool {
         self.0 & KIND <= SUPERVISOR
     }
 }

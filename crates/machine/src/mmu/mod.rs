@@ -34,7 +34,7 @@ pub(crate) fn access_fault(access: Access) -> Cause {
 impl Hart {
     /// The mode in which loads and stores act.
     #[inline]
-    pub fn data_mode(&self) -> Mode {
+    pub(crate) fn data_mode(&self) -> Mode {
         if self.csr.mstatus & status::MPRV == 0 {
             return self.mode;
         }
@@ -56,7 +56,7 @@ impl Hart {
 
     /// Whether loads and stores act in S-mode and may touch user pages.
     #[inline]
-    pub fn may_touch_user(&self) -> bool {
+    pub(crate) fn may_touch_user(&self) -> bool {
         self.csr.mstatus & status::SUM != 0 && self.data_mode() == Mode::Supervisor
     }
 }

@@ -139,14 +139,14 @@ impl Tlb {
 
     /// The offset in memory of `len` bytes at `address`, if a fast entry has all of them.
     #[inline(always)]
-    pub fn load_hit(&self, address: u64, len: u64) -> Option<usize> {
+    pub(crate) fn load_hit(&self, address: u64, len: u64) -> Option<usize> {
         let key = self.data_context.key(address.wrapping_add(len - 1));
         self.fast.data_hit(FAST_LOADS, key, address)
     }
 
     /// The offset in memory of `len` bytes at `address`, if a fast entry has all of them.
     #[inline(always)]
-    pub fn store_hit(&self, address: u64, len: u64) -> Option<usize> {
+    pub(crate) fn store_hit(&self, address: u64, len: u64) -> Option<usize> {
         let key = self.data_context.key(address.wrapping_add(len - 1));
         self.fast.data_hit(FAST_STORES, key, address)
     }
@@ -234,7 +234,7 @@ impl Tlb {
     }
 
     /// Lets no store be fast.
-    pub fn slow_stores(&mut self) {
+    pub(crate) fn slow_stores(&mut self) {
         for word in words(FAST_STORES..FAST_STORES + ENTRIES) {
             for slot in self.present.in_word(word) {
                 self.fast.clear(slot);
@@ -269,7 +269,7 @@ impl Tlb {
     }
 
     /// Forgets all translations for loads.
-    pub fn flush_loads(&mut self) {
+    pub(crate) fn flush_loads(&mut self) {
         for word in words(FAST_LOADS..FAST_LOADS + ENTRIES) {
             for slot in self.present.in_word(word) {
                 self.looked_at += 1;

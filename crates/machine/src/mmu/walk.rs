@@ -25,6 +25,9 @@ const LEAF: u64 = READ | WRITE | EXECUTE;
 impl Cpu {
     /// The physical address of `address` for an access of `len` bytes that all are in its page, checked for
     /// everything but whether something answers there. Fills the TLB.
+    ///
+    /// # Errors
+    /// The access traps: by its page, by protection, or because there is no page table.
     pub fn translate(
         &mut self,
         board: &mut Board,

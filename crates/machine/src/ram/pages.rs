@@ -2,7 +2,7 @@
 
 /// A set of pages of memory: one bit each, 64 to a word.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PageSet {
+pub(crate) struct PageSet {
     words: Vec<u64>,
     pages: usize,
     count: usize,

@@ -12,7 +12,7 @@ const BYTE_COST: u64 = 4;
 
 /// BLAKE3 in extendable-output mode, keyed by all seeds so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entropy {
+pub(crate) struct Entropy {
     key: [u8; 32],
     /// How many bytes this key has given.
     given: u64,

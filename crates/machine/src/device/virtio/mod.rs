@@ -168,6 +168,9 @@ pub fn slots(config: &BoardConfig) -> Vec<Virtio> {
 }
 
 /// Says whether this state can have come from that board.
+///
+/// # Errors
+/// It cannot: the error says what is wrong.
 pub fn check(config: &BoardConfig, saved: &[Virtio]) -> Result<(), BadState> {
     let bad = |what| BadState {
         device: "the virtio slots",
@@ -224,7 +227,7 @@ impl Virtio {
     }
 
     /// Which network device this is, if it is one.
-    pub fn net_index(&self) -> Option<u8> {
+    pub(crate) fn net_index(&self) -> Option<u8> {
         match &self.device {
             Device::Net(net) => Some(net.index()),
             _ => None,
@@ -243,7 +246,7 @@ impl Virtio {
     }
 
     /// A frame of a size in [`FRAME_BYTES`] arrives.
-    pub fn receive_frame(&mut self, frame: &[u8], around: &mut Surroundings<'_>) {
+    pub(crate) fn receive_frame(&mut self, frame: &[u8], around: &mut Surroundings<'_>) {
         let running = self.running();
         if let Device::Net(net) = &mut self.device {
             net.receive(frame, running);
@@ -260,7 +263,7 @@ impl Virtio {
     }
 
     /// Typed bytes arrive; `false` means that this is no console, or not run by a driver.
-    pub fn receive_console(&mut self, bytes: &[u8], around: &mut Surroundings<'_>) -> bool {
+    pub(crate) fn receive_console(&mut self, bytes: &[u8], around: &mut Surroundings<'_>) -> bool {
         let running = self.running();
         match &mut self.device {
             Device::Console(console) if running => console.receive(bytes),

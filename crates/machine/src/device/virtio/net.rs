@@ -12,7 +12,9 @@ use crate::Output;
 use crate::device::BadState;
 
 /// Sizes that an Ethernet frame may have, in bytes.
-pub const FRAME_BYTES: RangeInclusive<usize> = 14..=65550;
+pub const FRAME_BYTES: RangeInclusive<usize> = 14..=FRAME_BYTES_MAX;
+/// Longest frame, in bytes: segmentation offload allows more than Ethernet.
+pub const FRAME_BYTES_MAX: usize = 65_550;
 
 /// Frames that wait for the driver's buffers. More are dropped, as a real network card does.
 pub const BACKLOG_MAX: usize = 256;

@@ -7,7 +7,7 @@ use crate::ram::Ram;
 use crate::{AccessFault, GuestAddr};
 
 /// Most descriptors of one chain, with those of an indirect table.
-pub const CHAIN_DESCRIPTORS_MAX: u32 = 1024;
+pub(crate) const CHAIN_DESCRIPTORS_MAX: u32 = 1024;
 
 const DESCRIPTOR_BYTES: u64 = 16;
 const FLAG_NEXT: u16 = 1;
@@ -79,16 +79,19 @@ impl Chain {
     }
 
     /// How many bytes the device may read; below 4 GiB.
-    pub fn readable_bytes(&self) -> u64 {
+    pub(crate) fn readable_bytes(&self) -> u64 {
         total(&self.readable)
     }
 
     /// How many bytes the device may write; below 4 GiB.
-    pub fn writable_bytes(&self) -> u64 {
+    pub(crate) fn writable_bytes(&self) -> u64 {
         total(&self.writable)
     }
 
     /// All readable bytes after the first `skip`. The caller has bounded their number.
+    ///
+    /// # Errors
+    /// A buffer is not in memory.
     pub fn read(&self, ram: &Ram, mut skip: u64) -> Result<Vec<u8>, QueueError> {
         let len = self.readable_bytes().saturating_sub(skip);
         let mut bytes = vec![0; len as usize];
@@ -105,6 +108,9 @@ impl Chain {
     }
 
     /// Writes as much of `bytes` as the writable buffers hold; returns how many that is.
+    ///
+    /// # Errors
+    /// A buffer is not in memory.
     pub fn write(&self, ram: &mut Ram, bytes: &[u8]) -> Result<u32, QueueError> {
         let mut rest = bytes;
         for Buffer { addr, len } in &self.writable {
@@ -143,6 +149,9 @@ fn half(ram: &Ram, addr: u64) -> Result<u16, QueueError> {
 
 impl Queue {
     /// Starts using the queue as it has been set up.
+    ///
+    /// # Errors
+    /// It has no size, or a part of it is not aligned.
     pub fn start(&mut self) -> Result<(), QueueError> {
         let aligned = self.descriptors.is_multiple_of(16)
             && self.available.is_multiple_of(2)
@@ -156,6 +165,9 @@ impl Queue {
     }
 
     /// How many chains the driver has made available; at most the queue's size.
+    ///
+    /// # Errors
+    /// The driver has broken the rules of the ring.
     pub fn waiting(&self, ram: &Ram) -> Result<u16, QueueError> {
         let index = half(ram, self.available.wrapping_add(2))?;
         let waiting = index.wrapping_sub(self.next_available);
@@ -166,6 +178,9 @@ impl Queue {
     }
 
     /// The chain `ahead` places after the next one, which the caller knows to be waiting.
+    ///
+    /// # Errors
+    /// The chain is impossible.
     pub fn peek(&self, ram: &Ram, ahead: u16) -> Result<Chain, QueueError> {
         let index = self.next_available.wrapping_add(ahead) & (self.size - 1);
         let head = half(ram, self.available.wrapping_add(4 + 2 * u64::from(index)))?;
@@ -178,6 +193,9 @@ impl Queue {
     }
 
     /// Takes and returns the next chain, which the caller knows to be waiting.
+    ///
+    /// # Errors
+    /// The chain is impossible.
     pub fn pop(&mut self, ram: &Ram) -> Result<Chain, QueueError> {
         let chain = self.peek(ram, 0)?;
         self.take(1);
@@ -185,6 +203,9 @@ impl Queue {
     }
 
     /// Gives a chain back with `written` bytes; the driver sees it after [`Queue::publish`].
+    ///
+    /// # Errors
+    /// The ring is not in memory.
     pub fn give_back(&mut self, ram: &mut Ram, head: u16, written: u32) -> Result<(), QueueError> {
         let index = u64::from(self.next_used & (self.size - 1));
         let mut element = [0; 8];
@@ -197,7 +218,10 @@ impl Queue {
 
     /// Shows the driver what was given back, and says whether it wants an interrupt for that (sections 2.7.7
     /// and 2.7.8).
-    pub fn publish(&mut self, ram: &mut Ram, event_index: bool) -> Result<bool, QueueError> {
+    ///
+    /// # Errors
+    /// The ring is not in memory.
+    pub(crate) fn publish(&mut self, ram: &mut Ram, event_index: bool) -> Result<bool, QueueError> {
         let (new, old) = (self.next_used, self.decided_used);
         if new == old {
             return Ok(false);
@@ -217,7 +241,10 @@ impl Queue {
 
     /// Asks for a notification when the driver makes another chain available than the next `waiting`. Without
     /// `event_index` drivers notify always.
-    pub fn ask_notification(
+    ///
+    /// # Errors
+    /// The ring is not in memory.
+    pub(crate) fn ask_notification(
         &self,
         ram: &mut Ram,
         waiting: u16,

@@ -6,9 +6,9 @@ use super::queue::Chain;
 /// Bytes that are moved before a turn ends; the chain that goes beyond is finished.
 pub const TURN_BYTES_MAX: u64 = 1 << 20;
 /// Descriptors that are read before a turn ends; the chain that goes beyond is finished.
-pub const TURN_DESCRIPTORS_MAX: u64 = 16 << 10;
+pub(crate) const TURN_DESCRIPTORS_MAX: u64 = 16 << 10;
 /// Guest clock ticks from a turn that left a rest to the next: 100 µs, or 10 GB/s.
-pub const TURN_PAUSE_TICKS: u64 = 1_000;
+pub(crate) const TURN_PAUSE_TICKS: u64 = 1_000;
 
 /// What one turn has done.
 #[derive(Debug, Default)]
