@@ -73,14 +73,13 @@ impl HostClock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hart_thread::{HartEvent, HartThread};
+    use crate::executor_thread::{ExecutorEvent, ExecutorThread};
     use eventlog::{Entry, Event};
     use machine::{
         BoardConfig, Boot, Engine, Firmware, Input, Interpreter, InterpreterOptions, Machine,
         Output,
     };
-    use replica::{Hart, HartCommand, HartConfig, HartReport};
-    use replication::LogIndex;
+    use replica::{Command, Executor, ExecutorConfig, Report};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Instant;
@@ -109,8 +108,14 @@ mod tests {
         Box::new(Interpreter::new(InterpreterOptions::default()))
     }
 
-    /// A guest on a hart's thread, with a clock to which the test adds seconds; what the hart says comes out.
-    fn start(guest: &[u32]) -> (HartThread, mpsc::Receiver<HartEvent>, Arc<AtomicU64>) {
+    /// A guest on an executor's thread, with a clock to which the test adds seconds; what it reports comes out.
+    fn start(
+        guest: &[u32],
+    ) -> (
+        ExecutorThread,
+        mpsc::Receiver<ExecutorEvent>,
+        Arc<AtomicU64>,
+    ) {
         let board = BoardConfig {
             memory_bytes: 16 << 20,
             ..BoardConfig::default()
@@ -120,31 +125,30 @@ mod tests {
             ..Boot::default()
         };
         let machine = Machine::boot(&board, &boot, engine()).unwrap();
-        let hart = Hart::new(Some(machine), Box::new(engine), HartConfig::default());
+        let executor = Executor::new(Some(machine), Box::new(engine), ExecutorConfig::default());
         let (events, receiver) = mpsc::channel(1_024);
         let added = Arc::new(AtomicU64::new(0));
         let (began, seconds) = (Instant::now(), Arc::clone(&added));
         let clock = HostClock::new(Box::new(move || {
             began.elapsed() + Duration::from_secs(seconds.load(Ordering::Relaxed))
         }));
-        let mut thread = HartThread::start_with(hart, events, clock, false).unwrap();
-        let next = LogIndex(1);
-        thread.send(HartCommand::Run { next });
+        let mut thread = ExecutorThread::start_with(executor, events, clock, false).unwrap();
+        thread.send(Command::Run);
         (thread, receiver, added)
     }
 
     /// Waits for what `wanted` sees in the reports.
     fn wait(
-        thread: &mut HartThread,
-        events: &mut mpsc::Receiver<HartEvent>,
-        wanted: impl Fn(&HartReport) -> bool,
+        thread: &mut ExecutorThread,
+        events: &mut mpsc::Receiver<ExecutorEvent>,
+        wanted: impl Fn(&Report) -> bool,
     ) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match events.try_recv() {
-                Ok(HartEvent::Report(report)) if wanted(&report) => return,
-                Ok(HartEvent::Report(_)) => {}
-                Ok(HartEvent::Broken(what)) => panic!("{what}"),
+                Ok(ExecutorEvent::Report(report)) if wanted(&report) => return,
+                Ok(ExecutorEvent::Report(_)) => {}
+                Ok(ExecutorEvent::Broken(what)) => panic!("{what}"),
                 Err(_) => {
                     thread.flush();
                     std::thread::yield_now();
@@ -155,8 +159,8 @@ mod tests {
     }
 
     /// Whether a report holds a clock entry at or after so many seconds of the guest's time.
-    fn sets_clock(report: &HartReport, seconds: u64) -> bool {
-        let HartReport::Appended { entries, .. } = report else {
+    fn sets_clock(report: &Report, seconds: u64) -> bool {
+        let Report::Appended { entries, .. } = report else {
             return false;
         };
         entries
@@ -177,14 +181,14 @@ mod tests {
                 sets_clock(report, jumps * HOUR)
             });
         }
-        thread.send(HartCommand::Halt);
+        thread.send(Command::Halt);
     }
 
     #[test]
     fn what_was_due_while_the_host_was_suspended_happens_when_it_resumes() {
         let (mut thread, mut events, added) = start(&SLEEPER);
-        let said = |report: &HartReport| match report {
-            HartReport::Appended { outputs, .. } => outputs
+        let said = |report: &Report| match report {
+            Report::Appended { outputs, .. } => outputs
                 .iter()
                 .any(|(_, outputs)| outputs.contains(&Output::Console(b"A".to_vec()))),
             _ => false,
@@ -197,7 +201,7 @@ mod tests {
         // 100 s from now by timers that stop with the host; the test's patience is shorter.
         added.fetch_add(HOUR, Ordering::Relaxed);
         wait(&mut thread, &mut events, said);
-        thread.send(HartCommand::Halt);
+        thread.send(Command::Halt);
     }
 
     #[test]

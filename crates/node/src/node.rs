@@ -6,9 +6,9 @@ use crate::certificate::{self, date};
 use crate::config::{Config, NodeAddress};
 use crate::console::Console;
 use crate::control::{CLIENTS_MAX, ControlCounters, ControlSocket, Role};
+use crate::controller::{Channels, Controller, Randomness};
 use crate::engine::EngineChoice;
-use crate::engine_room::{Doors, EngineRoom, Fate};
-use crate::hart_thread::HartThread;
+use crate::executor_thread::ExecutorThread;
 use crate::log::STORY;
 use crate::lookup::look_up;
 use crate::names::{fill_random, fresh_node_id, hex, random_u128};
@@ -21,7 +21,7 @@ use crate::tls::{TlsIdentity, load_identity};
 use crate::transport::{Peer, Reloader, Transport, TransportConfig};
 use crate::vm::VmOptions;
 use anyhow::{Context, anyhow, ensure};
-use replica::{Hart, HartConfig};
+use replica::{Executor, ExecutorConfig};
 use replication::{Agreement, HaltReason, Hello, Mode, NodeId, Record};
 use std::fmt;
 use std::net::{SocketAddr, UdpSocket};
@@ -32,12 +32,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-/// Events of one kind that may wait for the engine room.
+/// Events of one kind that may wait for the controller.
 const EVENTS_MAX: usize = 1024;
-/// Reports of the hart that may wait for the engine room: each can hold all that the guest said in a slice. The hart waits for
+/// Reports of the executor that may wait for the controller: each can hold all that the guest said in a slice. It waits for
 /// room, and its guest with it.
 const REPORTS_MAX: usize = 128;
-/// Frames from the network that may wait for the engine room.
+/// Frames from the network that may wait for the controller.
 const FRAMES_MAX: usize = 128;
 /// A connection is given up after so many times the suspicion timeout, but not before [`IDLE_MIN`].
 const IDLE_SUSPICIONS: u32 = 8;
@@ -143,7 +143,7 @@ fn halted(f: &mut fmt::Formatter<'_>, reason: &HaltReason, owner: &str) -> fmt::
     }
 }
 
-/// Runs a node until it ends. Blocks the calling thread; the hart has a thread of its own. Gives up new privileges and,
+/// Runs a node until it ends. Blocks the calling thread; the executor has a thread of its own. Gives up new privileges and,
 /// where `confined`, everything else that a node needs no more once it is up; for good, and for the whole process.
 ///
 /// # Errors
@@ -229,15 +229,15 @@ async fn run(config: Config, confined: bool) -> anyhow::Result<ExitReason> {
     // The arbiter's thread has begun: a filesystem that is mounted anew has other files by the same names, and without
     // the arbiter nobody could take over. All else is open that will be; more threads begin below.
     sandbox.limit_files(&places(&config))?;
-    let (hart_events, from_hart) = mpsc::channel(REPORTS_MAX);
-    let hart = Hart::new(
+    let (executor_events, from_executor) = mpsc::channel(REPORTS_MAX);
+    let executor = Executor::new(
         machine,
         engine.source(config.machine.memory.0),
-        HartConfig::default(),
+        ExecutorConfig::default(),
     );
-    // Before the hart's thread begins: it goes on to give up more.
+    // Before the executor's thread begins: it goes on to give up more.
     let sandbox = sandbox.limit_calls()?;
-    let hart = HartThread::start(hart, hart_events, confined)?;
+    let executor = ExecutorThread::start(executor, executor_events, confined)?;
     let (switch_events, from_switch) = mpsc::channel(FRAMES_MAX);
     info!(
         target: STORY,
@@ -245,10 +245,10 @@ async fn run(config: Config, confined: bool) -> anyhow::Result<ExitReason> {
         config.node.name, config.machine.name, transport.local_address()
     );
     info!(node = %hex(node.0), engine = %engine.kind(), "its process");
-    let doors = Doors {
+    let channels = Channels {
         engine: engine.kind(),
-        hart,
-        from_hart,
+        executor,
+        from_executor,
         transport,
         from_transport,
         arbiter,
@@ -262,8 +262,9 @@ async fn run(config: Config, confined: bool) -> anyhow::Result<ExitReason> {
         console,
         sandbox,
     };
-    let (room, sources) = EngineRoom::new(config, node, Fate { seed, secret }, doors);
-    room.run(sources, stops).await
+    let randomness = Randomness { seed, secret };
+    let (controller, sources) = Controller::new(config, node, randomness, channels);
+    controller.run(sources, stops).await
 }
 
 /// Files that a node may have open. With them, no client and no peer can take away what the node itself needs, above all to

@@ -1,20 +1,15 @@
-//! What the I/O side asks of the hart side, and what the hart side reports. Both travel as values over
-//! bounded channels in `node`, and over plain queues in `sim`.
+//! What an executor is told.
 
 use bytes::Bytes;
-use eventlog::Divergence;
-use machine::{Input, Output};
+use machine::Input;
 use replication::{LogIndex, TransferId};
 
-/// Asked of the hart.
+/// Told to an executor. Commands travel as values, over a bounded channel or a plain queue.
 #[derive(Clone, Debug)]
-pub enum HartCommand {
-    /// Start executing and recording: the next entry has index `next`.
-    Run {
-        /// Index of the first entry to append.
-        next: LogIndex,
-    },
-    /// Something arrived from outside (primary only; a backup ignores it).
+pub enum Command {
+    /// Start executing and recording: the log begins here.
+    Run,
+    /// Something arrived from outside (while recording only; whoever replays ignores it).
     Input(Input),
     /// Take a snapshot after a `Synchronize` entry.
     TakeSnapshot {
@@ -42,55 +37,11 @@ pub enum HartCommand {
         /// Index of the next entry to append.
         next: LogIndex,
     },
-    /// Brake, in thousandths (0 runs freely, 1000 stands still).
+    /// Slow the guest while recording.
     Throttle {
-        /// In thousandths.
-        brake: u16,
+        /// Thousandths of the time in which the guest stands still: 0 runs freely, 1000 not at all.
+        per_mille: u16,
     },
     /// Stop for good.
     Halt,
-}
-
-/// Reported by the hart.
-#[derive(Clone, Debug)]
-pub enum HartReport {
-    /// The primary's new log entries, with the outputs that each output mark covers.
-    Appended {
-        /// The entries, encoded.
-        entries: Vec<Bytes>,
-        /// For each output mark: its number among `entries` (from 0), and its outputs.
-        outputs: Vec<(u32, Vec<Output>)>,
-    },
-    /// The backup applied entries up to here.
-    Replayed {
-        /// The last entry applied.
-        index: LogIndex,
-        /// Outputs that the backup produced, each with the index of its mark.
-        outputs: Vec<(LogIndex, Vec<Output>)>,
-    },
-    /// The snapshot is taken.
-    SnapshotTaken {
-        /// The transfer that it is for.
-        transfer: TransferId,
-        /// First log index after it.
-        from: LogIndex,
-        /// Its bytes.
-        state: Bytes,
-    },
-    /// A snapshot was restored (`Ok`) or cannot be used.
-    Restored {
-        /// The transfer that it came by.
-        transfer: TransferId,
-        /// What is wrong with it, as a sentence.
-        result: Result<(), String>,
-    },
-    /// For the first time since the restore, a digest agreed with the primary's.
-    Verified,
-    /// The backup differs from the primary, or was given an entry that cannot be applied.
-    Diverged(Divergence),
-    /// The guest switched itself off; the entry that says so has been appended (on a backup: replayed).
-    PoweredOff,
-    /// The guest asked for a reset, which is not supported yet: it stands still, as if switched off. The entry that
-    /// says so has been appended (on a backup: replayed).
-    ResetAsked,
 }

@@ -9,7 +9,7 @@ const OVERHEAD_BYTES: usize = 64;
 
 /// Outputs in the order of the log, each with the index of its mark.
 #[derive(Debug)]
-pub struct OutputGate {
+pub(crate) struct OutputGate {
     held: VecDeque<(LogIndex, Vec<Output>)>,
     /// Marks up to here have left, wherever they were held.
     left: LogIndex,
@@ -19,7 +19,7 @@ pub struct OutputGate {
 
 impl OutputGate {
     /// A gate that is full when it holds about `bytes_max` bytes.
-    pub fn new(bytes_max: usize) -> Self {
+    pub(crate) fn new(bytes_max: usize) -> Self {
         Self {
             held: VecDeque::new(),
             left: LogIndex(0),
@@ -30,7 +30,7 @@ impl OutputGate {
 
     /// Holds the outputs of the mark at `index`, which is above all before. Those that have left already are
     /// forgotten at once.
-    pub fn hold(&mut self, index: LogIndex, outputs: Vec<Output>) {
+    pub(crate) fn hold(&mut self, index: LogIndex, outputs: Vec<Output>) {
         if index <= self.left {
             return;
         }
@@ -40,7 +40,7 @@ impl OutputGate {
     }
 
     /// Takes out the outputs of all marks up to `up_to`, in order; those that come later go the same way.
-    pub fn release(&mut self, up_to: LogIndex) -> Vec<Output> {
+    pub(crate) fn release(&mut self, up_to: LogIndex) -> Vec<Output> {
         self.left = self.left.max(up_to);
         let mut released = Vec::new();
         while let Some((index, _)) = self.held.front() {
@@ -57,7 +57,7 @@ impl OutputGate {
     }
 
     /// Takes out everything, in order.
-    pub fn release_all(&mut self) -> Vec<Output> {
+    pub(crate) fn release_all(&mut self) -> Vec<Output> {
         let last = self.held.back().map(|(index, _)| *index);
         last.map_or_else(Vec::new, |last| self.release(last))
     }
@@ -69,22 +69,24 @@ impl OutputGate {
     }
 
     /// Forgets everything, also what has left.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         *self = Self::new(self.bytes_max);
     }
 
     /// Marks held.
-    pub fn marks(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn marks(&self) -> usize {
         self.held.len()
     }
 
     /// Bytes held, about.
-    pub fn bytes(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Whether it holds as much as it should: the primary must stand still until some has left.
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.bytes >= self.bytes_max
     }
 }

@@ -2,11 +2,12 @@
 //! invariants I1 to I9 of ARCHITECTURE.md against what the nodes do.
 
 use crate::arbiter::{Arbiter, OPERATOR};
+use crate::deed::Deed;
 use crate::fingerprint::Fingerprint;
 use crate::network::ProcessIndex;
 use replication::{
-    Action, ArbiterOperation, ArbiterReply, Epoch, HaltReason, LogIndex, Message, Mode, NodeId,
-    Record, TransferId,
+    ArbiterOperation, ArbiterReply, Epoch, HaltReason, LogIndex, Message, Mode, NodeId, Record,
+    TransferId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -323,18 +324,18 @@ impl Checker {
     pub(crate) fn acts(
         &mut self,
         process: ProcessIndex,
-        action: &Action,
+        deed: &Deed,
         arbiter: &Arbiter,
     ) -> Result<(), Broken> {
         let witness = &mut self.witnesses[process];
-        if witness.halted {
+        if witness.halted && !deed.is_unasked() {
             return broken(
                 "I9",
-                format!("process {process} acts after it halted: {action:?}"),
+                format!("process {process} acts after it halted: {deed:?}"),
             );
         }
-        match action {
-            Action::Send {
+        match deed {
+            Deed::Sends {
                 message: Message::Acknowledge { held, epoch, .. },
                 ..
             } => {
@@ -366,7 +367,7 @@ impl Checker {
                 witness.acknowledged = witness.acknowledged.max(*held);
                 witness.acknowledged_in = witness.acknowledged_in.max(*epoch);
             }
-            Action::Arbiter {
+            Deed::Asks {
                 operation:
                     ArbiterOperation::Swap {
                         expected: Some(expected),
@@ -379,7 +380,7 @@ impl Checker {
             {
                 witness.tried_takeover = Some(new.epoch);
             }
-            Action::ReceiveState {
+            Deed::AwaitsState {
                 from,
                 transfer,
                 next,
@@ -393,7 +394,7 @@ impl Checker {
                 witness.diverged = false;
                 witness.verified = false;
             }
-            Action::Run { epoch } | Action::GoLive { epoch, .. } => {
+            Deed::Runs { epoch } | Deed::GoesLive { epoch, .. } => {
                 let owned = arbiter
                     .all()
                     .any(|record| record.epoch == *epoch && record.owner == witness.node);
@@ -411,7 +412,7 @@ impl Checker {
                     );
                 }
             }
-            Action::Halt { reason } => {
+            Deed::Halts { reason } => {
                 witness.halted = true;
                 if *reason == HaltReason::Left
                     && let Some(record) = arbiter.record()
@@ -443,8 +444,8 @@ impl Checker {
             _ => {}
         }
         let witness = &mut self.witnesses[process];
-        match action {
-            Action::Run { epoch } | Action::GoLive { epoch, .. } => witness.speaks_since = *epoch,
+        match deed {
+            Deed::Runs { epoch } | Deed::GoesLive { epoch, .. } => witness.speaks_since = *epoch,
             _ => {}
         }
         Ok(())

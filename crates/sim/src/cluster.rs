@@ -20,7 +20,8 @@ use crate::random::Random;
 use crate::switch::Switch;
 use crate::toy;
 use crate::world::Clients;
-use replication::{ArbiterDesk, Config, Epoch, HaltReason, Local, Mode, NodeId, Record};
+use replica::Event;
+use replication::{ArbiterDesk, Config, Epoch, HaltReason, Mode, NodeId, Record};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -132,14 +133,15 @@ impl Cluster {
     pub(crate) fn note_states(&mut self) {
         for index in 0..self.processes.len() {
             if self.processes[index].is_alive() {
-                let status = self.processes[index].core.status();
+                let status = self.processes[index].replica.status();
                 self.note(|| format!("process {index}: {status:?}"));
             }
         }
     }
 
-    pub(crate) fn schedule_local(&mut self, to: ProcessIndex, at: u64, local: Local) {
-        let arrival = Arrival::Local(local);
+    /// Lets something happen on a process's own host.
+    pub(crate) fn schedule_event(&mut self, to: ProcessIndex, at: u64, event: Event) {
+        let arrival = Arrival::Event(event);
         self.queue.at(
             at,
             Happening::Arrives {
@@ -171,12 +173,12 @@ impl Cluster {
             .position(|process| process.node == node)
     }
 
-    /// Lets the hart of a process have its turn at `at`, or before.
-    pub(crate) fn wake_hart(&mut self, process: ProcessIndex, at: u64) {
-        let hart_at = &mut self.processes[process].hart_at;
-        if hart_at.is_none_or(|due| at < due) {
-            *hart_at = Some(at);
-            self.queue.at(at, Happening::Hart { process, due: at });
+    /// Lets the executor of a process have its turn at `at`, or before.
+    pub(crate) fn wake_executor(&mut self, process: ProcessIndex, at: u64) {
+        let slice_at = &mut self.processes[process].slice_at;
+        if slice_at.is_none_or(|due| at < due) {
+            *slice_at = Some(at);
+            self.queue.at(at, Happening::Slice { process, due: at });
         }
     }
 

@@ -1,10 +1,10 @@
-//! The machine of a simulated process: the toy, or the real one behind the hart that `node` runs.
+//! The machine of a simulated process: the toy, or the real one behind the executor that `node` runs.
 
 use crate::engines::Bugs;
 use crate::fingerprint::Fingerprint;
 use crate::real::Real;
 use crate::toy::{Speed, Toy};
-use replica::{HartCommand, HartReport};
+use replica::{Command, Report};
 use replication::{Instant, LogIndex};
 use std::rc::Rc;
 
@@ -18,7 +18,7 @@ pub enum Kind {
     Real(Rc<[u8]>),
 }
 
-/// Either machine, behind the commands and reports of the hart.
+/// Either machine, behind the commands and reports of an executor.
 #[derive(Debug)]
 pub(crate) enum Computer {
     Toy(Toy),
@@ -39,7 +39,7 @@ impl Computer {
     }
 
     /// Obeys a command.
-    pub(crate) fn command(&mut self, now: Instant, command: HartCommand) {
+    pub(crate) fn command(&mut self, now: Instant, command: Command) {
         match self {
             Self::Toy(toy) => toy.command(command),
             Self::Real(real) => real.command(now, command),
@@ -66,7 +66,7 @@ impl Computer {
     }
 
     /// The next report.
-    pub(crate) fn report(&mut self) -> Option<HartReport> {
+    pub(crate) fn report(&mut self) -> Option<Report> {
         match self {
             Self::Toy(toy) => toy.report(),
             Self::Real(real) => real.report(),

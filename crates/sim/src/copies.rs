@@ -45,7 +45,7 @@ impl Cluster {
         self.run_until(self.now() + ONE_GOES_WITHIN)?;
         let owns = |index: &usize| {
             let process = &self.processes[*index];
-            let owns = process.core.status().role == RoleStatus::Primary;
+            let owns = process.replica.status().role == RoleStatus::Primary;
             process.life == Life::Running && owns
         };
         let owners: Vec<usize> = (0..self.processes.len()).filter(owns).collect();

@@ -115,7 +115,7 @@ impl Cluster {
         };
         let runs_on = |cluster: &Self, index: usize| {
             let process = &cluster.processes[index];
-            let status = process.core.status();
+            let status = process.replica.status();
             let owns = matches!(status.role, RoleStatus::Primary | RoleStatus::TakingOver);
             let ended = status.epoch < epoch || cluster.ended.contains(&process.node);
             process.is_alive() && owns && ended

@@ -2,7 +2,8 @@
 //! lost, and nothing that its backup has no room for; and neither holds more than its bounds.
 
 use crate::checker::Broken;
-use replication::{Action, Bounds, LogIndex, Message, Status, TransferId};
+use crate::deed::Deed;
+use replication::{Bounds, LogIndex, Message, Status, TransferId};
 use std::collections::BTreeMap;
 
 /// Bytes may be sent so many times, on average, over whatever link: once, once more with what follows, and again
@@ -54,9 +55,9 @@ fn broken(invariant: &'static str, what: String) -> Result<(), Broken> {
 }
 
 impl Flows {
-    /// A process asks for something, at `now`.
-    pub(crate) fn acts(&mut self, now: u64, action: &Action) -> Result<(), Broken> {
-        let Action::Send { message, .. } = action else {
+    /// A process acts, at `now`.
+    pub(crate) fn acts(&mut self, now: u64, deed: &Deed) -> Result<(), Broken> {
+        let Deed::Sends { message, .. } = deed else {
             return Ok(());
         };
         match message {

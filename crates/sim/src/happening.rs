@@ -20,7 +20,7 @@ pub(crate) enum Happening {
         process: ProcessIndex,
         due: u64,
     },
-    Hart {
+    Slice {
         process: ProcessIndex,
         due: u64,
     },

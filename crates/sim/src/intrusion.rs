@@ -7,7 +7,8 @@ use crate::intruders::{Intruder, Kind, Lie, Visit};
 use crate::network::ProcessIndex;
 use crate::people::{Errand, MACHINE_NAME, MEMORY_MIB, NAMES, SPARE, date, hello};
 use crate::process::Arrival;
-use replication::{Credential, HostId, Local, NodeId, Subject};
+use replica::Event;
+use replication::{Credential, HostId, NodeId, Subject};
 use std::collections::BTreeMap;
 
 impl Cluster {
@@ -114,7 +115,7 @@ impl Cluster {
         self.people.intruders.visits += 1;
         let number = self.people.intruders.visits;
         intruder.visits.insert(to, Visit { number, node });
-        self.schedule_local(to, self.now(), Local::Connected { peer: node, host });
+        self.schedule_event(to, self.now(), Event::Connected { peer: node, host });
     }
 
     /// A host has a new list of withdrawn certificates.
@@ -135,7 +136,7 @@ impl Cluster {
                 self.note(|| format!("process {index} sends intruder {number} away"));
                 self.people.intruders.all[number].visits.remove(&index);
                 let peer = visit.node;
-                self.schedule_local(index, self.now(), Local::Disconnected { peer });
+                self.schedule_event(index, self.now(), Event::Disconnected { peer });
             }
         }
     }
@@ -161,6 +162,6 @@ impl Cluster {
         }
         self.counts.lies += 1;
         let (from, message) = (node, lie.message);
-        self.arrive(lie.to, Arrival::Message { from, message })
+        self.arrive(lie.to, Arrival::Event(Event::Message { from, message }))
     }
 }

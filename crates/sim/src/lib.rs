@@ -11,6 +11,7 @@ mod cluster;
 mod computer;
 mod copies;
 mod counts;
+mod deed;
 mod disaster;
 mod drive;
 mod engines;

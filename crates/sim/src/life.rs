@@ -8,7 +8,8 @@ use crate::joiners::Unfit;
 use crate::network::ProcessIndex;
 use crate::process::{Build, Life, Process};
 use crate::toy::Speed;
-use replication::{Core, Instant, Local};
+use replica::{Event, Replica};
+use replication::Instant;
 
 /// How long a host takes to notice that its process is gone and to start another, in microseconds.
 const RESTART_AFTER: u64 = 150_000;
@@ -28,10 +29,11 @@ impl Cluster {
         config.node = node;
         config.seed = self.random.bits();
         let clock = Clock::new(&mut self.random, self.queue.now());
-        let core = Core::new(config, Instant(clock.at(self.queue.now())));
+        let outputs_bytes_max = *self.random.choose(&[1_000, 1 << 20]);
+        let now = Instant(clock.at(self.queue.now()));
+        let replica = Replica::new(config, outputs_bytes_max, now);
         let build = Build {
             clock,
-            gate_bytes_max: *self.random.choose(&[1_000, 1 << 20]),
             lagging: self.random.chance(500),
             unfit: self.joiners.unfit.filter(|_| host == UNFIT_HOST),
             snapshot_us_max: self.joiners.snapshot_us_max,
@@ -43,7 +45,7 @@ impl Cluster {
         };
         let computer = Computer::new(&self.kind, initial, speed, self.busy, self.bugs.on(host));
         self.processes
-            .push(Process::new(host, node, core, computer, build));
+            .push(Process::new(host, node, replica, computer, build));
         self.checker.born(index, node);
         self.switch.connect(index);
         self.note(|| format!("process {index} starts on host {host}"));
@@ -51,12 +53,12 @@ impl Cluster {
             Some(Unfit::NoRoom) => 0,
             _ => 1,
         };
-        for local in [Local::Room { bytes: room }, Local::Needs { bytes: 1 }] {
-            self.schedule_local(index, self.queue.now() + 5, local);
+        for event in [Event::Room { bytes: room }, Event::Needs { bytes: 1 }] {
+            self.schedule_event(index, self.queue.now() + 5, event);
         }
-        let local = if initial { Local::Start } else { Local::Join };
-        self.schedule_local(index, self.queue.now() + 10, local);
-        self.wake_hart(index, self.queue.now() + 20);
+        let event = if initial { Event::Start } else { Event::Join };
+        self.schedule_event(index, self.queue.now() + 10, event);
+        self.wake_executor(index, self.queue.now() + 20);
     }
 
     pub(crate) fn bury(&mut self, index: ProcessIndex) {
@@ -91,7 +93,7 @@ impl Cluster {
     pub(crate) fn dismiss(&mut self, index: ProcessIndex, after: u64) {
         self.note(|| format!("process {index} is told to leave, in {after} us"));
         self.counts.dismissals += 1;
-        self.schedule_local(index, self.queue.now() + after, Local::Leave);
+        self.schedule_event(index, self.queue.now() + after, Event::Leave);
     }
 
     /// Flips a bit in a backup's machine: what failing hardware would do.
@@ -127,7 +129,7 @@ impl Cluster {
         self.processes[index].life = Life::Running;
         let now = self.queue.now();
         self.processes[index].clock.go(now);
-        self.wake_hart(index, now);
+        self.wake_executor(index, now);
         let timer_first = self.random.chance(500);
         if timer_first {
             self.set_timer(index, now);

@@ -6,7 +6,8 @@ use crate::happening::Happening;
 use crate::network::{ProcessIndex, wire_bytes};
 use crate::people::{COMES_AGAIN_AFTER, Introduction, NAMES};
 use crate::process::{Arrival, Life};
-use replication::{HostId, Local, Message, NodeId};
+use replica::Event;
+use replication::{HostId, Message, NodeId};
 
 pub(crate) const CHANNEL_TICK: u64 = 10_000;
 
@@ -15,10 +16,10 @@ impl Cluster {
         let now = self.queue.now();
         let bytes = wire_bytes(&message);
         let is_datagram = message.is_datagram(self.config.bounds.datagram_bytes_max);
-        let arrival = Arrival::Message {
+        let arrival = Arrival::Event(Event::Message {
             from: self.processes[from].node,
             message,
-        };
+        });
         if is_datagram {
             for at in self.network.datagram_arrivals(now, from, to, bytes) {
                 self.queue.at(
@@ -144,7 +145,7 @@ impl Cluster {
         });
         self.tell_both(lower, higher, |peer| {
             let (_, host) = hosts[usize::from(peer == hosts[1].0)];
-            Local::Connected { peer, host }
+            Event::Connected { peer, host }
         });
     }
 
@@ -155,18 +156,18 @@ impl Cluster {
             introduction: channel.introduction,
             ..Channel::default()
         };
-        self.tell_both(one, other, |peer| Local::Disconnected { peer });
+        self.tell_both(one, other, |peer| Event::Disconnected { peer });
     }
 
     fn tell_both(
         &mut self,
         one: ProcessIndex,
         other: ProcessIndex,
-        local: impl Fn(NodeId) -> Local,
+        event: impl Fn(NodeId) -> Event,
     ) {
         for (to, peer) in [(one, other), (other, one)] {
-            let local = local(self.processes[peer].node);
-            self.schedule_local(to, self.queue.now(), local);
+            let event = event(self.processes[peer].node);
+            self.schedule_event(to, self.queue.now(), event);
         }
     }
 
@@ -178,7 +179,7 @@ impl Cluster {
             let waiting = std::mem::take(&mut self.channel(from, to).backlog[direction]);
             for arrival in waiting {
                 let bytes = match &arrival {
-                    Arrival::Message { message, .. } => wire_bytes(message),
+                    Arrival::Event(Event::Message { message, .. }) => wire_bytes(message),
                     _ => 0,
                 };
                 let at = self

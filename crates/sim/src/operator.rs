@@ -3,7 +3,8 @@
 use crate::checker::Broken;
 use crate::cluster::Cluster;
 use crate::process::Life;
-use replication::{Epoch, Flag, Local, Mode, NodeId, Record, RoleStatus, TransferStatus};
+use replica::Event;
+use replication::{Epoch, Flag, Mode, NodeId, Record, RoleStatus, TransferStatus};
 
 impl Cluster {
     /// In some simulations, an operator gives up an owner that is not protected (`futago stop --give-up`): mostly one that is just
@@ -14,7 +15,7 @@ impl Cluster {
         }
         let running = |index: &usize| self.processes[*index].life == Life::Running;
         for index in (0..self.processes.len()).filter(running) {
-            let status = self.processes[index].core.status();
+            let status = self.processes[index].replica.status();
             if status.role != RoleStatus::Primary || status.flag == Flag::Pair {
                 continue;
             }
@@ -22,7 +23,7 @@ impl Cluster {
             if self.random.chance(if arms { 200 } else { 1 }) {
                 self.note(|| format!("an operator gives process {index} up"));
                 self.gives_up = false;
-                self.schedule_local(index, self.now(), Local::GiveUp);
+                self.schedule_event(index, self.now(), Event::GiveUp);
                 return;
             }
         }

@@ -7,7 +7,8 @@ use crate::happening::Happening;
 use crate::network::ProcessIndex;
 use crate::process::Arrival;
 use crate::toy::{Reply, power_off_frame};
-use replication::{ArbiterOperation, ArbiterReply, Epoch, Local, Record, RequestId};
+use replica::Event;
+use replication::{ArbiterOperation, ArbiterReply, Epoch, Record, RequestId};
 
 impl Cluster {
     pub(crate) fn tick_clients(&mut self) -> Result<(), Broken> {
@@ -155,10 +156,10 @@ impl Cluster {
             u64::from(self.arbiter.full && is_swap && matches!(reply, ArbiterReply::Current(_)));
         let delay = self.arbiter.way();
         self.counts.late_answers += u64::from(served && self.arbiter.is_slow());
-        self.schedule_local(
+        self.schedule_event(
             from,
             self.queue.now() + delay,
-            Local::Arbiter { request, reply },
+            Event::Arbiter { request, reply },
         );
         Ok(())
     }

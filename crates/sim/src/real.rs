@@ -1,12 +1,12 @@
-//! The real machine with a bare-metal guest (`guest/counter.c`), run by the hart that `node` runs. Host time is virtual
-//! time; the hart executes 20 positions a microsecond.
+//! The real machine with a bare-metal guest (`guest/counter.c`), run by the executor that `node` runs. Host time is virtual
+//! time; it executes 20 positions a microsecond.
 
 use crate::engines::Bugs;
 use crate::fingerprint::Fingerprint;
 use bytes::Bytes;
 use eventlog::{Entry, Event, RecorderConfig};
 use machine::{BoardConfig, Boot, Engine, GuestAddr, Input, Machine, NetConfig, TICKS_PER_SECOND};
-use replica::{Advice, Hart, HartCommand, HartConfig, HartReport};
+use replica::{Advice, Command, Executor, ExecutorConfig, Report};
 use replication::{Instant, LogIndex};
 use std::fmt;
 
@@ -18,9 +18,9 @@ const SLICE_POSITIONS: u64 = 4_000;
 const GUEST: GuestAddr = GuestAddr(0x8020_0000);
 const GUEST_BYTES: usize = 16 << 10;
 
-/// A hart, and damage to come.
+/// An executor, and damage to come.
 pub(crate) struct Real {
-    hart: Hart,
+    executor: Executor,
     /// The next frame that it replays is damaged.
     corrupt: bool,
     commanded: bool,
@@ -31,23 +31,23 @@ pub(crate) struct Real {
 
 impl fmt::Debug for Real {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "hart {:?}", self.hart.status())
+        write!(f, "executor {:?}", self.executor.status())
     }
 }
 
 impl Real {
-    /// A hart with the machine that boots `kernel`, or with none, whose engines have these bugs.
+    /// An executor with the machine that boots `kernel`, or with none, whose engines have these bugs.
     pub(crate) fn new(kernel: Option<&[u8]>, bugs: Bugs) -> Self {
-        let config = HartConfig {
+        let config = ExecutorConfig {
             recorder: RecorderConfig {
                 digest_ticks: TICKS_PER_SECOND / 10,
                 ..RecorderConfig::default()
             },
-            ..HartConfig::default()
+            ..ExecutorConfig::default()
         };
         let machine = kernel.map(|kernel| boot(kernel, bugs.engine()));
         Self {
-            hart: Hart::new(machine, Box::new(move || bugs.engine()), config),
+            executor: Executor::new(machine, Box::new(move || bugs.engine()), config),
             corrupt: false,
             commanded: false,
             bugs,
@@ -55,22 +55,22 @@ impl Real {
         }
     }
 
-    pub(crate) fn command(&mut self, now: Instant, mut command: HartCommand) {
-        if let HartCommand::Replay { entries, .. } = &mut command
+    pub(crate) fn command(&mut self, now: Instant, mut command: Command) {
+        if let Command::Replay { entries, .. } = &mut command
             && self.corrupt
         {
             self.corrupt = !damage_a_frame(entries);
         }
         self.commanded = true;
-        self.hart
+        self.executor
             .handle(now.0 * TICKS_PER_US, command)
-            .expect("the core asks of the hart only what its role can do");
+            .expect("the replica asks of its executor only what that can do");
     }
 
     pub(crate) fn step(&mut self, now: Instant) -> Option<u64> {
         self.commanded = false;
         let host = now.0 * TICKS_PER_US;
-        let advice = self.hart.step(host, SLICE_POSITIONS);
+        let advice = self.executor.step(host, SLICE_POSITIONS);
         self.count_panics();
         match advice {
             Advice::Again => Some(now.0 + SLICE_US),
@@ -80,7 +80,7 @@ impl Real {
 
     fn count_panics(&mut self) {
         let (before, all) = self.panics;
-        let now = self.hart.status().engine_faults;
+        let now = self.executor.status().engine_faults;
         let more = now.checked_sub(before).unwrap_or(now);
         assert!(
             more == 0 || !self.bugs.is_uncontained(),
@@ -98,12 +98,12 @@ impl Real {
         self.commanded
     }
 
-    pub(crate) fn report(&mut self) -> Option<HartReport> {
-        self.hart.poll_report()
+    pub(crate) fn report(&mut self) -> Option<Report> {
+        self.executor.poll_report()
     }
 
     pub(crate) fn fingerprint(&self, last: LogIndex) -> Fingerprint {
-        let Some(machine) = self.hart.machine() else {
+        let Some(machine) = self.executor.machine() else {
             return Fingerprint {
                 last,
                 position: u64::MAX,

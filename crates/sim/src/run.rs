@@ -7,6 +7,7 @@ use crate::network::HOSTS;
 use crate::outside::is_swap;
 use crate::people::{Errand, date};
 use crate::process::{Arrival, Life};
+use replica::Event;
 
 impl Cluster {
     /// Runs until virtual time `until` (microseconds) or the first broken invariant.
@@ -41,15 +42,15 @@ impl Cluster {
                 if self.timers.get(&process) == Some(&due) {
                     self.timers.remove(&process);
                     if self.processes[process].life == Life::Running {
-                        return self.drive(process, |process, now, effects| {
-                            process.timeout(now, effects);
+                        return self.drive(process, |process, now, deeds| {
+                            process.arrive(now, Arrival::Event(Event::Timeout), deeds);
                         });
                     }
                 }
             }
-            Happening::Hart { process, due } => {
-                if self.processes[process].hart_at == Some(due) {
-                    return self.hart_slice(process);
+            Happening::Slice { process, due } => {
+                if self.processes[process].slice_at == Some(due) {
+                    return self.executor_slice(process);
                 }
             }
             Happening::Channels => {

@@ -1,11 +1,11 @@
 //! The toy machine: a counter that clients increment, small enough for a thousand simulations a minute,
-//! behind the same commands and reports as the real hart. Its entries are as opaque to the protocol as
+//! behind the same commands and reports as the real executor. Its entries are as opaque to the protocol as
 //! the real ones.
 
 use bytes::Bytes;
 use eventlog::Divergence;
-use machine::{Input, Output, Position};
-use replica::{HartCommand, HartReport};
+use machine::{Input, Output, Position, SnapshotError};
+use replica::{Command, Report};
 use replication::LogIndex;
 use std::collections::VecDeque;
 
@@ -106,7 +106,7 @@ struct State {
     answered: Vec<(u64, u64)>,
 }
 
-/// Most frames that wait while it brakes.
+/// Most frames that wait while it is throttled.
 const INPUTS_MAX: usize = 16;
 /// Most clients that the toy serves.
 pub(crate) const CLIENTS_MAX: usize = 4;
@@ -215,21 +215,21 @@ enum Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Speed {
     Full,
-    /// So slowly that its owner must brake.
+    /// So slowly that its owner must slow down.
     Slow,
-    /// So slowly that braking does not help for long.
+    /// So slowly that slowing down does not help for long.
     Crawling,
 }
 
-/// The toy behind the hart's interface.
+/// The toy behind an executor's interface.
 #[derive(Debug)]
 pub(crate) struct Toy {
     state: State,
     role: Role,
     /// Index of the next entry that it appends.
     next: LogIndex,
-    reports: VecDeque<HartReport>,
-    /// What waits while it brakes.
+    reports: VecDeque<Report>,
+    /// What waits while it is throttled.
     inputs: VecDeque<Vec<u8>>,
     /// A digest has agreed since it was restored.
     verified: bool,
@@ -238,7 +238,7 @@ pub(crate) struct Toy {
     /// Entries that it logs in each slice, beside the one that there always is.
     busy: usize,
     /// In thousandths.
-    brake: u16,
+    throttle: u16,
 }
 
 impl Toy {
@@ -251,7 +251,7 @@ impl Toy {
             verified: false,
             speed,
             busy,
-            brake: 0,
+            throttle: 0,
             inputs: VecDeque::new(),
             state: State::new(),
             role: Role::Waiting,
@@ -276,23 +276,23 @@ impl Toy {
     }
 
     /// Obeys a command.
-    pub(crate) fn command(&mut self, command: HartCommand) {
+    pub(crate) fn command(&mut self, command: Command) {
         match command {
-            HartCommand::Run { next } => {
-                self.next = next;
+            Command::Run => {
+                self.next = LogIndex(1);
                 self.role = Role::Recording;
             }
-            HartCommand::Input(Input::Frame { frame, .. }) => {
-                if self.is_recording() && self.brake == 0 {
+            Command::Input(Input::Frame { frame, .. }) => {
+                if self.is_recording() && self.throttle == 0 {
                     self.record(&frame);
                 } else if self.is_recording() && self.inputs.len() < INPUTS_MAX {
                     self.inputs.push_back(frame);
                 }
             }
-            HartCommand::Input(_) => {}
-            HartCommand::Throttle { brake } => self.brake = brake,
-            HartCommand::TakeSnapshot { transfer } => {
-                let report = HartReport::SnapshotTaken {
+            Command::Input(_) => {}
+            Command::Throttle { per_mille } => self.throttle = per_mille,
+            Command::TakeSnapshot { transfer } => {
+                let report = Report::SnapshotTaken {
                     transfer,
                     from: self.next,
                     state: self.state.to_bytes(),
@@ -303,7 +303,7 @@ impl Toy {
                     self.append(vec![digest], Vec::new());
                 }
             }
-            HartCommand::Restore {
+            Command::Restore {
                 transfer,
                 next,
                 state,
@@ -312,7 +312,7 @@ impl Toy {
                 let result = restored
                     .is_some()
                     .then_some(())
-                    .ok_or_else(|| "the state is cut short".to_owned());
+                    .ok_or(SnapshotError::Length);
                 if let Some(restored) = restored {
                     self.state = restored;
                     self.verified = false;
@@ -323,25 +323,25 @@ impl Toy {
                     };
                 }
                 self.reports
-                    .push_back(HartReport::Restored { transfer, result });
+                    .push_back(Report::Restored { transfer, result });
             }
-            HartCommand::Replay { first, entries } => {
+            Command::Replay { first, entries } => {
                 if let Role::Replaying { next, pending, .. } = &mut self.role {
                     assert_eq!(
                         first.0,
                         next.0 + pending.len() as u64,
-                        "entries reach the hart in order, without gaps"
+                        "entries reach the toy in order, without gaps"
                     );
                     pending.extend(entries);
                 }
             }
-            HartCommand::GoLive { next } => {
+            Command::GoLive { next } => {
                 if let Role::Replaying { live, .. } = &mut self.role {
                     *live = Some(next);
                     self.go_live_when_drained();
                 }
             }
-            HartCommand::Halt => self.role = Role::Stopped,
+            Command::Halt => self.role = Role::Stopped,
         }
     }
 
@@ -351,7 +351,7 @@ impl Toy {
         if let Some(reply) = self.state.apply(frame) {
             entries.push(entry(ENTRY_MARK, &[]));
             outputs.push((
-                1,
+                self.next.next(),
                 vec![Output::Frame {
                     device: 0,
                     frame: reply.to_frame(),
@@ -365,14 +365,18 @@ impl Toy {
         self.append(entries, outputs);
         if off {
             self.role = Role::Stopped;
-            self.reports.push_back(HartReport::PoweredOff);
+            self.reports.push_back(Report::PoweredOff);
         }
     }
 
-    fn append(&mut self, entries: Vec<Bytes>, outputs: Vec<(u32, Vec<Output>)>) {
-        self.next.0 += entries.len() as u64;
-        self.reports
-            .push_back(HartReport::Appended { entries, outputs });
+    fn append(&mut self, entries: Vec<Bytes>, outputs: Vec<(LogIndex, Vec<Output>)>) {
+        let first = self.next;
+        self.next = first.plus(entries.len() as u64);
+        self.reports.push_back(Report::Appended {
+            first,
+            entries,
+            outputs,
+        });
     }
 
     /// A slice of time, in which `chance` decides what happens: the primary logs its progress, or its digest; the
@@ -380,7 +384,7 @@ impl Toy {
     pub(crate) fn step(&mut self, chance: u64) {
         let (digest, chance) = (chance.is_multiple_of(20), chance / 20);
         match &mut self.role {
-            Role::Recording if chance % 1_000 < u64::from(self.brake) => {}
+            Role::Recording if chance % 1_000 < u64::from(self.throttle) => {}
             Role::Recording => {
                 let entry = if digest {
                     entry(ENTRY_DIGEST, &self.state.digest().to_le_bytes())
@@ -442,7 +446,7 @@ impl Toy {
         let applied = LogIndex(next.0 - 1);
         if diverged {
             self.role = Role::Stopped;
-            self.reports.push_back(HartReport::Diverged(Divergence {
+            self.reports.push_back(Report::Diverged(Divergence {
                 after: Position(before.0),
                 at: Position(applied.0 + 1),
                 what: vec!["the toy's state".to_owned()],
@@ -450,17 +454,17 @@ impl Toy {
             return;
         }
         if applied.0 + 1 > before.0 {
-            self.reports.push_back(HartReport::Replayed {
+            self.reports.push_back(Report::Replayed {
                 index: applied,
                 outputs,
             });
         }
         if agreed && !std::mem::replace(&mut self.verified, true) {
-            self.reports.push_back(HartReport::Verified);
+            self.reports.push_back(Report::Verified);
         }
         if off {
             self.role = Role::Stopped;
-            self.reports.push_back(HartReport::PoweredOff);
+            self.reports.push_back(Report::PoweredOff);
         }
         self.go_live_when_drained();
     }
@@ -480,7 +484,7 @@ impl Toy {
     }
 
     /// The next report.
-    pub(crate) fn report(&mut self) -> Option<HartReport> {
+    pub(crate) fn report(&mut self) -> Option<Report> {
         self.reports.pop_front()
     }
 }

@@ -2,14 +2,16 @@
 
 use crate::checker::Broken;
 use crate::cluster::Cluster;
+use crate::deed::Deed;
 use crate::happening::Happening;
 use crate::joiners::Unfit;
 use crate::network::ProcessIndex;
 use crate::process::{Arrival, Life, Process};
 use bytes::Bytes;
+use replica::Event;
 use replication::{
-    Action, BRAKED_IN_VAIN_MAX, Flag, Local, Message, NodeId, Refusal, RoleStatus, SlowBackup,
-    TransferId, TransferStatus,
+    BRAKED_IN_VAIN_MAX, Flag, Message, NodeId, Refusal, RoleStatus, SlowBackup, TransferId,
+    TransferStatus,
 };
 
 /// How much longer than it should a pair may stay as it is, in microseconds: the record must be read and changed.
@@ -58,11 +60,11 @@ impl Cluster {
         if let Some(link) = self.link {
             delay += link.state_us();
         }
-        let arrival = Arrival::State {
-            transfer,
+        let arrival = Arrival::Event(Event::StateArrived {
             from: sender,
+            transfer,
             state,
-        };
+        });
         let channel = Some(generation);
         self.queue.after(
             delay,
@@ -84,12 +86,12 @@ impl Cluster {
         sent_max: u64,
     ) {
         for part in 1..parts {
-            let local = Local::TransferProgress {
+            let event = Event::StateProgress {
                 transfer,
                 bytes: part.min(sent_max) * PROGRESS_BYTES,
                 total: parts * PROGRESS_BYTES,
             };
-            self.schedule_local(from, self.now() + part * PROGRESS_EVERY, local);
+            self.schedule_event(from, self.now() + part * PROGRESS_EVERY, event);
         }
     }
 
@@ -105,7 +107,7 @@ impl Cluster {
             if !process.is_alive() {
                 continue;
             }
-            let status = process.core.status();
+            let status = process.replica.status();
             let stalls = |peer: NodeId| {
                 let mut all = self.processes.iter();
                 all.any(|one| one.node == peer && one.unfit == Some(Unfit::Stalls))
@@ -132,9 +134,9 @@ impl Cluster {
     }
 
     /// A guest is stopped, or was: not for a joiner that said that it has no room, and not until a joiner keeps up.
-    pub(crate) fn judge_stop(&self, from: ProcessIndex, action: &Action) -> Result<(), Broken> {
-        let what = match action {
-            Action::Send {
+    pub(crate) fn judge_stop(&self, from: ProcessIndex, deed: &Deed) -> Result<(), Broken> {
+        let what = match deed {
+            Deed::Sends {
                 to,
                 message: Message::TransferStart { .. },
             } => {
@@ -142,13 +144,13 @@ impl Cluster {
                 to.filter(|to| self.processes[*to].unfit == Some(Unfit::NoRoom))
                     .map(|to| format!("process {to} has no room for the state, and is sent it"))
             }
-            Action::Throttle { brake } if *brake >= 1_000 => {
-                let status = self.processes[from].core.status();
+            Deed::Throttles { per_mille: 1_000 } => {
+                let status = self.processes[from].replica.status();
                 let joined = matches!(
                     status.transfer,
                     TransferStatus::Copying(_) | TransferStatus::Closing(_)
                 );
-                (joined && status.flag == Flag::Solo)
+                (joined && status.flag == Flag::Solo && status.brake >= 1_000)
                     .then(|| format!("process {from}, alone, stops its guest for a joiner"))
             }
             _ => None,
@@ -171,7 +173,7 @@ impl Cluster {
     /// enough for joiners, or the backup that is to take over still replays, slowly.
     pub(crate) fn awaits_backup(&self) -> bool {
         let drains = |process: &Process| {
-            let status = process.core.status();
+            let status = process.replica.status();
             process.life == Life::Running
                 && (status.role, status.flag) == (RoleStatus::Backup, Flag::Pair)
                 && status.suspects
@@ -183,7 +185,7 @@ impl Cluster {
         let owner = self.arbiter.record().map(|record| record.owner);
         let index = owner.and_then(|node| self.process_called(node));
         index.is_some_and(|index| {
-            let status = self.processes[index].core.status();
+            let status = self.processes[index].replica.status();
             let spared = (status.join_refused).is_some_and(|one| one.why == Refusal::PausesSpent);
             let copies = matches!(status.transfer, TransferStatus::Copying(_));
             status.flag == Flag::Solo && (spared || copies)
@@ -202,7 +204,7 @@ impl Cluster {
             if process.life == Life::Crashed || process.life == Life::Halted {
                 continue;
             }
-            let status = process.core.status();
+            let status = process.replica.status();
             let lags = process.life == Life::Running
                 && status.flag == Flag::Pair
                 && status.lag >= times.slow_lag

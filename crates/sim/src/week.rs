@@ -37,7 +37,7 @@ fn check(cluster: &Cluster) -> Result<(), Broken> {
         .iter()
         .filter(|process| process.is_alive());
     for process in living {
-        let footprint = process.core.footprint();
+        let footprint = process.replica.footprint();
         let Footprint {
             actions,
             connected,

@@ -1,4 +1,4 @@
-//! What one peer may make this node hold between the network and the engine room. At the bound nothing more is read, and QUIC's flow
+//! What one peer may make this node hold between the network and the controller. At the bound nothing more is read, and QUIC's flow
 //! control makes the peer wait.
 
 use replication::Message;

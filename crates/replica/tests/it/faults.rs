@@ -3,7 +3,7 @@
 use crate::guest::{MS, boot_with, config, engine};
 use crate::pair::{Primary, replay, restored_with, settle};
 use machine::{Board, Cpu, Engine, Position};
-use replica::{Hart, HartCommand, HartConfig, HartReport};
+use replica::{Command, Executor, ExecutorConfig, Report};
 use replication::LogIndex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,18 +40,17 @@ impl Engine for Fragile {
 #[test]
 fn neither_side_dies_of_an_instruction_at_which_both_engines_panic() {
     let at = Arc::new(AtomicU64::new(u64::MAX));
-    let config = HartConfig {
+    let config = ExecutorConfig {
         recorder: config(),
-        ..HartConfig::default()
+        ..ExecutorConfig::default()
     };
-    let mut hart = Hart::new(
+    let mut executor = Executor::new(
         Some(boot_with(Fragile::boxed(&at))),
         Box::new(engine),
         config,
     );
-    hart.handle(0, HartCommand::Run { next: LogIndex(1) })
-        .unwrap();
-    let mut primary = Primary::new(hart, 1, 0);
+    executor.handle(0, Command::Run).unwrap();
+    let mut primary = Primary::new(executor, 1, 0);
     primary.type_in("b");
     primary.run(20);
     let (state, next) = primary.snapshot();
@@ -59,16 +58,16 @@ fn neither_side_dies_of_an_instruction_at_which_both_engines_panic() {
     let source = Arc::clone(&at);
     let mut backup = restored_with(&state, next, Box::new(move || Fragile::boxed(&source)));
     at.store(
-        primary.hart.status().position.0 + 300_000,
+        primary.executor.status().position.0 + 300_000,
         Ordering::Relaxed,
     );
     for typed in ["cd", "ef", "g"] {
         primary.type_in(typed);
         primary.run(20);
     }
-    assert_eq!(primary.hart.status().engine_faults, 1);
+    assert_eq!(primary.executor.status().engine_faults, 1);
     assert_eq!(
-        primary.hart.first_fault().map(|fault| fault.position.0),
+        primary.executor.first_fault().map(|fault| fault.position.0),
         Some(at.load(Ordering::Relaxed))
     );
 
@@ -76,23 +75,23 @@ fn neither_side_dies_of_an_instruction_at_which_both_engines_panic() {
     replay(&mut backup, primary.now, next, entries);
     let all = next.0 + entries.len() as u64 - 1;
     let reports = settle(&mut backup);
-    let ends = |report: &HartReport| matches!(report, HartReport::Replayed { index, .. } if index.0 == all);
+    let ends = |report: &Report| matches!(report, Report::Replayed { index, .. } if index.0 == all);
     assert!(
         reports.iter().any(ends),
         "the digests agree: {:?}",
         reports.last()
     );
     assert_eq!(backup.status().engine_faults, 1);
-    assert_eq!(backup.first_fault(), primary.hart.first_fault());
+    assert_eq!(backup.first_fault(), primary.executor.first_fault());
 
     // It can take over.
     let next = LogIndex(primary.next);
     backup
-        .handle(primary.now, HartCommand::GoLive { next })
+        .handle(primary.now, Command::GoLive { next })
         .unwrap();
     let mut second = Primary::new(backup, next.0, primary.now + 100 * MS);
     second.type_in("yz");
     second.run(20);
     assert_eq!(second.said(), "yz");
-    assert_eq!(second.hart.status().engine_faults, 1);
+    assert_eq!(second.executor.status().engine_faults, 1);
 }

@@ -1,7 +1,6 @@
-//! Tests of the hart side from outside the crate.
+//! Tests of the executor from outside the crate.
 #![allow(clippy::unwrap_used)] // also in helpers, which clippy does not take for tests
 
-mod bridge;
 mod faults;
 #[path = "../../../eventlog/tests/it/guest.rs"]
 #[allow(dead_code)]

@@ -1,19 +1,20 @@
-//! The hart of a backup: replays what it is given, and goes live when told to and nothing is left.
+//! A machine that replays what it is given, and goes live when told to and nothing is left.
 
-use crate::command::HartReport;
-use crate::hart::{Advice, HartConfig, HartStatus};
-use crate::primary::Primary;
+use crate::config::ExecutorConfig;
+use crate::recording::Recording;
+use crate::report::Report;
+use crate::status::{Advice, ExecutorStatus};
 use bytes::Bytes;
 use eventlog::{Divergence, ReplayState, Replayer};
 use machine::{Machine, Output, TICKS_PER_SECOND};
 use replication::LogIndex;
 use std::collections::VecDeque;
 
-/// While it has more to replay, a backup says at most so often how far it is, in host ticks: each report wakes a thread
+/// While it has more to replay, it says at most so often how far it is, in host ticks: each report wakes a thread
 /// here, and more on the primary's host.
 const REPORT_TICKS: u64 = TICKS_PER_SECOND / 50;
 
-pub(crate) struct Backup {
+pub(crate) struct Replaying {
     replayer: Replayer,
     /// Index of the first entry that was to be applied.
     first: LogIndex,
@@ -32,7 +33,7 @@ pub(crate) struct Backup {
     over: bool,
 }
 
-impl Backup {
+impl Replaying {
     pub(crate) fn new(machine: Machine, next: LogIndex) -> Self {
         Self {
             replayer: Replayer::new(machine),
@@ -52,16 +53,19 @@ impl Backup {
         self.replayer.machine()
     }
 
-    pub(crate) fn status(&self) -> HartStatus {
-        HartStatus {
-            position: self.machine().position(),
-            horizon: self.replayer.horizon(),
-            queued: self.replayer.queued(),
-            touched_bytes: self.machine().touched_bytes(),
-            typed_waiting: self.machine().console_waiting() as u64,
-            engine_faults: self.machine().faults().count(),
-            ..HartStatus::default()
-        }
+    pub(crate) fn into_machine(self) -> Machine {
+        self.replayer.into_machine()
+    }
+
+    /// Digests that have agreed.
+    pub(crate) fn digests_compared(&self) -> u64 {
+        self.replayer.digests()
+    }
+
+    /// Adds what only a replaying machine knows.
+    pub(crate) fn add_to(&self, status: &mut ExecutorStatus) {
+        status.horizon = self.replayer.horizon();
+        status.digests_compared += self.digests_compared();
     }
 
     pub(crate) fn replay(&mut self, host: u64, first: LogIndex, entries: &[Bytes]) {
@@ -75,7 +79,7 @@ impl Backup {
             if let Err(error) = self.replayer.push(entry, host) {
                 return self.refuse(format!("entry {}: {error}", self.next.0));
             }
-            self.next.0 += 1;
+            self.next = self.next.next();
         }
     }
 
@@ -100,28 +104,30 @@ impl Backup {
         self.over
     }
 
-    pub(crate) fn into_primary(self, config: &HartConfig) -> Option<Primary> {
+    /// Goes live, or gives back the machine of one that cannot.
+    pub(crate) fn into_recording(self, config: &ExecutorConfig) -> Result<Recording, Box<Machine>> {
         if self.over {
-            return None;
+            return Err(Box::new(self.into_machine()));
         }
-        let recorder = self.replayer.into_recorder(config.recorder).ok()?;
-        Some(Primary::recording(recorder, self.next, config))
+        match self.replayer.into_recorder(config.recorder) {
+            Ok(recorder) => Ok(Recording::going_on(recorder, self.next, config)),
+            Err(replayer) => Err(Box::new(replayer.into_machine())),
+        }
     }
 
     pub(crate) fn step(
         &mut self,
         host: u64,
         budget: u64,
-        reports: &mut VecDeque<HartReport>,
+        reports: &mut VecDeque<Report>,
     ) -> Advice {
-        let first = LogIndex(self.first.0 + self.replayer.applied());
+        let first = self.first.plus(self.replayer.applied());
         let step = self.replayer.step(budget);
         if step.applied > 0 {
             self.applied = Some(LogIndex(first.0 + step.applied - 1));
             let outputs = step.outputs.into_iter();
-            (self.outputs).extend(
-                outputs.map(|(number, outputs)| (LogIndex(self.first.0 + number), outputs)),
-            );
+            (self.outputs)
+                .extend(outputs.map(|(number, outputs)| (self.first.plus(number), outputs)));
         }
         let is_due = host.saturating_sub(self.reported) >= REPORT_TICKS;
         if is_due || step.state != ReplayState::Running {
@@ -130,20 +136,20 @@ impl Backup {
         if !self.verified && self.replayer.digests() > 0 {
             self.verified = true;
             self.report(host, reports);
-            reports.push_back(HartReport::Verified);
+            reports.push_back(Report::Verified);
         }
         let stopped = match step.state {
             ReplayState::Running => return Advice::Again,
             ReplayState::NeedsLog => None,
-            ReplayState::PoweredOff => Some(HartReport::PoweredOff),
-            ReplayState::Reset => Some(HartReport::ResetAsked),
+            ReplayState::PoweredOff => Some(Report::PoweredOff),
+            ReplayState::Reset => Some(Report::ResetAsked),
             ReplayState::Diverged(divergence) => {
                 self.diverged.get_or_insert(divergence);
                 None
             }
         };
         let last = match self.diverged.take() {
-            Some(divergence) => Some(HartReport::Diverged(divergence)),
+            Some(divergence) => Some(Report::Diverged(divergence)),
             None => stopped,
         };
         if let Some(report) = last {
@@ -153,11 +159,11 @@ impl Backup {
         Advice::Wait { until: None }
     }
 
-    fn report(&mut self, host: u64, reports: &mut VecDeque<HartReport>) {
+    fn report(&mut self, host: u64, reports: &mut VecDeque<Report>) {
         if let Some(index) = self.applied.take() {
             self.reported = host;
             let outputs = std::mem::take(&mut self.outputs);
-            reports.push_back(HartReport::Replayed { index, outputs });
+            reports.push_back(Report::Replayed { index, outputs });
         }
     }
 

@@ -1,10 +1,10 @@
 //! What is typed at consoles and waits for the guest to read what went before: a guest that reads slowly, or is not the machine
 //! yet, loses nothing.
 
-use crate::hart_thread::HartThread;
+use crate::executor_thread::ExecutorThread;
 use crate::keyboard::TYPED_WAITING_MAX;
 use machine::Input;
-use replica::HartCommand;
+use replica::Command;
 use std::collections::VecDeque;
 use tokio::sync::oneshot;
 
@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 #[derive(Debug, Default)]
 pub(super) struct Typing {
     waiting: VecDeque<(Vec<u8>, oneshot::Sender<()>)>,
-    /// Bytes that the hart was given so far.
+    /// Bytes that the executor was given so far.
     given: u64,
 }
 
@@ -29,10 +29,10 @@ impl Typing {
         !self.waiting.is_empty()
     }
 
-    /// Gives the hart of the primary what there is room for.
-    pub(super) fn go_on(&mut self, hart: &mut HartThread) {
+    /// Gives the executor of the primary what there is room for.
+    pub(super) fn go_on(&mut self, executor: &mut ExecutorThread) {
         while let Some((bytes, _)) = self.waiting.front() {
-            let status = hart.status();
+            let status = executor.status();
             // Until it has come to all that it was given, it cannot say what waits.
             let is_known = status.typed == self.given;
             let room = if bytes.is_empty() {
@@ -40,7 +40,7 @@ impl Typing {
             } else {
                 TYPED_WAITING_MAX
             };
-            if !is_known || status.typed_waiting > room || !hart.takes_inputs() {
+            if !is_known || status.typed_waiting > room || !executor.takes_inputs() {
                 return;
             }
             let Some((bytes, taken)) = self.waiting.pop_front() else {
@@ -48,7 +48,7 @@ impl Typing {
             };
             if !bytes.is_empty() {
                 self.given += bytes.len() as u64;
-                hart.send(HartCommand::Input(Input::Console(bytes)));
+                executor.send(Command::Input(Input::Console(bytes)));
             }
             // Whoever typed it may have left.
             let _ = taken.send(());

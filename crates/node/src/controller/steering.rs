@@ -1,31 +1,27 @@
 //! What clients of the control socket want of the node, and how it leaves.
 
-use super::EngineRoom;
+use super::Controller;
 use crate::control::ControlEvent;
-use crate::log::STORY;
 use crate::node::ExitReason;
 use machine::Input;
-use replica::HartCommand;
-use replication::{Local, RoleStatus};
+use replica::{Command, Event};
+use replication::RoleStatus;
 use std::time::{Duration, Instant};
-use tracing::{info, warn};
+use tracing::warn;
 
 /// Signals that come within so long mean more each time.
-const SIGNALS_WITHIN: Duration = Duration::from_secs(30);
+pub(super) const SIGNALS_WITHIN: Duration = Duration::from_secs(30);
 /// Why a node does not end.
-const ONLY_STATE: &str = "this node is the machine, and no backup protects it: its state would end with the node. Start another node, and stop this one once `futago status` says that it is protected; or `futago stop --power-off` switches the guest off in good order; or `--give-up` ends it as it is";
+pub(super) const ONLY_STATE: &str = "this node is the machine, and no backup protects it: its state would end with the node. Start another node, and stop this one once `futago status` says that it is protected; or `futago stop --power-off` switches the guest off in good order; or `--give-up` ends it as it is";
 
-/// How far the node has been told to end.
+/// The first of the signals that count together, and how many there were.
 #[derive(Debug, Default)]
-pub(super) struct Farewell {
-    /// This backup waits for its primary's leave.
-    is_awaited: bool,
-    /// The first of the signals that count together, and how many there were.
-    signalled: Option<Instant>,
-    signals: u32,
+pub(super) struct Signals {
+    since: Option<Instant>,
+    count: u32,
 }
 
-impl EngineRoom {
+impl Controller {
     pub(super) fn on_control(&mut self, event: ControlEvent) {
         match event {
             // A client that left does not want its answer any more.
@@ -42,9 +38,9 @@ impl EngineRoom {
 
     /// Switches the guest off, which only the primary can.
     fn power_off(&mut self) -> Result<(), String> {
-        let status = self.core.status();
+        let status = self.replica.status();
         if status.role == RoleStatus::Primary {
-            self.hart.send(HartCommand::Input(Input::PowerOff));
+            self.executor.send(Command::Input(Input::PowerOff));
             return Ok(());
         }
         let owner = match status.role {
@@ -62,7 +58,7 @@ impl EngineRoom {
 
     /// Whether this node may end without the machine's only state.
     fn may_stop(&self) -> Result<(), String> {
-        match self.core.may_leave() {
+        match self.replica.may_leave() {
             true => Ok(()),
             false => Err(ONLY_STATE.to_owned()),
         }
@@ -74,13 +70,13 @@ impl EngineRoom {
         if gives_up && self.may_stop().is_err() {
             self.give_up();
         } else {
-            self.leave();
+            self.tell(Event::Leave);
         }
     }
 
     fn give_up(&mut self) {
         warn!("the machine is given up, as it was asked for");
-        self.tell(Local::GiveUp);
+        self.tell(Event::GiveUp);
     }
 
     /// The process was told to end. It does so at once where nothing is lost by it, at the second signal whatever is lost, and at
@@ -88,41 +84,14 @@ impl EngineRoom {
     pub(super) fn on_signal(&mut self) {
         let now = Instant::now();
         let is_new = |at: Instant| now.duration_since(at) > SIGNALS_WITHIN;
-        if self.farewell.signalled.is_none_or(is_new) {
-            (self.farewell.signalled, self.farewell.signals) = (Some(now), 0);
+        if self.signals.since.is_none_or(is_new) {
+            (self.signals.since, self.signals.count) = (Some(now), 0);
         }
-        self.farewell.signals += 1;
-        match (self.farewell.signals, self.may_stop()) {
-            (1, _) => self.leave(),
+        self.signals.count += 1;
+        match (self.signals.count, self.may_stop()) {
+            (1, _) => self.tell(Event::Leave),
             (2, Err(_)) => self.give_up(),
             _ => self.end = Some(ExitReason::Stopped),
-        }
-    }
-
-    /// A node without the machine ends. A backup goes when its primary has gone on alone; a primary when its backup will take
-    /// over, which it does on its own. Whoever has the only state stays.
-    fn leave(&mut self) {
-        self.tell(Local::Leave);
-        match self.core.status().role {
-            RoleStatus::Out | RoleStatus::Starting => self.end = Some(ExitReason::Stopped),
-            RoleStatus::Backup => {
-                info!(target: STORY, "told to stop: this backup goes once its primary has gone on alone");
-                self.farewell.is_awaited = true;
-            }
-            RoleStatus::Primary | RoleStatus::TakingOver => {
-                warn!(
-                    "not stopped: {ONLY_STATE}; a second signal within {} s gives it up",
-                    SIGNALS_WITHIN.as_secs()
-                );
-            }
-            RoleStatus::Joining | RoleStatus::Halted(_) => {}
-        }
-    }
-
-    /// This node has become the machine.
-    pub(super) fn stay_after_all(&mut self) {
-        if std::mem::take(&mut self.farewell).is_awaited {
-            warn!("told to stop, but its primary is gone: {ONLY_STATE}");
         }
     }
 }

@@ -1,15 +1,13 @@
 //! What is measured for people: rates, pauses, compared digests; and the status made of it.
 
-use super::EngineRoom;
+use super::Controller;
 use super::peers::place;
 use crate::certificate;
 use crate::log::STORY;
 use crate::names::{hex, short};
 use crate::status::{Dropped, Mode, NodeStatus, TakeoverParts};
 use crate::transport::TransferProgress;
-use bytes::Bytes;
-use eventlog::{Entry, Event};
-use replication::{Flag, LogIndex, NodeId, Record, Refused, RoleStatus, Status, TransferStatus};
+use replication::{Flag, NodeId, Record, Refused, RoleStatus, Status, TransferStatus};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -38,9 +36,6 @@ pub(super) struct Gauges {
     samples: VecDeque<(Instant, u64)>,
     snapshot_asked: Option<Instant>,
     snapshot_pause: Duration,
-    /// Digests given to the hart and not reached yet.
-    digests_ahead: VecDeque<LogIndex>,
-    digests_compared: u64,
     /// Since when this node goes live, and how long it took until the guest did something new.
     live_since: Option<Instant>,
     live_after: Option<Duration>,
@@ -58,8 +53,6 @@ impl Gauges {
             samples: VecDeque::from([(now, 0)]),
             snapshot_asked: None,
             snapshot_pause: Duration::ZERO,
-            digests_ahead: VecDeque::new(),
-            digests_compared: 0,
             live_since: None,
             live_after: None,
         }
@@ -196,31 +189,6 @@ impl Gauges {
         self.live_after = Some(since.elapsed());
         self.live_after
     }
-
-    /// Entries were given to the backup's hart.
-    pub(super) fn given(&mut self, first: LogIndex, entries: &[Bytes]) {
-        for (index, entry) in (first.0..).zip(entries) {
-            if let Ok(Entry {
-                event: Event::Digest(_),
-                ..
-            }) = Entry::decode(entry)
-            {
-                self.digests_ahead.push_back(LogIndex(index));
-            }
-        }
-    }
-
-    /// The backup's hart has applied everything up to here: the digests on the way agreed.
-    pub(super) fn replayed(&mut self, index: LogIndex) {
-        while self
-            .digests_ahead
-            .front()
-            .is_some_and(|digest| *digest <= index)
-        {
-            self.digests_ahead.pop_front();
-            self.digests_compared += 1;
-        }
-    }
 }
 
 fn milliseconds(us: u64) -> f64 {
@@ -235,7 +203,7 @@ fn two_copies(claimed: Record, owner: &str) -> String {
     )
 }
 
-impl EngineRoom {
+impl Controller {
     /// The guest did something new: after a takeover, says how long each part of it took.
     pub(super) fn on_life(&mut self) {
         if self.gauges.lives().is_some()
@@ -246,7 +214,7 @@ impl EngineRoom {
     }
 
     fn takeover(&self) -> Option<TakeoverParts> {
-        let times = self.core.status().takeover?;
+        let times = self.replica.status().takeover?;
         Some(TakeoverParts {
             detected_ms: milliseconds(times.detected.us()),
             drained_ms: milliseconds(times.drained.us()),
@@ -269,12 +237,12 @@ impl EngineRoom {
 
     pub(super) fn status(&mut self) -> NodeStatus {
         self.look_at_health();
-        let core = self.core.status();
-        let hart = self.hart.status();
+        let core = self.replica.status();
+        let executor = self.executor.status();
         let counters = self.transport.counters();
         let progress = self.transferring(&core);
         let mut dropped = Dropped {
-            outputs: self.bridge.dropped(),
+            outputs: self.replica.outputs_dropped(),
             console_file_bytes: self.console.bytes_dropped(),
             log_lines: crate::log::lines_dropped(),
             ..Dropped::default()
@@ -315,20 +283,20 @@ impl EngineRoom {
             } else {
                 0
             },
-            lag_positions: hart.horizon.0.saturating_sub(hart.position.0),
+            lag_positions: executor.horizon.0.saturating_sub(executor.position.0),
             lag_ms: core.lag.us() as f64 / 1000.0,
             log_round_trip_us: core.flow.round_trip.us(),
             log_lossy: core.flow.lossy,
             log_waiting_bytes: core.flow.waiting_bytes + core.flow.buffered_bytes,
             log_entries_resent: core.flow.resent,
             backup_room_bytes: core.flow.room.bytes,
-            position: hart.position.0,
+            position: executor.position.0,
             log_bits_per_second: self.gauges.bits_per_second(),
             log_bytes_sent: counters.bytes_sent,
             wire_bytes_sent: counters.wire_bytes_sent,
             outputs_held: core.outputs_held as u64,
             outputs_gated: core.outputs_gated,
-            digests_compared: self.gauges.digests_compared,
+            digests_compared: executor.digests_compared,
             transfer: transfer_name(core.transfer).to_owned(),
             transfer_bytes: progress
                 .as_ref()
@@ -366,11 +334,11 @@ impl EngineRoom {
             store_away_s: self.standing.away_for().map(|time| time.as_secs_f64()),
             unanswered: self.gauges.unanswered(),
             unknown: self.gauges.unknown.keys().cloned().collect(),
-            inputs_dropped: hart.inputs_dropped,
+            inputs_dropped: executor.inputs_dropped,
             dropped,
             console_file_rotated_bytes: self.console.bytes_rotated_away(),
             sandbox: self.sandbox.to_string(),
-            engine_faults: hart.engine_faults,
+            engine_faults: executor.engine_faults,
             uptime_s: self.gauges.started.elapsed().as_secs_f64(),
         }
     }

@@ -1,25 +1,24 @@
 //! What the log channel tells: peers that come and go, are refused or do not answer, their messages, and the states that they send.
 
-use super::{EngineRoom, Incoming};
+use super::Controller;
 use crate::log::STORY;
 use crate::names::short;
 use crate::node::ExitReason;
 use crate::transport::TransportEvent;
-use bytes::Bytes;
-use replication::{HostId, Local, Message, RoleStatus, TransferId};
+use replica::Event;
+use replication::{HostId, Message, RoleStatus};
 use std::net::SocketAddr;
 use tracing::{debug, info, warn};
 
-impl EngineRoom {
+impl Controller {
     pub(super) fn on_transport(&mut self, event: TransportEvent) {
         match event {
             TransportEvent::Message { from, message, .. } => {
-                let now = self.now();
                 let known = match message {
                     Message::Known { record } => Some(record),
                     _ => None,
                 };
-                self.core.handle_message(now, from, message);
+                self.tell(Event::Message { from, message });
                 if let Some(record) = known {
                     self.peer_spoke(from, record);
                 }
@@ -35,7 +34,7 @@ impl EngineRoom {
                 self.gauges.heard_at(address);
                 self.gauges.agreed_at(address);
                 let host = HostId::of_name(&name);
-                self.tell(Local::Connected { peer, host });
+                self.tell(Event::Connected { peer, host });
             }
             TransportEvent::Disconnected { peer, cause } => {
                 let whose = match self.gauges.is_succeeded(peer) {
@@ -47,15 +46,7 @@ impl EngineRoom {
                     self.who(peer)
                 );
                 self.gauges.disconnected(peer);
-                if let Some((_, transfer)) =
-                    self.incoming.awaited.take_if(|(from, _)| *from == peer)
-                {
-                    self.tell(Local::StateRestored {
-                        transfer,
-                        intact: false,
-                    });
-                }
-                self.tell(Local::Disconnected { peer });
+                self.tell(Event::Disconnected { peer });
             }
             TransportEvent::StateReceived {
                 from,
@@ -65,11 +56,11 @@ impl EngineRoom {
             } => {
                 let mib = state.len() >> 20;
                 info!(mib, "a state has come in from {}", self.who(from));
-                if self.incoming.awaited == Some((from, transfer)) {
-                    self.restore(transfer, state);
-                } else {
-                    self.incoming.early = Some((transfer, state));
-                }
+                self.tell(Event::StateArrived {
+                    from,
+                    transfer,
+                    state,
+                });
             }
             TransportEvent::StateSent { to, transfer } => {
                 debug!(
@@ -121,7 +112,7 @@ impl EngineRoom {
     /// A node that waits for a machine to join, and has met nobody but peers that are configured otherwise, ends and says so:
     /// it would wait for ever. One that is the machine or its backup has only refused somebody.
     pub(super) fn heed_difference(&mut self) {
-        match self.core.status().role {
+        match self.replica.status().role {
             RoleStatus::Out if self.standing.start_at().is_some() => {
                 if let Some(what) = self.difference.take() {
                     self.end = Some(ExitReason::Differs(what));
@@ -135,13 +126,6 @@ impl EngineRoom {
                 }
             }
             _ => self.difference = None,
-        }
-    }
-
-    pub(super) fn restore(&mut self, transfer: TransferId, state: Bytes) {
-        self.incoming = Incoming::default();
-        if let Some(command) = self.bridge.state_received(transfer, state) {
-            self.hart.send(command);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Whether the machine is protected as this node sees it, since when, and why not.
 
-use super::{EngineRoom, Event};
+use super::{Controller, NodeEvent};
 use crate::certificate::moment;
 use crate::log::STORY;
 use crate::names::short;
@@ -66,22 +66,22 @@ impl Health {
     }
 }
 
-impl Event {
+impl NodeEvent {
     /// Whether the node may be something else after it. What comes often and is none of these shows at the next deadline, which
     /// is no later than the next sign of life.
     pub(super) fn may_change_health(&self) -> bool {
         match self {
-            Self::Hart(_) | Self::Switch(_) | Self::Control(_) => false,
+            Self::Executor(_) | Self::Switch(_) | Self::Control(_) => false,
             Self::Transport(event) => !matches!(event, TransportEvent::Message { .. }),
             Self::Arbiter(_) | Self::Time | Self::Signal => true,
         }
     }
 }
 
-impl EngineRoom {
+impl Controller {
     /// Finds out in which mode the node is. To be called after whatever may have changed it.
     pub(super) fn look_at_health(&mut self) {
-        let core = self.core.status();
+        let core = self.replica.status();
         let now = Instant::now();
         if core.suspects {
             self.health.suspected.get_or_insert(now);
@@ -126,7 +126,7 @@ impl EngineRoom {
     /// Bytes that the guest could still need here, and that the host does not have; none if it has them.
     pub(super) fn memory_missing(&self) -> Option<u64> {
         let unwritten =
-            (self.config.machine.memory.0).saturating_sub(self.hart.status().touched_bytes);
+            (self.config.machine.memory.0).saturating_sub(self.executor.status().touched_bytes);
         unwritten
             .checked_sub(self.room.free_bytes())
             .filter(|missing| *missing > 0)

@@ -1,13 +1,15 @@
 //! What people are told without asking: one line for each thing that happens to the machine's protection, with names, and
 //! what it means. Details are logged where they happen, for those who ask for more.
 
-use super::EngineRoom;
+use super::Controller;
+use super::steering::{ONLY_STATE, SIGNALS_WITHIN};
 use crate::log::STORY;
 use crate::status::Mode;
+use replica::Notice;
 use replication::{NodeId, Refusal, RoleStatus, Status, TransferStatus};
 use std::mem::{Discriminant, discriminant};
 use std::time::Duration;
-use tracing::{info, warn};
+use tracing::{debug, error, info, warn};
 
 /// Doubt that is over sooner is not told.
 const DOUBT_MAX: Duration = Duration::from_secs(1);
@@ -32,7 +34,7 @@ impl Story {
     }
 }
 
-impl EngineRoom {
+impl Controller {
     /// Tells what has changed since the last time.
     pub(super) fn tell_story(&mut self, core: &Status) {
         let mode = self.health.mode;
@@ -98,6 +100,61 @@ impl EngineRoom {
             (Mode::TakingOver, _) => info!(target: STORY, "{reason}"),
             // Its last word says why.
             (Mode::Ended | Mode::Starting, _) => {}
+        }
+    }
+
+    /// Tells what the replica wants people to know.
+    pub(super) fn tell_notice(&mut self, notice: Notice) {
+        match notice {
+            // What is tried again and again is told once.
+            Notice::Explains { why } if why == self.explained => debug!("{why}"),
+            Notice::Explains { why } => {
+                self.explained = why;
+                info!("{why}");
+            }
+            Notice::Refuses { peer, why } => {
+                let name = self.who(peer);
+                warn!("{name} asks to join, and must wait: {why}");
+            }
+            Notice::SnapshotTaken { bytes } => {
+                let pause = self.gauges.snapshot_taken();
+                info!(
+                    mib = bytes >> 20,
+                    pause_ms = pause.as_millis(),
+                    "the guest stood still while a snapshot was taken"
+                );
+            }
+            Notice::Restored => info!("the state was restored"),
+            Notice::NotRestored(error) => {
+                warn!("the state that came in cannot be used: {error}");
+            }
+            Notice::Verified => info!("the restored state agrees with the primary's digest"),
+            Notice::Diverged(divergence) => error!(
+                after = divergence.after.0,
+                at = divergence.at.0,
+                "this backup differs from its primary: {}",
+                divergence.what.join("; ")
+            ),
+            Notice::GoesOn => self.on_life(),
+            Notice::PoweredOff => info!("the guest switched itself off"),
+            Notice::ResetAsked => {
+                warn!(
+                    "the guest asked for a reset, which is not supported yet: it is switched off"
+                );
+            }
+            Notice::LeavesIfNotStarted => {
+                info!(target: STORY, "told to stop: this node goes unless it has just become the machine, which the store has yet to say");
+            }
+            Notice::LeavesLater => {
+                info!(target: STORY, "told to stop: this backup goes once its primary has gone on alone");
+            }
+            Notice::Stays => warn!(
+                "not stopped: {ONLY_STATE}; a second signal within {} s gives it up",
+                SIGNALS_WITHIN.as_secs()
+            ),
+            Notice::StaysAfterAll => {
+                warn!("told to stop, but its primary is gone: {ONLY_STATE}");
+            }
         }
     }
 }

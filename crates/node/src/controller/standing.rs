@@ -1,12 +1,13 @@
 //! How the node stands with the arbiter: whether it answers, and what to say when the record names somebody whom nobody
 //! hears of.
 
-use super::EngineRoom;
+use super::Controller;
 use crate::arbiter::{ArbiterAnswer, Seen};
 use crate::log::STORY;
 use crate::node::ExitReason;
 use crate::status::span;
-use replication::{ArbiterReply, Local, Mode, NodeId, Record, RoleStatus, Status};
+use replica::Event;
+use replication::{ArbiterReply, Mode, NodeId, Record, RoleStatus, Status};
 use std::time::{Duration, Instant};
 use tracing::{debug, info, warn};
 
@@ -90,16 +91,16 @@ impl Standing {
     }
 }
 
-impl EngineRoom {
+impl Controller {
     /// Asks to start the machine, or to join it. The store may be one that somebody made beside the right one, or a copy: peers
     /// are first given time to say so.
     pub(super) fn begin(&mut self) {
         if !self.config.node.may_start {
-            self.tell(Local::Join);
+            self.tell(Event::Join);
         } else if !self.config.node.peers.is_empty() {
             self.standing.start_at = Some(Instant::now() + START_PATIENCE);
         } else {
-            self.tell(Local::Start);
+            self.tell(Event::Start);
         }
     }
 
@@ -114,7 +115,7 @@ impl EngineRoom {
 
     fn start_now(&mut self) {
         if self.standing.start_at.take().is_some() {
-            self.tell(Local::Start);
+            self.tell(Event::Start);
         }
     }
 
@@ -129,7 +130,7 @@ impl EngineRoom {
     }
 
     pub(super) fn on_arbiter(&mut self, answer: ArbiterAnswer) {
-        let told = Local::Arbiter {
+        let told = Event::Arbiter {
             request: answer.request,
             reply: answer.reply,
         };
@@ -193,12 +194,12 @@ impl EngineRoom {
             "{} is the machine: this node joins it",
             self.who(record.owner)
         );
-        self.tell(Local::Join);
+        self.tell(Event::Join);
     }
 
     /// Says once that the node that it wants to join is not heard of.
     pub(super) fn wonder(&mut self) {
-        let status = self.core.status();
+        let status = self.replica.status();
         if status.role != RoleStatus::Joining {
             self.standing.joining = None;
             return;

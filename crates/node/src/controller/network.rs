@@ -1,7 +1,7 @@
 //! The machine's network: a port of a switch that is open only while this node is the machine.
 
 use crate::config::{Config, MacAddress};
-use crate::hart_thread::HartThread;
+use crate::executor_thread::ExecutorThread;
 use crate::log::STORY;
 use crate::status::Dropped;
 use crate::switch::{
@@ -242,8 +242,8 @@ impl Network {
 
     /// Whether frames are left with the switch now: those who send share what the guest takes, while a queue here would be
     /// whoever's who sends most.
-    pub(super) fn leaves_frames(&mut self, hart: &HartThread) -> bool {
-        if self.client.is_none() || hart.takes_frames() {
+    pub(super) fn leaves_frames(&mut self, executor: &ExecutorThread) -> bool {
+        if self.client.is_none() || executor.takes_frames() {
             self.left_since = None;
             return false;
         }

@@ -1,5 +1,5 @@
-//! The thread that runs the hart. Commands come in by a bounded channel, reports leave by another, which wakes the I/O
-//! side. The hart never waits inside the guest: between two slices of execution it looks at its commands.
+//! The thread on which the executor runs the guest. Commands come in by a bounded channel, reports leave by another, which wakes
+//! the I/O side. It never waits inside the guest: between two slices of execution it looks at its commands.
 
 use crate::clock::HostClock;
 use crate::first_words::FirstWords;
@@ -8,14 +8,14 @@ use crate::sandbox::confine_hart_thread;
 use anyhow::Context;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError, bounded};
 use machine::Input;
-use replica::{Advice, Hart, HartCommand, HartReport, HartStatus};
+use replica::{Advice, Command, Executor, ExecutorStatus, Report};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// Commands that may wait for the hart. More wait on the I/O side, but no inputs: see [`Waiting`].
+/// Commands that may wait for the executor. More wait on the I/O side, but no inputs: see [`Waiting`].
 const COMMANDS_MAX: usize = 1024;
 /// Inputs are not taken any more when so many commands wait.
 const INPUTS_WAITING_MAX: usize = 768;
@@ -27,21 +27,21 @@ const SLICE: Duration = Duration::from_micros(200);
 const BUDGET_MIN: u64 = 1_000;
 const BUDGET_MAX: u64 = 10_000_000;
 const BUDGET_FIRST: u64 = 20_000;
-/// Waking a sleeping core costs about as much as this; a hart that is woken soon again spins instead.
+/// Waking a sleeping core costs about as much as this; a thread that is woken soon again spins instead.
 const SPIN_MAX: Duration = Duration::from_micros(60);
 /// Waits up to this long count as soon.
 const SOON: Duration = Duration::from_micros(150);
 
-/// What comes from the hart's thread.
+/// What comes from the executor's thread.
 #[derive(Debug)]
-pub(crate) enum HartEvent {
-    /// The hart reports.
-    Report(HartReport),
-    /// The hart was told something that does not fit it: a bug, after which nothing can be trusted.
+pub(crate) enum ExecutorEvent {
+    /// The executor reports.
+    Report(Report),
+    /// The executor was told something that does not fit it: a bug, after which nothing can be trusted.
     Broken(String),
 }
 
-impl HartEvent {
+impl ExecutorEvent {
     /// The thread has ended, though nobody told it to: it panicked, and has said why.
     pub(crate) fn lost() -> Self {
         Self::Broken("lost with its thread".to_owned())
@@ -50,33 +50,33 @@ impl HartEvent {
 
 /// Handle of the thread.
 #[derive(Debug)]
-pub(crate) struct HartThread {
-    commands: Sender<HartCommand>,
+pub(crate) struct ExecutorThread {
+    commands: Sender<Command>,
     waiting: Waiting,
-    status: Arc<Mutex<HartStatus>>,
+    status: Arc<Mutex<ExecutorStatus>>,
     inputs_dropped: u64,
 }
 
-impl HartThread {
+impl ExecutorThread {
     /// Starts the thread with what runs on it. Where `confined`, it cannot open a file or a socket any more.
     pub(crate) fn start(
-        hart: Hart,
-        events: mpsc::Sender<HartEvent>,
+        executor: Executor,
+        events: mpsc::Sender<ExecutorEvent>,
         confined: bool,
     ) -> anyhow::Result<Self> {
-        Self::start_with(hart, events, HostClock::system(), confined)
+        Self::start_with(executor, events, HostClock::system(), confined)
     }
 
     /// By another clock than the host's.
     pub(crate) fn start_with(
-        hart: Hart,
-        events: mpsc::Sender<HartEvent>,
+        executor: Executor,
+        events: mpsc::Sender<ExecutorEvent>,
         clock: HostClock,
         confined: bool,
     ) -> anyhow::Result<Self> {
         panics::print_few();
         let (commands, receiver) = bounded(COMMANDS_MAX);
-        let status = Arc::new(Mutex::new(HartStatus::default()));
+        let status = Arc::new(Mutex::new(ExecutorStatus::default()));
         let shown = Arc::clone(&status);
         let (begun, beginning) = bounded(1);
         thread::Builder::new()
@@ -91,7 +91,7 @@ impl HartThread {
                 // Who starts this thread waits for the answer.
                 let _ = begun.send(confinement);
                 if is_confined {
-                    Runner::new(hart, receiver, events, shown, clock).run();
+                    Runner::new(executor, receiver, events, shown, clock).run();
                 }
             })
             .context("cannot start the hart's thread")?;
@@ -107,11 +107,11 @@ impl HartThread {
     }
 
     /// Gives a command. Never waits; commands are never lost, but inputs for which there is no room are, as on a device.
-    pub(crate) fn send(&mut self, command: HartCommand) {
+    pub(crate) fn send(&mut self, command: Command) {
         self.flush();
         // The wish of an operator is none of the inputs that a network may lose.
         let may_be_lost =
-            matches!(&command, HartCommand::Input(input) if !matches!(input, Input::PowerOff));
+            matches!(&command, Command::Input(input) if !matches!(input, Input::PowerOff));
         if may_be_lost && !self.takes_inputs() {
             self.inputs_dropped += 1;
             return;
@@ -152,8 +152,8 @@ impl HartThread {
         !self.waiting.is_empty()
     }
 
-    /// How the hart is doing.
-    pub(crate) fn status(&self) -> HartStatus {
+    /// How the executor is doing.
+    pub(crate) fn status(&self) -> ExecutorStatus {
         let mut status = *self.status.lock().unwrap_or_else(PoisonError::into_inner);
         status.inputs_dropped += self.inputs_dropped;
         status
@@ -165,7 +165,7 @@ impl HartThread {
 /// log entries within the backup's credit (`replication::Bounds`: entries and bytes given and not yet replayed).
 #[derive(Debug, Default)]
 struct Waiting {
-    commands: VecDeque<HartCommand>,
+    commands: VecDeque<Command>,
 }
 
 impl Waiting {
@@ -173,29 +173,26 @@ impl Waiting {
         self.commands.is_empty()
     }
 
-    fn push(&mut self, command: HartCommand) {
+    fn push(&mut self, command: Command) {
         match (self.commands.back_mut(), command) {
             (
-                Some(HartCommand::Replay { first, entries }),
-                HartCommand::Replay {
+                Some(Command::Replay { first, entries }),
+                Command::Replay {
                     first: next,
                     entries: mut more,
                 },
             ) if first.0 + entries.len() as u64 == next.0 => entries.append(&mut more),
-            (Some(HartCommand::Throttle { brake }), HartCommand::Throttle { brake: newer }) => {
-                *brake = newer;
+            (Some(last @ Command::Throttle { .. }), newer @ Command::Throttle { .. }) => {
+                *last = newer;
             }
             // Once is enough.
-            (Some(HartCommand::Input(Input::PowerOff)), HartCommand::Input(Input::PowerOff)) => {}
+            (Some(Command::Input(Input::PowerOff)), Command::Input(Input::PowerOff)) => {}
             // The core has given up the transfer that the older one was for.
-            (
-                Some(last @ HartCommand::TakeSnapshot { .. }),
-                newer @ HartCommand::TakeSnapshot { .. },
-            ) => {
+            (Some(last @ Command::TakeSnapshot { .. }), newer @ Command::TakeSnapshot { .. }) => {
                 *last = newer;
             }
             // Another life begins: what the former one was still to do does not matter, and its state is large.
-            (Some(_), newer @ HartCommand::Restore { .. }) => {
+            (Some(_), newer @ Command::Restore { .. }) => {
                 self.commands.clear();
                 self.commands.push_back(newer);
             }
@@ -205,10 +202,10 @@ impl Waiting {
 }
 
 struct Runner {
-    hart: Hart,
-    commands: Receiver<HartCommand>,
-    events: mpsc::Sender<HartEvent>,
-    shown: Arc<Mutex<HartStatus>>,
+    executor: Executor,
+    commands: Receiver<Command>,
+    events: mpsc::Sender<ExecutorEvent>,
+    shown: Arc<Mutex<ExecutorStatus>>,
     clock: HostClock,
     budget: u64,
     spin: Duration,
@@ -222,14 +219,14 @@ struct Over;
 
 impl Runner {
     fn new(
-        hart: Hart,
-        commands: Receiver<HartCommand>,
-        events: mpsc::Sender<HartEvent>,
-        shown: Arc<Mutex<HartStatus>>,
+        executor: Executor,
+        commands: Receiver<Command>,
+        events: mpsc::Sender<ExecutorEvent>,
+        shown: Arc<Mutex<ExecutorStatus>>,
         clock: HostClock,
     ) -> Self {
         Self {
-            hart,
+            executor,
             commands,
             events,
             shown,
@@ -256,14 +253,14 @@ impl Runner {
                 }
             }
             let start = Instant::now();
-            let before = self.hart.status().position;
-            let advice = self.hart.step(self.clock.ticks(), self.budget);
+            let before = self.executor.status().position;
+            let advice = self.executor.step(self.clock.ticks(), self.budget);
             self.adapt(
                 start.elapsed(),
-                self.hart.status().position.0.saturating_sub(before.0),
+                self.executor.status().position.0.saturating_sub(before.0),
             );
             self.report()?;
-            if let Some(machine) = self.hart.machine() {
+            if let Some(machine) = self.executor.machine() {
                 self.first_words.look(machine);
             }
             if let Advice::Wait { until } = advice {
@@ -272,12 +269,12 @@ impl Runner {
         }
     }
 
-    fn handle(&mut self, command: HartCommand) -> Result<(), Over> {
-        let halts = matches!(command, HartCommand::Halt);
-        if let Err(error) = self.hart.handle(self.clock.ticks(), command) {
+    fn handle(&mut self, command: Command) -> Result<(), Over> {
+        let halts = matches!(command, Command::Halt);
+        if let Err(error) = self.executor.handle(self.clock.ticks(), command) {
             let _ = self
                 .events
-                .blocking_send(HartEvent::Broken(error.to_string()));
+                .blocking_send(ExecutorEvent::Broken(error.to_string()));
             return Err(Over);
         }
         self.report()?;
@@ -285,18 +282,18 @@ impl Runner {
     }
 
     fn report(&mut self) -> Result<(), Over> {
-        while let Some(report) = self.hart.poll_report() {
+        while let Some(report) = self.executor.poll_report() {
             self.events
-                .blocking_send(HartEvent::Report(report))
+                .blocking_send(ExecutorEvent::Report(report))
                 .map_err(|_| Over)?;
         }
         if !self.fault_said
-            && let Some(fault) = self.hart.first_fault()
+            && let Some(fault) = self.executor.first_fault()
         {
             panics::say(fault);
             self.fault_said = true;
         }
-        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = self.hart.status();
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = self.executor.status();
         Ok(())
     }
 
@@ -344,7 +341,7 @@ impl Runner {
         command.map_or(Ok(()), |command| self.handle(command))
     }
 
-    fn sleep(&self, deadline: Option<Instant>) -> Result<Option<HartCommand>, Over> {
+    fn sleep(&self, deadline: Option<Instant>) -> Result<Option<Command>, Over> {
         let received = match deadline {
             Some(deadline) => self.commands.recv_deadline(deadline),
             None => self
@@ -366,8 +363,8 @@ mod tests {
     use bytes::Bytes;
     use replication::{LogIndex, TransferId};
 
-    /// What waits for a hart that takes nothing.
-    fn waiting(commands: impl IntoIterator<Item = HartCommand>) -> Vec<HartCommand> {
+    /// What waits for an executor that takes nothing.
+    fn waiting(commands: impl IntoIterator<Item = Command>) -> Vec<Command> {
         let mut waiting = Waiting::default();
         for command in commands {
             waiting.push(command);
@@ -375,35 +372,34 @@ mod tests {
         waiting.commands.into()
     }
 
-    fn replay(first: u64, count: usize) -> HartCommand {
-        HartCommand::Replay {
+    fn replay(first: u64, count: usize) -> Command {
+        Command::Replay {
             first: LogIndex(first),
             entries: vec![Bytes::from_static(b"entry"); count],
         }
     }
 
     #[test]
-    fn what_waits_for_a_stuck_hart_does_not_pile_up() {
-        let [HartCommand::Replay { first, entries }] =
+    fn what_waits_for_a_stuck_executor_does_not_pile_up() {
+        let [Command::Replay { first, entries }] =
             &waiting((0..10_000).map(|number| replay(1 + number * 3, 3)))[..]
         else {
             panic!("not one command");
         };
         assert_eq!((first.0, entries.len()), (1, 30_000));
-        // What does not follow on is the hart's to refuse.
+        // What does not follow on is the executor's to refuse.
         assert_eq!(waiting([replay(1, 3), replay(5, 3)]).len(), 2);
-        let brakes = (0..10_000).map(|brake| HartCommand::Throttle { brake });
-        let waits = waiting(brakes);
+        let waits = waiting((0..10_000).map(|per_mille| Command::Throttle { per_mille }));
         assert!(matches!(
             waits[..],
-            [HartCommand::Throttle { brake: 9_999 }]
+            [Command::Throttle { per_mille: 9_999 }]
         ));
-        let snapshots = (0..10_000).map(|transfer| HartCommand::TakeSnapshot {
+        let snapshots = (0..10_000).map(|transfer| Command::TakeSnapshot {
             transfer: TransferId(transfer),
         });
         assert!(matches!(
             waiting(snapshots)[..],
-            [HartCommand::TakeSnapshot {
+            [Command::TakeSnapshot {
                 transfer: TransferId(9_999)
             }]
         ));
@@ -411,7 +407,7 @@ mod tests {
 
     #[test]
     fn a_new_life_forgets_what_the_former_one_was_still_to_do() {
-        let restore = |transfer| HartCommand::Restore {
+        let restore = |transfer| Command::Restore {
             transfer: TransferId(transfer),
             next: LogIndex(9),
             state: Bytes::new(),
@@ -426,22 +422,22 @@ mod tests {
         assert!(matches!(
             waiting(commands)[..],
             [
-                HartCommand::Restore {
+                Command::Restore {
                     transfer: TransferId(2),
                     ..
                 },
-                HartCommand::Replay {
+                Command::Replay {
                     first: LogIndex(9),
                     ..
                 }
             ]
         ));
-        let live = HartCommand::GoLive { next: LogIndex(2) };
+        let live = Command::GoLive { next: LogIndex(2) };
         let order = waiting([
             replay(1, 1),
             live,
-            HartCommand::Throttle { brake: 5 },
-            HartCommand::Halt,
+            Command::Throttle { per_mille: 5 },
+            Command::Halt,
         ]);
         assert_eq!(order.len(), 4, "nothing else is left out");
     }
