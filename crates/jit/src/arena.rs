@@ -11,7 +11,7 @@ use machine::ram::PAGE_BYTES;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 
-use crate::TABLE_BYTES;
+use crate::options::TABLE_BYTES;
 
 /// A mapping of our own, unmapped when dropped.
 struct Mapping {

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::Unsupported;
+use crate::options::Unsupported;
 
 /// The arena is divided into about so many segments: one of them is always empty, or on the way.
 const SEGMENTS: usize = 64;

@@ -2,7 +2,7 @@
 
 use machine::{Board, Cpu, Engine, Position};
 
-use crate::{Observer, Options, Unsupported};
+use crate::options::{Observer, Options, Unsupported};
 
 /// There is none.
 pub enum Translator {}

@@ -7,12 +7,16 @@ use machine::{Board, Cpu, Engine, Position};
 use crate::arena::{Arena, Entries};
 use crate::cache::Cache;
 use crate::host::{self, Reason, Thunks};
-use crate::seen::Seen;
+use crate::options::{
+    Forgetting, Observer, Options, TRANSLATION_BYTES_MAX, Unsupported, pages_max,
+};
+use crate::plan::REGION_MAX;
+use crate::profile::Seen;
 use crate::straddled::Straddled;
-use crate::{Forgetting, Observer, Options, TRANSLATION_BYTES_MAX, Unsupported, pages_max};
+use crate::translate::{Frontend, Room, is_at_hand};
 
 /// Positions that any block can be paid with.
-const BLOCK_MAX: u64 = host::REGION_MAX as u64;
+const BLOCK_MAX: u64 = REGION_MAX as u64;
 /// Room for code that leaves an instruction to the interpreter, and then some.
 const TRANSLATION_BYTES_MIN: usize = 64;
 /// What a byte of host code costs to make, in units of [`Cpu::charge`].
@@ -23,7 +27,7 @@ const FIND_EFFORT: u64 = 32 << 10;
 /// Executes translated code.
 pub struct Translator {
     arena: Arena,
-    thunks: Thunks,
+    frontend: Frontend,
     cache: Cache,
     /// For the memory of the machine that is executed.
     entries: Option<Entries>,
@@ -35,8 +39,6 @@ pub struct Translator {
     straddled: Straddled,
     /// Pages with code at a time.
     pages_max: usize,
-    /// Kept for its capacity.
-    buffer: Vec<u8>,
     observer: Option<Observer>,
 }
 
@@ -61,7 +63,7 @@ impl Translator {
         arena.write(0, &code);
         Ok(Translator {
             arena,
-            thunks,
+            frontend: Frontend::new(thunks),
             cache,
             entries: None,
             glance: options.glance,
@@ -69,7 +71,6 @@ impl Translator {
             seen: Seen::default(),
             straddled: Straddled::new(bounds.straddled),
             pages_max: bounds.pages.min(pages_max(options.cache_bytes)),
-            buffer: Vec::new(),
             observer: None,
         })
     }
@@ -160,9 +161,11 @@ impl Translator {
         self.make_place(offset / PAGE_BYTES);
         let entries = self.entries.as_mut().expect("made when the run began");
         let start = self.cache.start();
-        let place = (start, self.cache.room());
-        let buffer = std::mem::take(&mut self.buffer);
-        let translation = host::translate(cpu, board, entries, &self.thunks, offset, place, buffer);
+        let room = Room {
+            start,
+            bytes: self.cache.room(),
+        };
+        let translation = (self.frontend).trace((&mut *cpu, board), entries, offset, room);
         translation.place(&mut self.arena);
         if let Some(other) = translation.depends_on {
             let other = (other / PAGE_BYTES) as u32;
@@ -174,7 +177,7 @@ impl Translator {
         self.cache
             .take(translation.len(), (offset / PAGE_BYTES) as u32);
         cpu.charge(translation.made() as u64 * BYTE_EFFORT);
-        self.buffer = translation.into_buffer();
+        self.frontend.recycle(translation);
         (start, others_gone)
     }
 }
@@ -187,9 +190,12 @@ impl Translator {
         }
         self.make_place(offset / PAGE_BYTES);
         let entries = self.entries.as_mut().expect("made when the run began");
-        let place = (self.cache.start(), self.cache.room());
+        let room = Room {
+            start: self.cache.start(),
+            bytes: self.cache.room(),
+        };
         cpu.charge(FIND_EFFORT);
-        let hot = match host::translate_hot(cpu, board, entries, &self.thunks, offset, place) {
+        let hot = match (self.frontend).region((&mut *cpu, board), entries, offset, room) {
             Ok(hot) => hot,
             Err(vain) => return cpu.charge(vain as u64 * BYTE_EFFORT),
         };
@@ -252,7 +258,7 @@ impl Engine for Translator {
             }
             let entries = self.entries.as_ref().expect("made when the run began");
             let mut code = entries.get(offset);
-            if code == 0 && !host::is_at_hand(cpu, board, offset) {
+            if code == 0 && !is_at_hand(cpu, board, offset) {
                 wanting = None;
                 step(cpu, board);
                 continue;
@@ -269,7 +275,8 @@ impl Engine for Translator {
             }
             let entries = self.entries.as_ref().expect("made when the run began");
             let until = limit.min(Position(self.next_glance));
-            match host::enter(&self.arena, entries, &self.thunks, cpu, board, code, until) {
+            let thunks = &self.frontend.thunks;
+            match host::enter(&self.arena, entries, thunks, cpu, board, code, until) {
                 Reason::LookUp => {}
                 Reason::Tail if limit.0 - cpu.hart.position.0 > BLOCK_MAX => {}
                 // It was not paid for.

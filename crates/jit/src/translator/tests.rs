@@ -9,7 +9,7 @@ use machine::{
 };
 
 use super::*;
-use crate::{Bounds, PAGES_MIN, TABLE_BYTES, memory_bytes_max};
+use crate::options::{Bounds, PAGES_MIN, TABLE_BYTES, memory_bytes_max};
 
 /// What a translator keeps after a run.
 struct Kept {
