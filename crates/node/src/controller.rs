@@ -25,7 +25,7 @@ use crate::signals::EndSignals;
 use crate::switch::SwitchEvent;
 use crate::transport::{TransferProgress, Transport, TransportEvent};
 use health::Health;
-use machine::{Input, Output};
+use machine::{Completion, Input, Output, Request, Task};
 use network::Network;
 use refusals::Refusals;
 use replica::{Command, Effect, Event, Replica};
@@ -321,6 +321,17 @@ impl Controller {
         }
     }
 
+    /// Does what the machine asks. Only a device for tests asks yet, which no configuration has: its question is its answer.
+    fn carry_out(&mut self, request: Request) {
+        let Task::Answer(result) = request.task;
+        let completion = Completion {
+            id: request.id,
+            result,
+        };
+        self.executor
+            .send(Command::Input(Input::Completion(completion)));
+    }
+
     /// Does everything that the replica wants.
     fn perform(&mut self) {
         while self.end.is_none()
@@ -360,6 +371,7 @@ impl Controller {
                     }
                 }
             }
+            Effect::CarryOut(request) => self.carry_out(request),
             Effect::StandAside { record } => self.stand_aside(record),
             Effect::SendState {
                 to,

@@ -3,7 +3,7 @@
 use crate::command::Command;
 use bytes::Bytes;
 use eventlog::Divergence;
-use machine::{Output, SnapshotError};
+use machine::{Output, Request, SnapshotError};
 use replication::{
     ArbiterOperation, Epoch, HaltReason, LogIndex, Message, NodeId, Record, Refusal, RequestId,
     TransferId,
@@ -43,6 +43,9 @@ pub enum Effect {
         /// In order.
         outputs: Vec<Output>,
     },
+    /// Do this for the machine, at once, and tell the executor by [`Input::Completion`](machine::Input::Completion) how it
+    /// ended.
+    CarryOut(Request),
     /// The machine is, or was last, another node: this one is no part of it, and may ask to join.
     StandAside {
         /// The record that says so.

@@ -7,7 +7,7 @@ use crate::status::{Advice, ExecutorStatus};
 use crate::throttle::Throttle;
 use bytes::Bytes;
 use eventlog::{Recorder, RecorderState, Step};
-use machine::{Input, Machine, Output};
+use machine::{Input, Machine, Output, Request};
 use replication::{LogIndex, TransferId};
 use std::collections::VecDeque;
 
@@ -37,7 +37,8 @@ struct Unreported {
 }
 
 impl Unreported {
-    fn add(&mut self, step: Step) {
+    /// Adds what a step wrote and said. What it asks for is given back: that does not wait.
+    fn add(&mut self, step: Step) -> Vec<Request> {
         let first = self.next;
         self.next = first.plus(step.entries.len() as u64);
         self.entries
@@ -45,6 +46,7 @@ impl Unreported {
         let outputs = step.outputs.into_iter();
         self.outputs
             .extend(outputs.map(|(number, outputs)| (first.plus(number.into()), outputs)));
+        step.requests
     }
 
     fn is_due(&self, host: u64) -> bool {
@@ -157,7 +159,10 @@ impl Recording {
         let step = self.recorder.step(host, &mut self.inputs.waiting, budget);
         self.inputs.dropped += u64::from(step.refused);
         let state = step.state;
-        self.unreported.add(step);
+        let requests = self.unreported.add(step);
+        if !requests.is_empty() {
+            reports.push_back(Report::Requested { requests });
+        }
         if state != RecorderState::Running || self.unreported.is_due(host) {
             self.unreported.report(host, reports);
         }

@@ -122,6 +122,7 @@ impl Replaying {
         reports: &mut VecDeque<Report>,
     ) -> Advice {
         let first = self.first.plus(self.replayer.applied());
+        // What it requests is left undone: the log says how it ended, and whoever goes live is asked again.
         let step = self.replayer.step(budget);
         if step.applied > 0 {
             self.applied = Some(LogIndex(first.0 + step.applied - 1));

@@ -171,7 +171,8 @@ impl Replica {
         }
     }
 
-    /// Takes in what the executor reports: what to tell the protocol. `None`: it concerns a state that has been given up.
+    /// Takes in what the executor reports: what to tell the protocol. `None`: nothing, for it is no concern of the
+    /// protocol, or of a state that has been given up.
     fn heed(&mut self, report: Report) -> Option<Local> {
         if let Report::Restored { transfer, .. } = &report {
             self.transit.restored(*transfer);
@@ -203,6 +204,12 @@ impl Replica {
                     self.dropped += 1;
                 }
                 Local::Replayed { index }
+            }
+            Report::Requested { requests } => {
+                for request in requests {
+                    self.push(Effect::CarryOut(request));
+                }
+                return None;
             }
             Report::SnapshotTaken {
                 transfer,

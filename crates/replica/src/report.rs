@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use eventlog::Divergence;
-use machine::{Output, SnapshotError};
+use machine::{Output, Request, SnapshotError};
 use replication::{LogIndex, TransferId};
 
 /// Told by an executor. Log indexes are counted there, and nowhere else in a replica.
@@ -23,6 +23,12 @@ pub enum Report {
         index: LogIndex,
         /// Outputs that the machine produced, each with the index of its mark.
         outputs: Vec<(LogIndex, Vec<Output>)>,
+    },
+    /// The machine asks its host to do this. Nobody holds it back, and no entry is waited for. How each ends is an input. First
+    /// after going live are those that were pending, whoever was asked before.
+    Requested {
+        /// In order.
+        requests: Vec<Request>,
     },
     /// The snapshot is taken.
     SnapshotTaken {

@@ -1,7 +1,8 @@
 /* A bare-metal guest for simulations with the real machine: it increments a counter for each new request
  * frame and answers with the value, as the toy machine does. In S-mode on the built-in SBI, without memory
  * management. A periodic timer and clock reads are mixed into a hash in memory, so that a replica whose
- * time differs by one tick has a different digest. */
+ * time differs by one tick has a different digest. So are its host's answers to a question about each new
+ * value, one at a time. */
 
 typedef unsigned char u8;
 typedef unsigned short u16;
@@ -13,6 +14,8 @@ enum { RECEIVE = 0, TRANSMIT = 1, POWER_BUTTON = 0xff };
 
 #define PLIC 0x0c000000UL
 #define VIRTIO 0x10001000UL
+#define REQUESTER 0x102000UL
+#define REQUESTER_LINE 12
 #define TIMER_PERIOD 100000UL /* 10 ms */
 
 struct descriptor { u64 address; u32 length; u16 flags, next; };
@@ -31,7 +34,9 @@ static struct queue queues[2];
 static u8 frames[2][QUEUE][HEADER + FRAME];
 static u64 device, counter;
 static struct { u64 operation, value; } answered[CLIENTS];
-volatile u64 clock_hash;
+volatile u64 clock_hash, answers_hash;
+static volatile u64 host_question, host_answer;
+static u64 asked, taken, asked_about;
 
 static volatile u32 *reg(u64 address) { return (volatile u32 *)address; }
 static void fence(void) { __asm__ volatile("fence" ::: "memory"); }
@@ -103,7 +108,8 @@ static void set_up_device(void)
 		offer(RECEIVE, slot);
 	}
 	*reg(PLIC + 4 * line) = 1;
-	*reg(PLIC + 0x2000 + 0x80) = 1u << line;
+	*reg(PLIC + 4 * REQUESTER_LINE) = 1;
+	*reg(PLIC + 0x2000 + 0x80) = 1u << line | 1u << REQUESTER_LINE;
 	*reg(PLIC + 0x200000 + 0x1000) = 0;
 }
 
@@ -165,6 +171,27 @@ static void serve(void)
 	}
 }
 
+static void ask_host(void)
+{
+	volatile u64 *requester = (volatile u64 *)REQUESTER;
+	if (requester[4] < asked)
+		return;
+	if (taken < asked) {
+		requester[4] = 0;
+		taken = asked;
+		answers_hash = (answers_hash ^ host_answer) * 0x100000001b3UL;
+	}
+	if (asked_about == counter)
+		return;
+	asked_about = counter;
+	host_question = counter;
+	requester[0] = (u64)&host_question;
+	requester[1] = sizeof host_question;
+	requester[2] = (u64)&host_answer;
+	requester[3] = 0;
+	asked++;
+}
+
 void main(void)
 {
 	u64 next = now() + TIMER_PERIOD;
@@ -181,5 +208,6 @@ void main(void)
 			set_timer(next);
 		}
 		serve();
+		ask_host();
 	}
 }

@@ -41,6 +41,7 @@ impl Cluster {
         let mut cluster = Self {
             queue: Queue::new(),
             random,
+            requested: machine::RequestId(0),
             processes: Vec::new(),
             network,
             arbiter,

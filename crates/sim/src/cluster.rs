@@ -34,6 +34,8 @@ pub(crate) struct Cluster {
     /// Virtual time and what will happen.
     pub(crate) queue: Queue<Happening>,
     pub(crate) random: Random,
+    /// The newest request of the machine that a host was given.
+    pub(crate) requested: machine::RequestId,
     /// Every process there has been.
     pub(crate) processes: Vec<Process>,
     /// The links.

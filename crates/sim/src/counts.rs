@@ -34,6 +34,10 @@ pub struct Counts {
     pub snapshots: u64,
     /// Times that a joiner was refused, for another reason than before.
     pub refusals: u64,
+    /// Requests of machines that hosts were given.
+    pub requests: u64,
+    /// Those of them that another host had been given before.
+    pub requests_repeated: u64,
     /// Machines that ended switched off.
     pub power_offs: u64,
     /// Swaps that the arbiter refused, answered in vain or carried out late.
@@ -82,6 +86,8 @@ impl AddAssign for Counts {
         self.states_damaged += other.states_damaged;
         self.snapshots += other.snapshots;
         self.refusals += other.refusals;
+        self.requests += other.requests;
+        self.requests_repeated += other.requests_repeated;
         self.power_offs += other.power_offs;
         self.arbiter_troubles += other.arbiter_troubles;
         self.disasters += other.disasters;
@@ -118,6 +124,8 @@ impl fmt::Display for Counts {
             (self.snapshots, "snapshots"),
             (self.refusals, "refusals"),
             (self.arbiter_troubles, "arbiter troubles"),
+            (self.requests, "requests"),
+            (self.requests_repeated, "requests repeated"),
             (self.power_offs, "power-offs"),
             (self.disasters, "disasters"),
             (self.recoveries, "recoveries"),

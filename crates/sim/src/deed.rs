@@ -2,7 +2,7 @@
 
 use crate::fingerprint::Fingerprint;
 use bytes::Bytes;
-use machine::Output;
+use machine::{Output, Request};
 use replication::{
     ArbiterOperation, Epoch, HaltReason, LogIndex, Message, NodeId, Refusal, RequestId, TransferId,
 };
@@ -32,6 +32,8 @@ pub(crate) enum Deed {
         epoch: Epoch,
         outputs: Vec<(Option<LogIndex>, Output)>,
     },
+    /// Its host is asked to do this for the machine.
+    CarriesOut { request: Request },
     /// The machine is another node.
     StandsAside,
     /// It asks its executor for a snapshot.

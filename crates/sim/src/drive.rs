@@ -7,7 +7,7 @@ use crate::flow;
 use crate::happening::Happening;
 use crate::network::ProcessIndex;
 use crate::process::{Arrival, Life, Process};
-use machine::Output;
+use machine::{Completion, Output, RequestId};
 use replica::Event;
 use replication::Instant;
 
@@ -110,6 +110,7 @@ impl Cluster {
                 }
             }
             Deed::Runs { epoch } => {
+                self.requested = RequestId(0);
                 self.note(|| format!("process {from} runs as the machine in epoch {}", epoch.0));
             }
             Deed::GoesLive {
@@ -134,6 +135,7 @@ impl Cluster {
                     }
                 }
             }
+            Deed::CarriesOut { request } => self.carry_out(from, request.id),
             Deed::StandsAside => self.schedule_event(from, self.queue.now(), Event::Join),
             Deed::AsksSnapshot { transfer } => {
                 let now = self.processes[from].clock.at(self.queue.now());
@@ -172,6 +174,21 @@ impl Cluster {
             Deed::Halts { reason } => self.note(|| format!("process {from} halts: {reason:?}")),
         }
         Ok(())
+    }
+
+    /// A host takes its time, and answers as no other would.
+    fn carry_out(&mut self, by: ProcessIndex, id: RequestId) {
+        let delay = self.random.between(20, 20_000);
+        self.counts.requests += 1;
+        // The machine numbers them: those from a number that was given before are asked again.
+        self.counts.requests_repeated += u64::from(id <= self.requested);
+        self.requested = self.requested.max(id);
+        let completion = Completion {
+            id,
+            result: self.random.bits().to_le_bytes().to_vec(),
+        };
+        self.queue
+            .after(delay, Happening::CarriedOut { by, completion });
     }
 
     fn judge(&mut self, from: ProcessIndex, deed: &Deed) -> Result<(), Broken> {

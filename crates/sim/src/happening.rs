@@ -5,6 +5,7 @@ use crate::network::ProcessIndex;
 use crate::people::Errand;
 use crate::process::Arrival;
 use crate::toy::{Reply, Request};
+use machine::Completion;
 use replication::{ArbiterOperation, Epoch, RequestId};
 
 /// What is scheduled to happen.
@@ -38,6 +39,11 @@ pub(crate) enum Happening {
     },
     ReplyReachesClient {
         reply: Reply,
+    },
+    /// A host has done what its machine asked for.
+    CarriedOut {
+        by: ProcessIndex,
+        completion: Completion,
     },
     Announcement {
         from: ProcessIndex,

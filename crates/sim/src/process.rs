@@ -6,7 +6,7 @@ use crate::computer::Computer;
 use crate::deed::Deed;
 use crate::fingerprint::Fingerprint;
 use crate::joiners::Unfit;
-use machine::{Input, Output};
+use machine::{Completion, Input, Output};
 use replica::{Command, Effect, Event, Notice, Replica, Report};
 use replication::{HaltReason, Instant, LogIndex, NodeId};
 use std::collections::VecDeque;
@@ -34,6 +34,8 @@ pub(crate) enum Arrival {
     Event(Event),
     /// A frame for the machine.
     Frame(Vec<u8>),
+    /// How something ended that the machine asked for.
+    Completion(Completion),
 }
 
 /// The process.
@@ -130,6 +132,9 @@ impl Process {
             Arrival::Event(event) => self.replica.handle(now, event),
             Arrival::Frame(frame) => {
                 self.command(now, Command::Input(Input::Frame { device: 0, frame }));
+            }
+            Arrival::Completion(completion) => {
+                self.command(now, Command::Input(Input::Completion(completion)));
             }
         }
         self.settle(now, deeds);
@@ -244,7 +249,7 @@ impl Process {
                 deeds.push(Deed::TookSnapshot { transfer });
             }
             Report::Restored { .. } if self.dies => deeds.push(Deed::Dies),
-            Report::Restored { .. } => {}
+            Report::Restored { .. } | Report::Requested { .. } => {}
         }
     }
 
@@ -310,6 +315,7 @@ impl Process {
                 let outputs = self.trace(outputs);
                 deeds.push(Deed::Leaves { epoch, outputs });
             }
+            Effect::CarryOut(request) => deeds.push(Deed::CarriesOut { request }),
             Effect::StandAside { .. } => deeds.push(Deed::StandsAside),
             Effect::SendState {
                 to,

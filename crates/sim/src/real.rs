@@ -147,7 +147,10 @@ fn boot(kernel: &[u8], engine: Box<dyn Engine>) -> Machine {
         kernel: Some(kernel.to_vec()),
         ..Boot::default()
     };
-    Machine::boot(&board, &boot, engine).expect("the guest is built for this board")
+    let mut machine =
+        Machine::boot(&board, &boot, engine).expect("the guest is built for this board");
+    machine.add_requester();
+    machine
 }
 
 /// Flips a bit of the sender's address in the first frame, if there is one.

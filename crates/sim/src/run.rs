@@ -64,6 +64,9 @@ impl Cluster {
             Happening::RequestReaches { request, to } => {
                 return self.arrive(to, Arrival::Frame(request.to_frame()));
             }
+            Happening::CarriedOut { by, completion } => {
+                return self.arrive(by, Arrival::Completion(completion));
+            }
             Happening::Announcement { from, epoch } => {
                 if self.switch.announce(self.queue.now(), from, epoch) {
                     self.hears_newer(epoch);

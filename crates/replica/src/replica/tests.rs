@@ -78,6 +78,25 @@ fn effects(replica: &mut Replica) -> Vec<String> {
         .collect()
 }
 
+#[test]
+fn what_the_machine_asks_is_held_by_nobody() {
+    let mut replica = replica(1_000);
+    heed(&mut replica, appended(1, 2, "held"));
+    effects(&mut replica);
+    let request = |id| machine::Request {
+        id: machine::RequestId(id),
+        task: machine::Task::Answer(vec![id as u8]),
+    };
+    let requests = vec![request(1), request(2)];
+    assert_eq!(heed(&mut replica, Report::Requested { requests }), None);
+    let done: Vec<_> = std::iter::from_fn(|| replica.poll_effect()).collect();
+    let asked = done.iter().map(|effect| match effect {
+        Effect::CarryOut(request) => request.id.0,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(asked.collect::<Vec<_>>(), [1, 2]);
+}
+
 fn release(up_to: u64) -> Action {
     Action::Release {
         up_to: LogIndex(up_to),

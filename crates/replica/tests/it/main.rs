@@ -6,3 +6,4 @@ mod faults;
 #[allow(dead_code)]
 mod guest;
 mod pair;
+mod requests;

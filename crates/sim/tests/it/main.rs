@@ -70,6 +70,8 @@ fn forty_clusters_of_real_machines_keep_every_invariant_and_converge() {
     assert!(counts.divergences >= 1, "{counts}");
     assert!(counts.states_compared >= 1_000, "{counts}");
     assert!(counts.engine_panics >= 1_000, "{counts}");
+    assert!(counts.requests >= 1_000, "{counts}");
+    assert!(counts.requests_repeated >= 1, "{counts}");
     assert_eq!(counts.machines_lost, 0, "{counts}");
 }
 
