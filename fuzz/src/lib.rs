@@ -9,8 +9,8 @@ use bytes::BytesMut;
 use eventlog::Entry;
 use eventlog::record::{Frame, RecordError, RecordReader};
 use jit::{Options, Translator};
-use machine::hostile::lockstep::{Stride, Way};
-use machine::{Boot, Board, Engine, Firmware, boot, hostile};
+use torture::lockstep::{Stride, Way};
+use machine::{Boot, Board, Engine, Firmware, boot};
 
 use protocol::protocol;
 use replay::replay;
@@ -118,7 +118,7 @@ fn frame(bytes: &[u8], stops: &mut Stops) {
 
 /// Any bytes as kernel and firmware: loaded, or refused by an error.
 fn boot_files(bytes: &[u8], stops: &mut Stops) {
-    let board = hostile::board();
+    let board = torture::board();
     for firmware in [Firmware::BuiltIn, Firmware::Image(bytes.to_vec())] {
         let boot = Boot {
             firmware,
@@ -135,7 +135,7 @@ fn boot_files(bytes: &[u8], stops: &mut Stops) {
 /// A hostile guest at the devices.
 fn bus(bytes: &[u8], stops: &mut Stops) {
     stops.begin();
-    hostile::bus::run_watched(bytes, &mut |counts| stops.lap(counts));
+    torture::bus::run_watched(bytes, &mut |counts| stops.lap(counts));
 }
 
 /// Any bytes decode to an entry with exactly these bytes, or to an error.
@@ -154,20 +154,20 @@ fn decode_entry(bytes: &[u8]) {
 
 /// A guest that executes anything, also translated: it gets at nothing but its own memory, and every way agrees.
 fn guest(bytes: &[u8], stops: &mut Stops) {
-    stops.measure(&hostile::guest::guest(bytes), measured());
+    stops.measure(&torture::guest::guest(bytes), measured());
     let [usual, small] = translators();
     let ways = ways(&usual, &small);
-    if let Err(divergence) = hostile::guest::compare(bytes, &ways) {
+    if let Err(divergence) = torture::guest::compare(bytes, &ways) {
         panic!("{divergence}");
     }
 }
 
 /// A guest that is written to hurt: no run of it holds up its host, nor makes it keep much, and every way agrees.
 fn hurt(bytes: &[u8], stops: &mut Stops) {
-    stops.measure(&hostile::hurt::guest(bytes), measured());
+    stops.measure(&torture::hurt::guest(bytes), measured());
     let [usual, small] = translators();
     let ways = ways(&usual, &small);
-    if let Err(divergence) = hostile::hurt::compare(bytes, &ways) {
+    if let Err(divergence) = torture::hurt::compare(bytes, &ways) {
         panic!("{divergence}");
     }
 }
@@ -183,7 +183,7 @@ fn measured() -> Box<dyn Engine> {
 
 /// A program that speaks to its host.
 fn htif(bytes: &[u8], stops: &mut Stops) {
-    hostile::htif::run(bytes, &mut |counts| stops.lap(counts));
+    torture::htif::run(bytes, &mut |counts| stops.lap(counts));
 }
 
 /// Those at the ports of a switch.
@@ -254,5 +254,5 @@ fn read_record(bytes: &[u8], piece: usize) -> Result<Vec<Frame>, RecordError> {
 
 /// Bytes that claim to be a machine. What a restore costs is bounded by the transfer, not here.
 fn snapshot(bytes: &[u8], _stops: &mut Stops) {
-    hostile::snapshot::run(bytes);
+    torture::snapshot::run(bytes);
 }

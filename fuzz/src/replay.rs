@@ -18,7 +18,7 @@ pub(crate) fn replay(bytes: &[u8], stops: &mut Stops) {
         ..Boot::default()
     };
     let engine = Box::new(Interpreter::new(InterpreterOptions::default()));
-    let machine = Machine::boot(&machine::hostile::board(), &boot, engine).expect("it fits");
+    let machine = Machine::boot(&torture::board(), &boot, engine).expect("it fits");
     let mut replayer = Replayer::new(machine);
     let mut position = 0u64;
     for spelled in bytes.chunks(8).take(ENTRIES_MAX) {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use machine::hostile::lockstep::{Guest, Origin};
+use torture::lockstep::{Guest, Origin};
 use machine::ram::{PAGE_BYTES, RAM_BASE};
 use machine::{Clock, Engine, GuestAddr, Machine, Position, Stop};
 use rustix::time::{ClockId, clock_gettime};

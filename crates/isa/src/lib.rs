@@ -16,7 +16,6 @@ pub mod float;
 mod float_operation;
 mod flow;
 mod format;
-pub mod generate;
 mod insn;
 mod operands;
 mod operation;

@@ -161,7 +161,7 @@ impl Board {
     }
 
     /// The pages of memory that were written since a digest last looked at them.
-    pub(crate) fn written_since_digest(&self) -> &PageSet {
+    pub fn written_since_digest(&self) -> &PageSet {
         self.digester.written(&self.ram)
     }
 
@@ -494,17 +494,17 @@ impl Board {
     }
 
     /// Adds the host-target interface, with its words at these addresses.
-    pub(crate) fn set_host_words(&mut self, to_host: u64, from_host: Option<u64>) {
+    pub fn set_host_words(&mut self, to_host: u64, from_host: Option<u64>) {
         self.htif = Htif::new(&self.ram, to_host, from_host);
     }
 
     /// The position at which the host-target interface must next be looked at.
-    pub(crate) fn host_due(&self) -> Option<Position> {
+    pub fn host_due(&self) -> Option<Position> {
         self.htif.as_ref().map(Htif::due)
     }
 
     /// Looks at the host-target interface, if there is one.
-    pub(crate) fn look_at_host_words(&mut self, at: Position) {
+    pub fn look_at_host_words(&mut self, at: Position) {
         let Some(htif) = &mut self.htif else { return };
         let mut said = Vec::new();
         let stop = htif.look(

@@ -16,7 +16,6 @@ pub mod engine;
 mod event;
 mod fault;
 pub mod hart;
-pub mod hostile;
 mod machine;
 pub mod mmu;
 mod position;

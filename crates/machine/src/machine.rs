@@ -448,18 +448,18 @@ impl Machine {
     }
 
     /// The hart and all that belongs to it, to look at.
-    pub(crate) fn cpu(&self) -> &Cpu {
+    pub fn cpu(&self) -> &Cpu {
         &self.cpu
     }
 
     /// Name and serialised state of each device.
-    pub(crate) fn device_states(&mut self) -> Vec<(String, Vec<u8>)> {
+    pub fn device_states(&mut self) -> Vec<(String, Vec<u8>)> {
         let now = self.cpu.now(&self.board);
         self.board.device_states(now)
     }
 
     /// The next instruction, if it can be fetched: which may change what is cached.
-    pub(crate) fn instruction(&mut self) -> Option<isa::Insn> {
+    pub fn instruction(&mut self) -> Option<isa::Insn> {
         let pc = self.cpu.hart.pc;
         let low = self.cpu.fetch(&mut self.board, pc).ok()?;
         if isa::Insn::length_of(low) == 2 {

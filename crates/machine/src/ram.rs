@@ -5,7 +5,7 @@ mod observers;
 mod pages;
 
 pub(crate) use self::observers::Observer;
-pub(crate) use self::pages::PageSet;
+pub use self::pages::PageSet;
 
 use self::observers::Observers;
 use isa::{Insn, decode_first};
@@ -212,7 +212,7 @@ impl Ram {
     }
 
     /// The pages that may hold anything but zeros.
-    pub(crate) fn ever_written(&self) -> &PageSet {
+    pub fn ever_written(&self) -> &PageSet {
         &self.ever_written
     }
 

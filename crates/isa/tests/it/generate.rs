@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use isa::generate::{self, BASE, Options, STACK};
 use isa::table::TABLE;
 use isa::{Format, Op, decode};
+use torture::generate::{self, BASE, Options, STACK};
 
 fn streams() -> Vec<Vec<isa::Insn>> {
     (0..64)

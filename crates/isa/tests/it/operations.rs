@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use isa::generate::Random;
 use isa::table::TABLE;
 use isa::{Format, Insn, Op};
+use torture::generate::Random;
 
 use crate::oracle::{run_both, write_and_exit};
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use isa::generate::{self, Class, Options, Random, SCRATCH_ABOVE, SCRATCH_BELOW};
+use torture::generate::{self, Class, Options, Random, SCRATCH_ABOVE, SCRATCH_BELOW};
 
 use crate::oracle::{run_both, write_and_exit};
 

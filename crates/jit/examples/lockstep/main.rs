@@ -15,9 +15,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jit::{Options, Translator};
 use machine::Engine;
-use machine::hostile::boot;
-use machine::hostile::lockstep::{Divergence, Maker, Reached, Stride, Way, interpreter};
-use machine::hostile::trial::Trial;
+use torture::boot;
+use torture::lockstep::{Divergence, Maker, Reached, Stride, Way, interpreter};
+use torture::trial::Trial;
 
 /// As it is used, and with the smallest cache.
 const ENGINES: [(&str, Maker<'static>); 2] =

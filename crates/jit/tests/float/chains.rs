@@ -1,8 +1,8 @@
 //! Random sequences of float instructions, in which flags and boxes are left from one to the next.
 
-use isa::generate::Random;
 use isa::table::{Row, TABLE};
 use isa::{Insn, Op, decode};
+use torture::generate::Random;
 
 use crate::operands::float;
 use crate::program::{CODE, Code, DATA, FFLAGS, FRM, finish, insn, interpreter, translator};

@@ -1,6 +1,6 @@
 //! Operands at which float operations do something special.
 
-use isa::generate::Random;
+use torture::generate::Random;
 
 const DOUBLES: [u64; 34] = [
     0,

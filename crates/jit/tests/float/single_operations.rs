@@ -1,8 +1,8 @@
 //! Each instruction by itself, from cleared flags.
 
-use isa::generate::Random;
 use isa::table::{Row, TABLE};
 use isa::{Insn, Op, decode};
+use torture::generate::Random;
 
 use crate::operands::float;
 use crate::program::{Code, DATA, FFLAGS, FRM, finish, interpreter, read, translator};

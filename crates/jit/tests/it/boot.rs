@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use machine::hostile::boot;
-use machine::hostile::lockstep::{Stride, Way, interpreter};
+use torture::boot;
+use torture::lockstep::{Stride, Way, interpreter};
 
 use crate::engines;
 

@@ -2,10 +2,10 @@
 
 use isa::Op;
 use machine::config::MEMORY_BYTES_MIN;
-use machine::hostile::lockstep::interpreter;
 use machine::{
     BoardConfig, Boot, Clock, Engine, Firmware, Input, Machine, Position, Snapshot, Stop,
 };
+use torture::lockstep::interpreter;
 
 use crate::engines::{small, usual};
 use crate::image::{Image, address};

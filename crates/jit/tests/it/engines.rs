@@ -2,7 +2,7 @@
 
 use jit::{Bounds, Options, Translator};
 use machine::Engine;
-use machine::hostile::lockstep::Maker;
+use torture::lockstep::Maker;
 
 /// As it is used; with the smallest cache, so that code is given up all the time; and with bounds that are met all the time.
 pub(crate) const ENGINES: [(&str, Maker<'static>); 3] = [

@@ -2,10 +2,10 @@
 
 use isa::Op;
 use machine::config::MEMORY_BYTES_MIN;
-use machine::hostile::lockstep::{interpreter, reference};
 use machine::{
     Board, BoardConfig, Boot, Cpu, Digest, Engine, Firmware, Input, Machine, Position, Rig,
 };
+use torture::lockstep::{interpreter, reference};
 
 use crate::engines::{bounded, small, usual};
 use crate::image::{Image, START, address};

@@ -2,10 +2,10 @@
 //! the middle of a long run, and to the other between two.
 
 use isa::Op;
-use isa::generate::Random;
-use machine::hostile::lockstep::{Guest, Maker, interpreter};
-use machine::hostile::{hurt, kernel};
 use machine::{BoardConfig, Boot, Clock, Firmware, Input, Machine, Output, Position, Stop};
+use torture::generate::Random;
+use torture::lockstep::{Guest, Maker, interpreter};
+use torture::{hurt, kernel};
 
 use crate::engines::ENGINES;
 use crate::image::Image;

@@ -1,6 +1,6 @@
-//! Lockstep on generated guests (`machine::hostile::trial`). `cargo xtask lockstep` goes on with other seeds.
+//! Lockstep on generated guests (`torture::trial`). `cargo xtask lockstep` goes on with other seeds.
 
-use machine::hostile::trial::Trial;
+use torture::trial::Trial;
 
 use crate::engines::ENGINES;
 

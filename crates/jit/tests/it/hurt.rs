@@ -1,8 +1,8 @@
 //! Guests that are written to hurt, translated: nothing breaks, and every engine agrees.
 
-use isa::generate::Random;
-use machine::hostile::hurt;
-use machine::hostile::lockstep::{Stride, Way};
+use torture::generate::Random;
+use torture::hurt;
+use torture::lockstep::{Stride, Way};
 
 use crate::engines::{small, usual};
 

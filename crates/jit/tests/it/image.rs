@@ -2,8 +2,8 @@
 
 use isa::{Insn, Op};
 use machine::config::MEMORY_BYTES_MIN;
-use machine::hostile::lockstep::{Guest, Lockstep, Origin, Pace, Stride, Way, reference};
 use machine::{BoardConfig, Boot, Clock, Firmware, GuestAddr, Input, Position};
+use torture::lockstep::{Guest, Lockstep, Origin, Pace, Stride, Way, reference};
 
 use crate::engines::{bounded, small, usual};
 

@@ -1,8 +1,8 @@
 //! Loops that use more registers than the host has, with rotations, words, and accesses that leave hot code.
 
 use isa::Op;
-use isa::generate::Random;
 use machine::config::MEMORY_BYTES_MIN;
+use torture::generate::Random;
 
 use crate::image::{Image, Plain, address};
 

@@ -345,7 +345,7 @@ impl Tlb {
     }
 
     /// The first entry in which two differ.
-    pub(crate) fn difference(&self, other: &Tlb) -> Option<String> {
+    pub fn difference(&self, other: &Tlb) -> Option<String> {
         let pairs = self.entries.iter().zip(other.entries.iter());
         let (slot, (one, two)) = (pairs.enumerate())
             .find(|(_, (one, two))| (one.key, one.page) != (two.key, two.page))?;

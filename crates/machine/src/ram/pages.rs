@@ -2,7 +2,7 @@
 
 /// A set of pages of memory: one bit each, 64 to a word.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PageSet {
+pub struct PageSet {
     words: Vec<u64>,
     pages: usize,
     count: usize,
@@ -20,7 +20,7 @@ impl PageSet {
 
     /// Whether a page is in it.
     #[inline]
-    pub(crate) fn contains(&self, page: usize) -> bool {
+    pub fn contains(&self, page: usize) -> bool {
         self.words[page / 64] & (1 << (page % 64)) != 0
     }
 

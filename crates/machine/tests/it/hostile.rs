@@ -1,9 +1,9 @@
 //! Hostile guests and files: nothing panics, everything ends.
 
 use machine::boot::fdt::Tree;
-use machine::hostile::snapshot::Fate;
-use machine::{Board, BoardConfig, Boot, Firmware, boot, hostile};
+use machine::{Board, BoardConfig, Boot, Firmware, boot};
 use proptest::prelude::*;
+use torture::snapshot::Fate;
 
 proptest! {
     #![proptest_config(ProptestConfig {
@@ -14,12 +14,12 @@ proptest! {
 
     #[test]
     fn guests(data in proptest::collection::vec(any::<u8>(), 0..6000)) {
-        hostile::bus::run(&data);
+        torture::bus::run(&data);
     }
 
     #[test]
     fn programs_that_speak_to_their_host(data in proptest::collection::vec(any::<u8>(), 0..400)) {
-        hostile::htif::run(&data, &mut |_| {});
+        torture::htif::run(&data, &mut |_| {});
     }
 
     #[test]
@@ -50,7 +50,7 @@ proptest! {
             image.extend_from_slice(&header[..56]);
             image[64..68].copy_from_slice(&[1, 0, 0, 0]);
         }
-        let board = hostile::board();
+        let board = torture::board();
         for firmware in [Firmware::BuiltIn, Firmware::Image(image.clone())] {
             let boot = Boot { firmware, kernel: Some(image.clone()), ..Boot::default() };
             let _ = boot::load(&mut Board::new(&board).unwrap(), &board, &boot);
@@ -66,7 +66,7 @@ fn guests_reach_the_devices() {
     for _ in 0..200 {
         let mut data = vec![0; 4000];
         stream.fill(&mut data);
-        let reached = hostile::bus::run(&data);
+        let reached = torture::bus::run(&data);
         sent += usize::from(reached.outputs > 0);
         interrupted += usize::from(reached.interrupts > 0);
     }
@@ -90,7 +90,7 @@ pub(crate) fn random(seed: u64, len: usize) -> Vec<u8> {
 fn any_code() {
     let (mut far, mut spoke, mut modes) = (0, 0, 0);
     for seed in 0..100 {
-        let reached = hostile::guest::run(&random(seed, 600));
+        let reached = torture::guest::run(&random(seed, 600));
         far += usize::from(reached.position >= 3000);
         spoke += usize::from(reached.spoke);
         modes += reached.modes;
@@ -107,13 +107,13 @@ fn forged_snapshots() {
     for seed in 0..500 {
         let mut data = random(seed, 40);
         data[0] = 1;
-        match hostile::snapshot::run(&data) {
+        match torture::snapshot::run(&data) {
             Fate::Refused => {}
             Fate::Impossible => impossible += 1,
             Fate::Restored => restored += 1,
         }
         data[0] = 0;
-        assert_eq!(hostile::snapshot::run(&data), Fate::Refused);
+        assert_eq!(torture::snapshot::run(&data), Fate::Refused);
     }
     assert!(
         restored > 20 && impossible > 20,

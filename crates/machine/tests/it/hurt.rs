@@ -1,8 +1,8 @@
 //! Guests that are written to hurt: every way agrees, and no run, access or input costs more than its bound.
 
-use machine::hostile::lockstep::{Origin, interpreter};
-use machine::hostile::{self, DEVICES_BYTES_MAX, OUTPUT_BYTES_MAX};
 use machine::{Clock, Input, Machine, Output, Position, RUN_COST_MAX, Stop};
+use torture::lockstep::{Origin, interpreter};
+use torture::{DEVICES_BYTES_MAX, OUTPUT_BYTES_MAX};
 
 use crate::hostile::random;
 
@@ -15,9 +15,9 @@ const RUNS: u64 = 8;
 fn every_way_agrees() {
     let (mut far, mut spoke) = (0, 0);
     for seed in 0..50 {
-        match hostile::hurt::compare(&random(seed, BYTES), &[]) {
+        match torture::hurt::compare(&random(seed, BYTES), &[]) {
             Ok(reached) => {
-                far += usize::from(reached.position >= hostile::hurt::POSITIONS);
+                far += usize::from(reached.position >= torture::hurt::POSITIONS);
                 spoke += usize::from(reached.spoke);
             }
             Err(divergence) => panic!("seed {seed}: {divergence}"),
@@ -31,7 +31,7 @@ fn every_way_agrees() {
 fn no_stop_costs_much() {
     let mut short = 0;
     for seed in 0..50 {
-        let guest = hostile::hurt::guest(&random(seed, BYTES));
+        let guest = torture::hurt::guest(&random(seed, BYTES));
         let Origin::Boot(board, boot) = &guest.origin else {
             panic!("it starts from reset");
         };

@@ -1,7 +1,7 @@
 //! Generated guests in lockstep: they do what they are made for, and both ways of the interpreter agree.
 
-use machine::hostile::kernel::Counts;
-use machine::hostile::trial::Trial;
+use torture::kernel::Counts;
+use torture::trial::Trial;
 
 #[test]
 fn generated_guests() {

@@ -13,6 +13,7 @@ use crate::process;
 const ARROWS: &[(&str, &[&str])] = &[
     ("isa", &[]),
     ("machine", &["isa"]),
+    ("torture", &["isa", "machine"]),
     ("jit", &["isa", "machine"]),
     ("eventlog", &["machine"]),
     ("replication", &[]),
@@ -48,6 +49,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const DETERMINISTIC: &[&str] = &[
     "isa",
     "machine",
+    "torture",
     "jit",
     "eventlog",
     "replication",
@@ -80,6 +82,14 @@ pub(crate) struct Package {
 struct Dependency {
     name: String,
     path: Option<PathBuf>,
+    kind: Option<String>,
+}
+
+impl Dependency {
+    /// Whether tests of any crate may use it: they are tortured.
+    fn is_torture(&self) -> bool {
+        self.name == "torture" && self.kind.as_deref() == Some("dev")
+    }
 }
 
 impl Metadata {
@@ -117,7 +127,7 @@ pub(crate) fn check(root: &Path, metadata: &Metadata) -> Vec<String> {
             findings.push(format!("crate {name} has no row in the table of arrows"));
             continue;
         };
-        let own = package.dependencies.iter().filter(|d| d.path.is_some());
+        let own = (package.dependencies.iter()).filter(|d| d.path.is_some() && !d.is_torture());
         findings.extend(forbidden(name, own.map(|d| d.name.as_str()), targets));
         let home = package.manifest_path.parent().unwrap_or(root);
         if !home.ends_with(Path::new("crates").join(name)) {

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use isa::generate::{self, Class, Options, Random, SCRATCH_ABOVE, SCRATCH_BELOW};
+use torture::generate::{self, Class, Options, Random, SCRATCH_ABOVE, SCRATCH_BELOW};
 
 use super::check;
 

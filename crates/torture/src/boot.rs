@@ -1,7 +1,7 @@
 //! A whole operating system in lockstep, from reset to its prompt.
 
 use super::lockstep::{Divergence, Guest, Lockstep, Origin, Pace, Reached, Way};
-use crate::{Boot, Input, Position};
+use machine::{Boot, Input, Position};
 
 /// Everything is compared this often.
 const PACE: Pace = Pace {

@@ -14,17 +14,17 @@ mod devices;
 mod rings;
 mod translation;
 
+use crate::generate::Random;
 use isa::Op;
-use isa::generate::Random;
 
 use super::assembler::{Assembler, Label};
 use super::lockstep::{
     Divergence, Guest, Lockstep, Origin, Pace, Reached, Stride, Way, interpreter, reference,
 };
 use super::{Bytes, board, guest};
-use crate::hart::csr::status;
-use crate::ram::RAM_BASE;
-use crate::{Boot, Firmware, Input, Position};
+use machine::hart::csr::status;
+use machine::ram::RAM_BASE;
+use machine::{Boot, Firmware, Input, Position};
 
 /// How far a guest runs where several ways are compared.
 pub const POSITIONS: u64 = 30_000;

@@ -2,19 +2,19 @@
 
 mod deeds;
 
+use crate::generate::Random;
 use isa::Op;
-use isa::generate::Random;
 
 pub(super) use self::deeds::DEEDS;
 use self::deeds::choose_deed;
-use super::super::assembler::{Assembler, Label};
 use super::body::Program;
 use super::{
     CODE, DATA, FAR, IMAGE_BYTES, MACHINE_HANDLER, PAGE, PAGES, SPACES, STATE, SUPERVISOR_HANDLER,
     Setting,
 };
-use crate::hart::csr::{MTIP, STCE, STIP, status};
-use crate::ram::RAM_BASE;
+use crate::assembler::{Assembler, Label};
+use machine::hart::csr::{MTIP, STCE, STIP, status};
+use machine::ram::RAM_BASE;
 
 // Places in the state, as offsets that loads and stores reach.
 const INITIAL_X: i32 = -0x800;

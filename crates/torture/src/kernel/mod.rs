@@ -20,13 +20,13 @@ mod body;
 mod items;
 mod supervisor;
 
-use isa::generate::Random;
+use crate::generate::Random;
 
 use super::lockstep::{Guest, Origin};
-use crate::config::{BoardConfig, MEMORY_BYTES_MIN};
-use crate::hart::Mode;
-use crate::ram::RAM_BASE;
-use crate::{Boot, Clock, Firmware, GuestAddr, Input, Machine, Position};
+use machine::config::{BoardConfig, MEMORY_BYTES_MIN};
+use machine::hart::Mode;
+use machine::ram::RAM_BASE;
+use machine::{Boot, Clock, Firmware, GuestAddr, Input, Machine, Position};
 
 const MACHINE_HANDLER: usize = 0x1000;
 const SUPERVISOR_HANDLER: usize = 0x2000;

@@ -4,8 +4,8 @@
 use isa::Op;
 
 use super::{COUNT, DATA, PLAYGROUND, VIRTIO, Writer};
-use crate::config::MEMORY_BYTES_MIN;
-use crate::ram::RAM_BASE;
+use machine::config::MEMORY_BYTES_MIN;
+use machine::ram::RAM_BASE;
 
 /// Buffers of honest rings: as large as the largest frame.
 const BUFFER: u64 = PLAYGROUND + 0x10_0000;

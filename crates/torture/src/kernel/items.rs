@@ -1,17 +1,17 @@
 //! What the program does between branches: an instruction, or a few that belong together. Those that may trap for good are
 //! 4 bytes long, as the kernel goes on behind them.
 
+use crate::generate::Random;
 use isa::compressed::COMPRESSED;
-use isa::generate::Random;
 use isa::table::{Row, TABLE};
 use isa::{Format, Insn, Op, decode};
 
-use super::super::floats::is_float;
 use super::PAGE;
 use super::body::Writer;
-use crate::config::MEMORY_BYTES_MIN;
-use crate::hart::csr::status;
-use crate::ram::RAM_BASE;
+use crate::floats::is_float;
+use machine::config::MEMORY_BYTES_MIN;
+use machine::hart::csr::status;
+use machine::ram::RAM_BASE;
 
 /// What an item is for.
 #[derive(Clone, Copy, Debug)]

@@ -2,11 +2,11 @@
 
 use super::Random;
 use super::options::{BASE, Class, Options, STACK};
-use crate::compressed::COMPRESSED;
-use crate::decode::decode;
-use crate::format::Format;
-use crate::insn::Insn;
-use crate::table::{Op, Row, TABLE};
+use isa::Format;
+use isa::Insn;
+use isa::compressed::COMPRESSED;
+use isa::decode;
+use isa::table::{Op, Row, TABLE};
 
 /// A sequence of `class`. If its last instruction is a branch or jump, its target is still open.
 pub(super) fn make(random: &mut Random, class: Class, options: &Options) -> Vec<Insn> {

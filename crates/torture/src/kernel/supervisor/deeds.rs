@@ -8,8 +8,8 @@ use super::{
     A, B, C, DEEDS_DONE, DRAWN, Exits, FRM, HERE, LEAVES, Level, OTHER_LEAVES, OTHER_SATP, PATCHES,
     PATCHES_MAX, PC, SATP, STATUS, count_indexed, rebase,
 };
-use crate::hart::Mode;
-use crate::hart::csr::status;
+use machine::hart::Mode;
+use machine::hart::csr::status;
 
 /// Deeds that the kernel chooses from.
 pub(in super::super) const DEEDS: usize = 16;

@@ -1,6 +1,6 @@
 //! Engines on trial: each seed is a guest and a way to compare, and a failure is repeated by its seed.
 
-use isa::generate::Random;
+use crate::generate::Random;
 
 use super::lockstep::{
     Divergence, Guest, Lockstep, Maker, Pace, Reached, Stride, Way, interpreter, reference,

@@ -1,11 +1,13 @@
-//! Those who mean harm: guests, and bytes that claim to be a machine. Each takes any bytes as the description of its
+//! Those who mean harm: guests, instructions, and bytes that claim to be a machine. Each takes any bytes as the description of its
 //! deeds, and panics where a promise of this crate is broken. Tests run them on random bytes, `cargo xtask fuzz` on
 //! bytes that lead them further.
+#![forbid(unsafe_code)]
 
 mod assembler;
 pub mod boot;
 pub mod bus;
 pub mod floats;
+pub mod generate;
 pub mod guest;
 pub mod htif;
 pub mod hurt;
@@ -15,9 +17,9 @@ mod program;
 pub mod snapshot;
 pub mod trial;
 
-use crate::config::{BoardConfig, MEMORY_BYTES_MIN, NetConfig};
-use crate::device::virtio::net::{BACKLOG_BYTES_MAX, FRAME_BYTES};
-use crate::device::virtio::turn::TURN_BYTES_MAX;
+use machine::config::{BoardConfig, MEMORY_BYTES_MIN, NetConfig};
+use machine::device::virtio::net::{BACKLOG_BYTES_MAX, FRAME_BYTES};
+use machine::device::virtio::turn::TURN_BYTES_MAX;
 
 /// Most bytes that the devices of [`board`] keep, beside memory: what has arrived and nobody took.
 pub const DEVICES_BYTES_MAX: usize = BACKLOG_BYTES_MAX + (256 << 10);

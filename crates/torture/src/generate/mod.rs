@@ -13,8 +13,8 @@ mod sequence;
 pub use options::{BASE, Class, Options, SCRATCH_ABOVE, SCRATCH_BELOW, STACK};
 pub use random::Random;
 
-use crate::insn::Insn;
-use crate::table::Op;
+use isa::Insn;
+use isa::table::Op;
 
 /// A stream of at least `count` instructions, made from `seed`. Branches and jumps go forward only, at
 /// most to the end.

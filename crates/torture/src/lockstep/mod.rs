@@ -7,7 +7,7 @@ mod side;
 
 pub use divergence::Divergence;
 
-use crate::{
+use machine::{
     BoardConfig, Boot, Engine, Input, Interpreter, InterpreterOptions, Machine, Output, Position,
     Snapshot,
 };
@@ -84,7 +84,7 @@ impl Stride {
             Stride::Whole => u64::MAX,
             Stride::Fixed(stride) => stride,
             Stride::Random { seed, max } => {
-                1 + isa::generate::Random::new(seed ^ position.rotate_left(32)).bits() % max
+                1 + crate::generate::Random::new(seed ^ position.rotate_left(32)).bits() % max
             }
         }
     }

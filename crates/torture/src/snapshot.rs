@@ -1,7 +1,7 @@
 //! Bytes that claim to be a machine: refused by an error, or a machine that runs and can be saved again.
 
 use super::{Bytes, board};
-use crate::{
+use machine::{
     Boot, Clock, Firmware, Input, Interpreter, InterpreterOptions, Machine, Output, Position,
     Snapshot,
 };

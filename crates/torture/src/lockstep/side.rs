@@ -1,9 +1,9 @@
 //! One machine among those compared, with what it said since the last comparison.
 
-use super::super::DEVICES_BYTES_MAX;
 use super::{Guest, Pace, Way};
-use crate::hart::Hart;
-use crate::{Clock, Digest, Input, Machine, Output, Position, Snapshot, Stop};
+use crate::DEVICES_BYTES_MAX;
+use machine::hart::Hart;
+use machine::{Clock, Digest, Input, Machine, Output, Position, Snapshot, Stop};
 
 /// Later than any timer that matters.
 const NEVER: u64 = u64::MAX / 2;

@@ -1,9 +1,9 @@
 //! A program that says anything to its host by HTIF's two words, which may lie anywhere.
 
 use super::{Bytes, board};
-use crate::board::Board;
-use crate::ram::RAM_BASE;
-use crate::{GuestAddr, Input, Output, Position};
+use machine::board::Board;
+use machine::ram::RAM_BASE;
+use machine::{GuestAddr, Input, Output, Position};
 
 /// Where calls are written.
 const CALLS: u64 = RAM_BASE + 0x2000;

@@ -2,9 +2,9 @@
 //! whole board.
 
 use super::{Bytes, DEVICES_BYTES_MAX, OUTPUT_BYTES_MAX, board};
-use crate::boot::sbi;
-use crate::ram::RAM_BASE;
-use crate::{Board, GuestAddr, Input, Lines, Output, Width};
+use machine::boot::sbi;
+use machine::ram::RAM_BASE;
+use machine::{Board, GuestAddr, Input, Lines, Output, Width};
 
 /// Accesses go to the start of one of these, most often to virtio, where the surface is largest.
 const REGIONS: [u64; 8] = [

@@ -4,11 +4,11 @@ use isa::{Insn, Op, decode};
 
 /// A place in the code, perhaps one that comes later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::hostile) struct Label(usize);
+pub(crate) struct Label(usize);
 
 /// Code that grows, from an address aligned to a page on.
 #[derive(Default)]
-pub(in crate::hostile) struct Assembler {
+pub(crate) struct Assembler {
     code: Vec<u8>,
     labels: Vec<Option<usize>>,
     /// Where instructions name labels.
@@ -17,41 +17,41 @@ pub(in crate::hostile) struct Assembler {
 
 impl Assembler {
     /// Bytes so far.
-    pub(in crate::hostile) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.code.len()
     }
 
-    pub(in crate::hostile) fn label(&mut self) -> Label {
+    pub(crate) fn label(&mut self) -> Label {
         self.labels.push(None);
         Label(self.labels.len() - 1)
     }
 
     /// The label is here.
-    pub(in crate::hostile) fn place(&mut self, label: Label) {
+    pub(crate) fn place(&mut self, label: Label) {
         self.labels[label.0] = Some(self.code.len());
     }
 
-    pub(in crate::hostile) fn here(&mut self) -> Label {
+    pub(crate) fn here(&mut self) -> Label {
         let label = self.label();
         self.place(label);
         label
     }
 
     /// Where a label is, if it is placed.
-    pub(in crate::hostile) fn place_of(&self, label: Label) -> Option<usize> {
+    pub(crate) fn place_of(&self, label: Label) -> Option<usize> {
         self.labels[label.0]
     }
 
-    pub(in crate::hostile) fn half(&mut self, bits: u16) {
+    pub(crate) fn half(&mut self, bits: u16) {
         self.code.extend_from_slice(&bits.to_le_bytes());
     }
 
-    pub(in crate::hostile) fn word(&mut self, bits: u32) {
+    pub(crate) fn word(&mut self, bits: u32) {
         self.code.extend_from_slice(&bits.to_le_bytes());
     }
 
     /// An instruction, compressed if it is 2 bytes long.
-    pub(in crate::hostile) fn insn(&mut self, insn: Insn) {
+    pub(crate) fn insn(&mut self, insn: Insn) {
         if insn.length == 2 {
             self.half(insn.bits as u16);
         } else {
@@ -60,7 +60,7 @@ impl Assembler {
     }
 
     /// `op rd, rs1, imm`: also loads and CSR instructions.
-    pub(in crate::hostile) fn imm(&mut self, op: Op, rd: u8, rs1: u8, imm: i32) {
+    pub(crate) fn imm(&mut self, op: Op, rd: u8, rs1: u8, imm: i32) {
         self.insn(Insn {
             rd,
             rs1,
@@ -70,7 +70,7 @@ impl Assembler {
     }
 
     /// `op rd, rs1, rs2`.
-    pub(in crate::hostile) fn reg(&mut self, op: Op, rd: u8, rs1: u8, rs2: u8) {
+    pub(crate) fn reg(&mut self, op: Op, rd: u8, rs1: u8, rs2: u8) {
         self.insn(Insn {
             rd,
             rs1,
@@ -80,7 +80,7 @@ impl Assembler {
     }
 
     /// `op rs2, imm(rs1)`.
-    pub(in crate::hostile) fn store(&mut self, op: Op, rs2: u8, rs1: u8, imm: i32) {
+    pub(crate) fn store(&mut self, op: Op, rs2: u8, rs1: u8, imm: i32) {
         self.insn(Insn {
             rs1,
             rs2,
@@ -89,17 +89,17 @@ impl Assembler {
         });
     }
 
-    pub(in crate::hostile) fn addi(&mut self, rd: u8, rs1: u8, imm: i32) {
+    pub(crate) fn addi(&mut self, rd: u8, rs1: u8, imm: i32) {
         self.imm(Op::Addi, rd, rs1, imm);
     }
 
     /// No operands.
-    pub(in crate::hostile) fn bare(&mut self, op: Op) {
+    pub(crate) fn bare(&mut self, op: Op) {
         self.insn(Insn::new(op));
     }
 
     /// A constant, by as many instructions as it takes.
-    pub(in crate::hostile) fn constant(&mut self, rd: u8, value: u64) {
+    pub(crate) fn constant(&mut self, rd: u8, value: u64) {
         let value = value.cast_signed();
         let low = (value << 52 >> 52) as i32;
         if i64::from(low) == value {
@@ -123,18 +123,18 @@ impl Assembler {
     }
 
     /// A conditional branch, which reaches 4 KiB.
-    pub(in crate::hostile) fn branch(&mut self, op: Op, rs1: u8, rs2: u8, to: Label) {
+    pub(crate) fn branch(&mut self, op: Op, rs1: u8, rs2: u8, to: Label) {
         self.uses.push((self.code.len(), to));
         self.store(op, rs2, rs1, 0);
     }
 
-    pub(in crate::hostile) fn jump(&mut self, rd: u8, to: Label) {
+    pub(crate) fn jump(&mut self, rd: u8, to: Label) {
         self.uses.push((self.code.len(), to));
         self.imm(Op::Jal, rd, 0, 0);
     }
 
     /// The address of a label.
-    pub(in crate::hostile) fn address(&mut self, rd: u8, of: Label) {
+    pub(crate) fn address(&mut self, rd: u8, of: Label) {
         self.uses.push((self.code.len(), of));
         self.imm(Op::Auipc, rd, 0, 0);
         self.addi(rd, rd, 0);
@@ -144,7 +144,7 @@ impl Assembler {
     ///
     /// # Panics
     /// If a label is not placed, or too far.
-    pub(in crate::hostile) fn finish(mut self) -> Vec<u8> {
+    pub(crate) fn finish(mut self) -> Vec<u8> {
         for (at, label) in std::mem::take(&mut self.uses) {
             let place = self.labels[label.0].expect("every label is placed");
             let distance = place as i32 - at as i32;
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn constants() {
-        let mut random = isa::generate::Random::new(1);
+        let mut random = crate::generate::Random::new(1);
         for _ in 0..1000 {
             let wanted = random.integer();
             let mut assembler = Assembler::default();

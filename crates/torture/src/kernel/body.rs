@@ -1,13 +1,13 @@
 //! The program above the kernel: how it branches, loops and calls. It never ends, and rarely leaves its way, whatever is
 //! patched.
 
+use crate::generate::Random;
 use isa::Op;
-use isa::generate::Random;
 
-use super::super::assembler::{Assembler, Label};
 use super::items::ITEMS;
 use super::supervisor::PATCHES_MAX;
 use super::{FAR, PAGE, PAGES, Patch, Setting};
+use crate::assembler::{Assembler, Label};
 
 /// Instructions that patches replace come in slots of two.
 const SLOTS: usize = 8;

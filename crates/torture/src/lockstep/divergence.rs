@@ -5,7 +5,7 @@ use std::fmt;
 use super::difference::differences;
 use super::side::Side;
 use super::{Guest, Pace, Way};
-use crate::hart::{Hart, register_name};
+use machine::hart::{Hart, register_name};
 
 /// Two ways to execute one guest do not give the same.
 #[derive(Clone, Debug)]

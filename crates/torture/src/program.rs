@@ -13,7 +13,7 @@
 use isa::table::TABLE;
 
 use super::Bytes;
-use crate::ram::RAM_BASE;
+use machine::ram::RAM_BASE;
 
 const TABLE_AT: usize = 0x200;
 const PROLOGUE_AT: usize = 0x40;

@@ -6,7 +6,7 @@ use super::lockstep::{
 };
 use super::program::{Program, program};
 use super::{Bytes, board};
-use crate::{Boot, Clock, Firmware, Input, Position};
+use machine::{Boot, Clock, Firmware, Input, Position};
 
 /// How far a guest runs.
 const POSITIONS: u64 = 3054;

@@ -1,16 +1,16 @@
 //! A guest that computes with floats: every float instruction, in every rounding mode, on operands of which many are
 //! special, and what exceptions each raises.
 
-use isa::generate::Random;
+use crate::generate::Random;
 use isa::table::{Row, TABLE};
 use isa::{Format, Insn, Op, decode};
 
 use super::assembler::Assembler;
 use super::lockstep::{Guest, Origin};
-use crate::config::{BoardConfig, MEMORY_BYTES_MIN};
-use crate::hart::csr::status;
-use crate::ram::RAM_BASE;
-use crate::{Boot, Firmware};
+use machine::config::{BoardConfig, MEMORY_BYTES_MIN};
+use machine::hart::csr::status;
+use machine::ram::RAM_BASE;
+use machine::{Boot, Firmware};
 
 /// Where the operands lie, from the start of memory on: three for each turn.
 const OPERANDS: usize = 0x8000;

@@ -1,8 +1,8 @@
 //! What differs between two machines, in all detail: for developers of engines.
 
-use crate::Machine;
-use crate::hart::register_name;
-use crate::ram::{PAGE_BYTES, RAM_BASE};
+use machine::Machine;
+use machine::hart::register_name;
+use machine::ram::{PAGE_BYTES, RAM_BASE};
 
 /// Differing bytes of memory that are shown.
 const SHOWN_MAX: usize = 4;

@@ -3,8 +3,8 @@
 use isa::Op;
 
 use super::{DATA, MSTATUS, PLAYGROUND, SATP, TABLES, Writer};
-use crate::hart::csr::status;
-use crate::ram::RAM_BASE;
+use machine::hart::csr::status;
+use machine::ram::RAM_BASE;
 
 const SV39: u64 = 8 << 60;
 const SV48: u64 = 9 << 60;
