@@ -15,5 +15,5 @@ pub mod record;
 pub use divergence::Divergence;
 pub use entry::{ENTRY_BYTES_MAX, Entry, EntryError, Event, digest_from_bytes, digest_to_bytes};
 pub use mark::OutputMark;
-pub use recorder::{Recorder, RecorderConfig, RecorderState, Step};
+pub use recorder::{Recorder, RecorderConfig, RecorderState, RecorderStep};
 pub use replayer::{ReplayState, ReplayStep, Replayer};

@@ -58,7 +58,7 @@ pub enum RecorderState {
 
 /// What one step wrote and said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct RecorderStep {
     /// New log entries, encoded, in order.
     pub entries: Vec<Vec<u8>>,
     /// For each output mark: its number among `entries` (from 0), and the outputs that it covers.
@@ -134,7 +134,7 @@ impl Recorder {
     /// `host` is host time now, in guest clock ticks since an origin that stays the same. Inputs are taken from
     /// `inputs` in order. Of those left there, frames may wait until the guest has taken others ([`Recorder::takes_any`]); the
     /// rest wants another step.
-    pub fn step(&mut self, host: u64, inputs: &mut VecDeque<Input>, budget: u64) -> Step {
+    pub fn step(&mut self, host: u64, inputs: &mut VecDeque<Input>, budget: u64) -> RecorderStep {
         let mut step = self.begin();
         if self.stopped.is_none() {
             self.go_on(host, inputs, budget, &mut step);
@@ -143,7 +143,13 @@ impl Recorder {
         step
     }
 
-    fn go_on(&mut self, host: u64, inputs: &mut VecDeque<Input>, budget: u64, step: &mut Step) {
+    fn go_on(
+        &mut self,
+        host: u64,
+        inputs: &mut VecDeque<Input>,
+        budget: u64,
+        step: &mut RecorderStep,
+    ) {
         let spent = self.machine.cost();
         self.digested.get_or_insert(host);
         self.mark_outputs(host, step);
@@ -187,7 +193,7 @@ impl Recorder {
     /// Empties the translation caches at a logged position and takes a snapshot there: a replayer that restores
     /// it goes on with the entry that follows those of the step, which is a digest of this very state. There is
     /// no snapshot of a machine that has stopped.
-    pub fn snapshot(&mut self, host: u64) -> (Step, Option<Snapshot>) {
+    pub fn snapshot(&mut self, host: u64) -> (RecorderStep, Option<Snapshot>) {
         let mut step = self.begin();
         if self.stopped.is_some() {
             return (step, None);
@@ -199,15 +205,15 @@ impl Recorder {
     }
 
     /// Writes a digest of the state as it is: behind a snapshot, and at the end of a record.
-    pub fn digest_now(&mut self, host: u64) -> Step {
+    pub fn digest_now(&mut self, host: u64) -> RecorderStep {
         let mut step = self.begin();
         self.mark_outputs(host, &mut step);
         self.digest(host, &mut step);
         step
     }
 
-    fn begin(&self) -> Step {
-        Step {
+    fn begin(&self) -> RecorderStep {
+        RecorderStep {
             entries: Vec::new(),
             outputs: Vec::new(),
             requests: Vec::new(),
@@ -217,7 +223,7 @@ impl Recorder {
     }
 
     /// Keeps the guest clock on time. Says whether there is anything to execute.
-    fn steer(&mut self, host: u64, input: bool, step: &mut Step) -> bool {
+    fn steer(&mut self, host: u64, input: bool, step: &mut RecorderStep) -> bool {
         let guest = self.machine.time();
         if !self.machine.is_idle() {
             let at = self.machine.position();
@@ -237,7 +243,7 @@ impl Recorder {
         true
     }
 
-    fn run(&mut self, host: u64, budget: u64, step: &mut Step) {
+    fn run(&mut self, host: u64, budget: u64, step: &mut RecorderStep) {
         let from = self.machine.position();
         let mut until = from.0.saturating_add(budget);
         if host >= self.digest_from {
@@ -276,7 +282,7 @@ impl Recorder {
         (deadline > now).then(|| self.steering.host_time(deadline))?
     }
 
-    fn stop(&mut self, host: u64, reset: bool, step: &mut Step) -> RecorderState {
+    fn stop(&mut self, host: u64, reset: bool, step: &mut RecorderStep) -> RecorderState {
         self.write(host, Event::Stopped { reset }, step);
         let state = if reset {
             RecorderState::Reset
@@ -288,7 +294,7 @@ impl Recorder {
     }
 
     /// Applies an input and writes it down; false if the machine, or the log, cannot take it.
-    fn apply(&mut self, host: u64, input: Input, step: &mut Step) -> bool {
+    fn apply(&mut self, host: u64, input: Input, step: &mut RecorderStep) -> bool {
         let entry = Entry {
             position: self.machine.position(),
             event: Event::Input(input.clone()),
@@ -305,7 +311,7 @@ impl Recorder {
         true
     }
 
-    fn mark_outputs(&mut self, host: u64, step: &mut Step) {
+    fn mark_outputs(&mut self, host: u64, step: &mut RecorderStep) {
         let mut outputs = Vec::new();
         join_console(&mut outputs, self.machine.take_outputs());
         if outputs.is_empty() {
@@ -317,7 +323,7 @@ impl Recorder {
     }
 
     /// The age of the last digest counts for a guest that is awake.
-    fn digest_if_due(&mut self, host: u64, awake: bool, step: &mut Step) {
+    fn digest_if_due(&mut self, host: u64, awake: bool, step: &mut RecorderStep) {
         let age = host.saturating_sub(self.digested.unwrap_or(host));
         let is_old = awake && (self.partial || age >= self.config.digest_ticks);
         if (is_old || self.machine.position().0 >= self.digest_at) && host >= self.digest_from {
@@ -325,7 +331,7 @@ impl Recorder {
         }
     }
 
-    fn digest(&mut self, host: u64, step: &mut Step) {
+    fn digest(&mut self, host: u64, step: &mut RecorderStep) {
         let digest = Box::new(self.machine.digest());
         let pause = digest.pages_hashed() * self.config.digest_page_ticks;
         self.partial = digest.is_partial();
@@ -335,7 +341,7 @@ impl Recorder {
         self.digest_at = next_digest(self.machine.position(), &self.config);
     }
 
-    fn write(&mut self, host: u64, event: Event, step: &mut Step) {
+    fn write(&mut self, host: u64, event: Event, step: &mut RecorderStep) {
         let entry = Entry {
             position: self.machine.position(),
             event,

@@ -6,7 +6,7 @@ use crate::report::Report;
 use crate::status::{Advice, ExecutorStatus};
 use crate::throttle::Throttle;
 use bytes::Bytes;
-use eventlog::{Recorder, RecorderState, Step};
+use eventlog::{Recorder, RecorderState, RecorderStep};
 use machine::{Input, Machine, Output, Request};
 use replication::{LogIndex, TransferId};
 use std::collections::VecDeque;
@@ -38,7 +38,7 @@ struct Unreported {
 
 impl Unreported {
     /// Adds what a step wrote and said. What it asks for is given back: that does not wait.
-    fn add(&mut self, step: Step) -> Vec<Request> {
+    fn add(&mut self, step: RecorderStep) -> Vec<Request> {
         let first = self.next;
         self.next = first.plus(step.entries.len() as u64);
         self.entries

@@ -1,6 +1,6 @@
 //! Small guests (`tests/guest/`), and a virtual host that records them.
 
-use eventlog::{Entry, Event, Recorder, RecorderConfig, RecorderState, Step};
+use eventlog::{Entry, Event, Recorder, RecorderConfig, RecorderState, RecorderStep};
 use machine::{
     BoardConfig, Boot, Engine, Firmware, Input, Interpreter, InterpreterOptions, Machine, Output,
     TICKS_PER_SECOND,
@@ -93,7 +93,7 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    pub(crate) fn take(&mut self, step: Step) {
+    pub(crate) fn take(&mut self, step: RecorderStep) {
         let first = self.entries.len() as u64;
         let outputs = step.outputs.into_iter();
         self.outputs

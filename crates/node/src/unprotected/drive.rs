@@ -12,7 +12,7 @@ use crate::signals::when_told_to_end;
 use crate::vm::{Network, VmOptions};
 use anyhow::Context;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use eventlog::{Recorder, RecorderState, Step};
+use eventlog::{Recorder, RecorderState, RecorderStep};
 use machine::{Input, Machine, Output, Refusal, StopRequest};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -217,7 +217,7 @@ fn queue(inputs: &mut VecDeque<Input>, input: Input) -> bool {
 pub(super) fn drive(
     recorder: &mut Recorder,
     host: &Host,
-    mut sink: impl FnMut(&mut Recorder, &mut Step) -> anyhow::Result<()>,
+    mut sink: impl FnMut(&mut Recorder, &mut RecorderStep) -> anyhow::Result<()>,
 ) -> anyhow::Result<Ending> {
     let mut first_words = FirstWords::default();
     let ending = drive_on(recorder, host, &mut first_words, &mut sink)?;
@@ -229,7 +229,7 @@ fn drive_on(
     recorder: &mut Recorder,
     host: &Host,
     first_words: &mut FirstWords,
-    sink: &mut impl FnMut(&mut Recorder, &mut Step) -> anyhow::Result<()>,
+    sink: &mut impl FnMut(&mut Recorder, &mut RecorderStep) -> anyhow::Result<()>,
 ) -> anyhow::Result<Ending> {
     panics::print_few();
     let mut fault_said = false;

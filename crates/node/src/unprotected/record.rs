@@ -5,7 +5,7 @@ use crate::open_files;
 use crate::vm::VmOptions;
 use anyhow::{Context, bail, ensure};
 use eventlog::record::{Header, MACHINE_BYTES_MAX, RecordError, RecordReader, RecordWriter};
-use eventlog::{Recorder, RecorderConfig, Step, digest_to_bytes};
+use eventlog::{Recorder, RecorderConfig, RecorderStep, digest_to_bytes};
 use machine::{Digest, Input, Machine, Position, Snapshot};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, Write};
@@ -76,7 +76,7 @@ pub fn record(options: &RecordOptions) -> anyhow::Result<RecordSummary> {
     }
     let mut recorder = Recorder::new(machine, config);
     let mut snapshot_at = options.snapshot_every.map(|every| Instant::now() + every);
-    let sink = |recorder: &mut Recorder, step: &mut Step| {
+    let sink = |recorder: &mut Recorder, step: &mut RecorderStep| {
         file.entries(step)?;
         if let (Some(at), Some(every)) = (snapshot_at, options.snapshot_every)
             && Instant::now() >= at
@@ -142,7 +142,7 @@ impl RecordFile {
         })
     }
 
-    fn entries(&mut self, step: &Step) -> anyhow::Result<()> {
+    fn entries(&mut self, step: &RecorderStep) -> anyhow::Result<()> {
         if !step.entries.is_empty() {
             self.writer
                 .entries_batch(&step.entries, &mut self.out.frames)?;
