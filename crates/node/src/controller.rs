@@ -19,13 +19,14 @@ use crate::engine::EngineKind;
 use crate::executor_thread::{ExecutorEvent, ExecutorThread};
 use crate::log::STORY;
 use crate::node::ExitReason;
+use crate::requests::carry_out;
 use crate::room::Room;
 use crate::sandbox::Confinement;
 use crate::signals::EndSignals;
 use crate::switch::SwitchEvent;
 use crate::transport::{TransferProgress, Transport, TransportEvent};
 use health::Health;
-use machine::{Completion, Input, Output, Request, Task};
+use machine::{Input, Output};
 use network::Network;
 use refusals::Refusals;
 use replica::{Command, Effect, Event, Replica};
@@ -321,17 +322,6 @@ impl Controller {
         }
     }
 
-    /// Does what the machine asks. Only a device for tests asks yet, which no configuration has: its question is its answer.
-    fn carry_out(&mut self, request: Request) {
-        let Task::Answer(result) = request.task;
-        let completion = Completion {
-            id: request.id,
-            result,
-        };
-        self.executor
-            .send(Command::Input(Input::Completion(completion)));
-    }
-
     /// Does everything that the replica wants.
     fn perform(&mut self) {
         while self.end.is_none()
@@ -371,7 +361,11 @@ impl Controller {
                     }
                 }
             }
-            Effect::CarryOut(request) => self.carry_out(request),
+            Effect::CarryOut(request) => {
+                let completion = carry_out(request);
+                self.executor
+                    .send(Command::Input(Input::Completion(completion)));
+            }
             Effect::StandAside { record } => self.stand_aside(record),
             Effect::SendState {
                 to,

@@ -109,9 +109,9 @@ impl ExecutorThread {
     /// Gives a command. Never waits; commands are never lost, but inputs for which there is no room are, as on a device.
     pub(crate) fn send(&mut self, command: Command) {
         self.flush();
-        // The wish of an operator is none of the inputs that a network may lose.
-        let may_be_lost =
-            matches!(&command, Command::Input(input) if !matches!(input, Input::PowerOff));
+        // The wish of an operator, and what the machine has asked for, are none of the inputs that a network may lose.
+        let must_come = |input: &Input| matches!(input, Input::PowerOff | Input::Completion(_));
+        let may_be_lost = matches!(&command, Command::Input(input) if !must_come(input));
         if may_be_lost && !self.takes_inputs() {
             self.inputs_dropped += 1;
             return;

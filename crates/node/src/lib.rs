@@ -30,6 +30,7 @@ mod node;
 mod open_files;
 pub mod outlet;
 mod panics;
+mod requests;
 mod room;
 pub mod sandbox;
 pub mod signals;

@@ -9,6 +9,11 @@ use replication::{LogIndex, TransferId};
 pub enum Command {
     /// Start executing and recording: the log begins here.
     Run,
+    /// Replay, from the machine that is there, the log from `next` on.
+    Follow {
+        /// Index of the first entry to apply.
+        next: LogIndex,
+    },
     /// Something arrived from outside (while recording only; whoever replays ignores it).
     Input(Input),
     /// Take a snapshot after a `Synchronize` entry.
@@ -16,6 +21,8 @@ pub enum Command {
         /// The transfer that it is for.
         transfer: TransferId,
     },
+    /// Write a digest of the state as it is (while recording only), and report all: where a record ends.
+    Digest,
     /// Become the replica of this snapshot (its bytes) and replay from `next` on.
     Restore {
         /// The transfer that it came by.

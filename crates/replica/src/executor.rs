@@ -3,6 +3,7 @@
 //! ```text
 //!  Empty ──Restore──▶ Replaying ──GoLive (all applied)──▶ Recording ──guest stops──▶ Stopped
 //!    Ready (has a machine) ──Run────────────────────────────▲
+//!    Ready ──Follow──▶ Replaying
 //!  any ──Restore──▶ Replaying (or Stopped, if it fails)     Replaying ──differs──▶ Stopped
 //!  any ──Halt──▶ Halted
 //! ```
@@ -14,7 +15,7 @@ use crate::replaying::Replaying;
 use crate::report::Report;
 use crate::status::{Advice, ExecutorStatus};
 use bytes::Bytes;
-use machine::{Engine, Fault, Machine, Snapshot};
+use machine::{Engine, Fault, Machine, Position, Snapshot};
 use replication::{LogIndex, TransferId};
 use std::collections::VecDeque;
 
@@ -24,14 +25,14 @@ const FIRST: LogIndex = LogIndex(1);
 /// A command that does not fit what the executor does: the caller broke the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
-    /// `Run` without a machine.
-    #[error("told to run, without a machine that has not run yet")]
+    /// `Run` or `Follow` without a machine.
+    #[error("told to run or to follow, without a machine that has not run yet")]
     NothingToRun,
     /// `Replay` or `GoLive` to one that does not replay.
     #[error("told to replay or go live, without being a backup")]
     NotReplaying,
-    /// `TakeSnapshot` to one that does not record.
-    #[error("told to take a snapshot, without being the primary")]
+    /// `TakeSnapshot` or `Digest` to one that does not record.
+    #[error("told to take a snapshot or a digest, without being the primary")]
     NotRecording,
 }
 
@@ -65,8 +66,9 @@ pub struct Executor {
     role: Role,
     reports: VecDeque<Report>,
     typed: u64,
-    /// Digests that agreed, of machines that replay no more.
+    /// Digests that agreed, of machines that replay no more, and where the last of them did.
     digests_compared: u64,
+    agreed: Position,
 }
 
 impl Executor {
@@ -80,6 +82,7 @@ impl Executor {
             reports: VecDeque::new(),
             typed: 0,
             digests_compared: 0,
+            agreed: Position(0),
         }
     }
 
@@ -92,7 +95,8 @@ impl Executor {
             return Ok(());
         }
         match command {
-            Command::Run => return self.start(),
+            Command::Run => return self.start(Part::Leader),
+            Command::Follow { next } => return self.start(Part::Follower { next }),
             Command::Input(input) => {
                 self.typed += input.typed_bytes();
                 if let Role::Recording(recording) = &mut self.role {
@@ -103,6 +107,11 @@ impl Executor {
                 Role::Recording(recording) => {
                     recording.snapshot(host, transfer, &mut self.reports);
                 }
+                Role::Stopped(_) => {}
+                _ => return Err(CommandError::NotRecording),
+            },
+            Command::Digest => match &mut self.role {
+                Role::Recording(recording) => recording.digest(host, &mut self.reports),
                 Role::Stopped(_) => {}
                 _ => return Err(CommandError::NotRecording),
             },
@@ -173,6 +182,7 @@ impl Executor {
         let mut status = ExecutorStatus {
             typed: self.typed,
             digests_compared: self.digests_compared,
+            agreed: self.agreed,
             ..ExecutorStatus::default()
         };
         if let Some(machine) = self.machine() {
@@ -206,6 +216,19 @@ impl Executor {
         }
     }
 
+    /// Gives the machine back, also where it has stopped.
+    pub fn into_machine(mut self) -> Option<Machine> {
+        self.stop();
+        match self.role {
+            Role::Stopped(machine) => machine.map(|machine| *machine),
+            Role::Empty
+            | Role::Ready(_)
+            | Role::Recording(_)
+            | Role::Replaying(_)
+            | Role::Halted => None,
+        }
+    }
+
     /// The one place where the modes of replication differ: what a machine does for its part.
     fn begin(&mut self, machine: Machine, part: Part) {
         self.role = match self.config.mode {
@@ -218,10 +241,10 @@ impl Executor {
         };
     }
 
-    fn start(&mut self) -> Result<(), CommandError> {
+    fn start(&mut self, part: Part) -> Result<(), CommandError> {
         match std::mem::replace(&mut self.role, Role::Empty) {
             Role::Ready(machine) => {
-                self.begin(*machine, Part::Leader);
+                self.begin(*machine, part);
                 Ok(())
             }
             other => {
@@ -246,7 +269,7 @@ impl Executor {
     fn leave_replay(&mut self) {
         match std::mem::replace(&mut self.role, Role::Empty) {
             Role::Replaying(replaying) => {
-                self.digests_compared += replaying.digests_compared();
+                self.remember(&replaying);
                 self.role = match replaying.into_recording(&self.config) {
                     Ok(recording) => Role::Recording(Box::new(recording)),
                     Err(machine) => Role::Stopped(Some(machine)),
@@ -256,12 +279,18 @@ impl Executor {
         }
     }
 
+    /// Keeps what is known of a replay that ends.
+    fn remember(&mut self, replaying: &Replaying) {
+        self.digests_compared += replaying.digests_compared();
+        self.agreed = replaying.agreed();
+    }
+
     /// Executes no more, and keeps the machine.
     fn stop(&mut self) {
         self.role = match std::mem::replace(&mut self.role, Role::Empty) {
             Role::Recording(recording) => Role::Stopped(Some(Box::new(recording.into_machine()))),
             Role::Replaying(replaying) => {
-                self.digests_compared += replaying.digests_compared();
+                self.remember(&replaying);
                 Role::Stopped(Some(Box::new(replaying.into_machine())))
             }
             Role::Ready(machine) => Role::Stopped(Some(machine)),

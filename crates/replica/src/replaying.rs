@@ -6,7 +6,7 @@ use crate::report::Report;
 use crate::status::{Advice, ExecutorStatus};
 use bytes::Bytes;
 use eventlog::{Divergence, ReplayState, Replayer};
-use machine::{Machine, Output, TICKS_PER_SECOND};
+use machine::{Machine, Output, Position, TICKS_PER_SECOND};
 use replication::LogIndex;
 use std::collections::VecDeque;
 
@@ -62,9 +62,15 @@ impl Replaying {
         self.replayer.digests()
     }
 
+    /// The last position at which a digest agreed, or where it began.
+    pub(crate) fn agreed(&self) -> Position {
+        self.replayer.agreed()
+    }
+
     /// Adds what only a replaying machine knows.
     pub(crate) fn add_to(&self, status: &mut ExecutorStatus) {
         status.horizon = self.replayer.horizon();
+        status.agreed = self.agreed();
         status.digests_compared += self.digests_compared();
     }
 

@@ -23,6 +23,8 @@ pub struct ExecutorStatus {
     pub horizon: Position,
     /// Bytes of memory that the guest has ever written.
     pub touched_bytes: u64,
+    /// The last position at which a digest agreed while replaying, or where that began.
+    pub agreed: Position,
     /// Digests that agreed, since this executor began.
     pub digests_compared: u64,
     /// Typed bytes that this executor was ever given, and those of them that the guest has yet to read.

@@ -282,6 +282,8 @@ impl Toy {
                 self.next = LogIndex(1);
                 self.role = Role::Recording;
             }
+            Command::Follow { next } => self.follow(next),
+            Command::Digest => self.append_digest(),
             Command::Input(Input::Frame { frame, .. }) => {
                 if self.is_recording() && self.throttle == 0 {
                     self.record(&frame);
@@ -298,10 +300,7 @@ impl Toy {
                     state: self.state.to_bytes(),
                 };
                 self.reports.push_back(report);
-                let digest = entry(ENTRY_DIGEST, &self.state.digest().to_le_bytes());
-                if self.is_recording() {
-                    self.append(vec![digest], Vec::new());
-                }
+                self.append_digest();
             }
             Command::Restore {
                 transfer,
@@ -315,12 +314,7 @@ impl Toy {
                     .ok_or(SnapshotError::Length);
                 if let Some(restored) = restored {
                     self.state = restored;
-                    self.verified = false;
-                    self.role = Role::Replaying {
-                        next,
-                        pending: VecDeque::new(),
-                        live: None,
-                    };
+                    self.follow(next);
                 }
                 self.reports
                     .push_back(Report::Restored { transfer, result });
@@ -342,6 +336,22 @@ impl Toy {
                 }
             }
             Command::Halt => self.role = Role::Stopped,
+        }
+    }
+
+    fn follow(&mut self, next: LogIndex) {
+        self.verified = false;
+        self.role = Role::Replaying {
+            next,
+            pending: VecDeque::new(),
+            live: None,
+        };
+    }
+
+    fn append_digest(&mut self) {
+        if self.is_recording() {
+            let digest = entry(ENTRY_DIGEST, &self.state.digest().to_le_bytes());
+            self.append(vec![digest], Vec::new());
         }
     }
 

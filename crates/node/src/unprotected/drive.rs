@@ -1,4 +1,4 @@
-//! The loop that drives one recorder in host time: inputs in, outputs out at once, sleep while the guest does.
+//! The loop that drives an executor in host time: inputs in, outputs out at once, sleep while the guest does.
 
 use super::console::Console;
 use super::net::Cable;
@@ -7,15 +7,17 @@ use crate::first_words::FirstWords;
 use crate::keyboard::TYPED_WAITING_MAX;
 use crate::log::STORY;
 use crate::panics;
+use crate::requests::carry_out;
 use crate::sandbox::{Kind, Place, Sandbox};
 use crate::signals::when_told_to_end;
 use crate::vm::{Network, VmOptions};
 use anyhow::Context;
+use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use eventlog::{Recorder, RecorderState, RecorderStep};
-use machine::{Input, Machine, Output, Refusal, StopRequest};
+use machine::{Input, Machine, Output, Position, Refusal, StopRequest};
+use replica::{Advice, Command, CommandError, Executor, Report};
+use replication::TransferId;
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::time::Instant;
 
@@ -23,8 +25,8 @@ use std::time::Instant;
 const SLICE: u64 = 50_000;
 /// Inputs that wait for the loop; frames beyond are dropped, keys wait.
 const EVENTS_MAX: usize = 4096;
-/// Inputs that wait for the machine; frames beyond are dropped.
-const INPUTS_MAX: usize = 1024;
+/// Of those, so many are given to the executor at a time.
+const EVENTS_AT_ONCE: usize = 1024;
 
 /// Why a machine came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,19 +143,34 @@ impl Host {
     }
 
     /// Whether something waits to be typed, and the guest has read so much that it may be.
-    fn may_type(&self, machine: &Machine) -> bool {
-        machine.console_waiting() as u64 <= TYPED_WAITING_MAX && self.typed.borrow().is_some()
+    fn may_type(&self, executor: &Executor) -> bool {
+        self.typed.borrow().is_some() && executor.status().typed_waiting <= TYPED_WAITING_MAX
     }
 
     /// Types what waits, if it may be typed; whoever typed it goes on.
-    fn type_in(&self, machine: &Machine, inputs: &mut VecDeque<Input>) {
-        if self.may_type(machine)
+    fn type_in(&self, executor: &mut Executor) -> Result<(), CommandError> {
+        if self.may_type(executor)
             && let Some((typed, taken)) = self.typed.take()
         {
-            inputs.push_back(Input::Console(typed));
+            executor.handle(self.ticks(), Command::Input(Input::Console(typed)))?;
             // It may have ended.
             let _ = taken.send(());
         }
+        Ok(())
+    }
+
+    /// Gives the executor an input. A frame too many is dropped, since the guest does not take those that came before.
+    fn give(&self, executor: &mut Executor, input: Input) -> Result<(), CommandError> {
+        let is_frame = matches!(input, Input::Frame { .. });
+        let dropped = executor.status().inputs_dropped;
+        executor.handle(self.ticks(), Command::Input(input))?;
+        if is_frame
+            && executor.status().inputs_dropped > dropped
+            && let Some(cable) = &self.cable
+        {
+            cable.count_dropped();
+        }
+        Ok(())
     }
 
     /// Takes what has come in; waits for something until `wake_at` (host ticks) if that is given, or without end, but not
@@ -162,8 +179,8 @@ impl Host {
         &self,
         wait: Option<Option<u64>>,
         latest: Option<Instant>,
-        inputs: &mut VecDeque<Input>,
-    ) -> Option<Ending> {
+        executor: &mut Executor,
+    ) -> Result<Option<Ending>, CommandError> {
         let first = match wait {
             None => self.events.try_recv().ok(),
             Some(wake_at) => {
@@ -179,16 +196,10 @@ impl Host {
         };
         for event in first
             .into_iter()
-            .chain(self.events.try_iter().take(INPUTS_MAX))
+            .chain(self.events.try_iter().take(EVENTS_AT_ONCE))
         {
             match event {
-                HostEvent::Input(input) => {
-                    if !queue(inputs, input)
-                        && let Some(cable) = &self.cable
-                    {
-                        cable.count_dropped();
-                    }
-                }
+                HostEvent::Input(input) => self.give(executor, input)?,
                 HostEvent::Typed { typed, taken } => {
                     self.typed.replace(Some((typed, taken)));
                 }
@@ -196,93 +207,137 @@ impl Host {
                     tracing::warn!("the network is gone: {why}; this is tried again");
                 }
                 HostEvent::NetworkBack => tracing::info!(target: STORY, "the network is back"),
-                HostEvent::Unread => return Some(Ending::Unread),
-                HostEvent::Quit => return Some(Ending::Quit),
+                HostEvent::Unread => return Ok(Some(Ending::Unread)),
+                HostEvent::Quit => return Ok(Some(Ending::Quit)),
             }
         }
-        None
+        Ok(None)
     }
 }
 
-/// Queues an input for the machine; `false` if it is a frame too many, since the guest does not take those that came before.
-fn queue(inputs: &mut VecDeque<Input>, input: Input) -> bool {
-    let fits = inputs.len() < INPUTS_MAX || !matches!(input, Input::Frame { .. });
-    if fits {
-        inputs.push_back(input);
-    }
-    fits
+/// What becomes of a log that is recorded.
+pub(super) trait Keeper {
+    /// Entries were appended; their outputs have yet to leave.
+    fn keep(&mut self, entries: &[Bytes]) -> anyhow::Result<()>;
+    /// A snapshot was taken at this position, behind all entries so far.
+    fn keep_snapshot(&mut self, state: &Bytes, position: Position) -> anyhow::Result<()>;
+    /// Time has passed. Whether a snapshot is wanted.
+    fn wants_snapshot(&mut self) -> anyhow::Result<bool>;
 }
 
-/// Runs the recorder until the machine ends. `sink` sees every step before its outputs leave, and may add to it.
+/// Runs a machine until it ends. All that it appends goes to `keeper` before its outputs leave.
 pub(super) fn drive(
-    recorder: &mut Recorder,
+    executor: &mut Executor,
     host: &Host,
-    mut sink: impl FnMut(&mut Recorder, &mut RecorderStep) -> anyhow::Result<()>,
+    keeper: &mut impl Keeper,
 ) -> anyhow::Result<Ending> {
     let mut first_words = FirstWords::default();
-    let ending = drive_on(recorder, host, &mut first_words, &mut sink)?;
-    first_words.tell(recorder.machine());
+    executor.handle(host.ticks(), Command::Run)?;
+    let ending = drive_on(executor, host, &mut first_words, keeper)?;
+    if let Some(machine) = executor.machine() {
+        first_words.tell(machine);
+    }
     Ok(ending)
 }
 
+/// Ends the log of a machine that was ended from outside: it says where it was left.
+pub(super) fn close(
+    executor: &mut Executor,
+    host: &Host,
+    keeper: &mut impl Keeper,
+) -> anyhow::Result<()> {
+    executor.handle(host.ticks(), Command::Digest)?;
+    deliver(executor, host, keeper)?;
+    Ok(())
+}
+
 fn drive_on(
-    recorder: &mut Recorder,
+    executor: &mut Executor,
     host: &Host,
     first_words: &mut FirstWords,
-    sink: &mut impl FnMut(&mut Recorder, &mut RecorderStep) -> anyhow::Result<()>,
+    keeper: &mut impl Keeper,
 ) -> anyhow::Result<Ending> {
     panics::print_few();
     let mut fault_said = false;
-    let mut inputs = VecDeque::new();
     let mut wait = None;
     loop {
-        if let Some(ending) = host.take_events(wait, first_words.due(), &mut inputs) {
+        if let Some(ending) = host.take_events(wait, first_words.due(), executor)? {
             return Ok(ending);
         }
-        host.type_in(recorder.machine(), &mut inputs);
-        let mut step = recorder.step(host.ticks(), &mut inputs, SLICE);
-        if step.refused > 0 {
-            tracing::debug!("the machine refused {} inputs", step.refused);
+        host.type_in(executor)?;
+        let advice = executor.step(host.ticks(), SLICE);
+        let delivered = deliver(executor, host, keeper)?;
+        if let Some(machine) = executor.machine() {
+            first_words.look(machine);
         }
-        sink(recorder, &mut step)?;
-        for (_, outputs) in step.outputs.drain(..) {
-            host.put_out(outputs);
-        }
-        first_words.look(recorder.machine());
-        if !fault_said && let Some(fault) = recorder.machine().faults().first() {
+        if !fault_said && let Some(fault) = executor.first_fault() {
             panics::say(fault);
             fault_said = true;
         }
-        wait = match step.state {
-            RecorderState::Running => None,
-            RecorderState::Idle { .. }
-                if recorder.takes_any(&inputs) || host.may_type(recorder.machine()) =>
-            {
-                None
-            }
-            RecorderState::Idle { wake_at } => Some(wake_at),
-            RecorderState::PoweredOff => return Ok(Ending::of(recorder.machine().stop_request())),
-            RecorderState::Reset => return Ok(Ending::ResetAsked),
+        if let Some(ending) = delivered.ending {
+            return Ok(ending);
+        }
+        if keeper.wants_snapshot()? {
+            let transfer = TransferId::default();
+            executor.handle(host.ticks(), Command::TakeSnapshot { transfer })?;
+            deliver(executor, host, keeper)?;
+        }
+        wait = match advice {
+            Advice::Again => None,
+            Advice::Wait { .. } if delivered.answered || host.may_type(executor) => None,
+            Advice::Wait { until } => Some(until),
         };
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What came of an executor's reports.
+#[derive(Default)]
+struct Delivered {
+    /// How the machine has ended, if it has.
+    ending: Option<Ending>,
+    /// The machine has an answer to take in.
+    answered: bool,
+}
 
-    #[test]
-    fn keys_have_room_beside_frames_that_nobody_takes() {
-        let mut inputs = VecDeque::new();
-        let frame = || Input::Frame {
-            device: 0,
-            frame: vec![0; 60],
-        };
-        let queued = (0..INPUTS_MAX * 2).filter(|_| queue(&mut inputs, frame()));
-        assert_eq!(queued.count(), INPUTS_MAX);
-        assert!(queue(
-            &mut inputs,
-            Input::Console(b"ip link set up".to_vec())
-        ));
+/// Does what the executor's reports say.
+fn deliver(
+    executor: &mut Executor,
+    host: &Host,
+    keeper: &mut impl Keeper,
+) -> anyhow::Result<Delivered> {
+    let mut delivered = Delivered::default();
+    while let Some(report) = executor.poll_report() {
+        match report {
+            Report::Appended {
+                entries, outputs, ..
+            } => {
+                keeper.keep(&entries)?;
+                for (_, outputs) in outputs {
+                    host.put_out(outputs);
+                }
+            }
+            Report::SnapshotTaken { state, .. } => {
+                keeper.keep_snapshot(&state, executor.status().position)?;
+            }
+            Report::Requested { requests } => {
+                for request in requests {
+                    let completion = Input::Completion(carry_out(request));
+                    executor.handle(host.ticks(), Command::Input(completion))?;
+                    delivered.answered = true;
+                }
+            }
+            Report::PoweredOff => {
+                let stop = executor.machine().and_then(Machine::stop_request);
+                delivered.ending = Some(Ending::of(stop));
+            }
+            Report::ResetAsked => delivered.ending = Some(Ending::ResetAsked),
+            Report::Replayed { .. }
+            | Report::Restored { .. }
+            | Report::Verified
+            | Report::Diverged(_) => {
+                anyhow::bail!("a machine that records reports a replay: this is a bug in Futago");
+            }
+        }
     }
+    Ok(delivered)
 }

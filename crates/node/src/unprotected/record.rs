@@ -1,12 +1,14 @@
 //! `futago record`: a machine that runs as under `futago run`, while all that it takes to repeat it goes to a file.
 
-use super::drive::{Ending, Host, drive};
+use super::drive::{Ending, Host, Keeper, close, drive};
 use crate::open_files;
 use crate::vm::VmOptions;
 use anyhow::{Context, bail, ensure};
+use bytes::Bytes;
 use eventlog::record::{Header, MACHINE_BYTES_MAX, RecordError, RecordReader, RecordWriter};
-use eventlog::{Recorder, RecorderConfig, RecorderStep, digest_to_bytes};
-use machine::{Digest, Input, Machine, Position, Snapshot};
+use eventlog::{RecorderConfig, digest_to_bytes};
+use machine::{Digest, Input, Machine, Position};
+use replica::{Executor, ExecutorConfig};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -63,40 +65,35 @@ pub fn record(options: &RecordOptions) -> anyhow::Result<RecordSummary> {
     let file = create(&options.file, options.force)?;
     // Before anything is written: where this fails, an empty file is in nobody's way, and an earlier record is as it was.
     let host = Host::new(&options.vm, &[])?;
-    let mut file = RecordFile::new(&options.file, file, &options.vm.describe())?;
+    let mut file = RecordFile::new(
+        &options.file,
+        file,
+        &options.vm.describe(),
+        options.snapshot_every,
+    )?;
     // Nothing has been executed: this only says that nothing is cached.
     machine
         .apply(Input::Synchronize)
         .context("the machine cannot be recorded")?;
-    file.snapshot(&machine.snapshot(), machine.position())?;
-    let mut config = RecorderConfig::default();
+    file.keep_snapshot(&machine.snapshot().to_bytes().into(), machine.position())?;
+    let mut recorder = RecorderConfig::default();
     if let Some(positions) = options.digest_positions {
-        config.digest_positions = positions;
-        config.digest_page_ticks = 0;
+        recorder.digest_positions = positions;
+        recorder.digest_page_ticks = 0;
     }
-    let mut recorder = Recorder::new(machine, config);
-    let mut snapshot_at = options.snapshot_every.map(|every| Instant::now() + every);
-    let sink = |recorder: &mut Recorder, step: &mut RecorderStep| {
-        file.entries(step)?;
-        if let (Some(at), Some(every)) = (snapshot_at, options.snapshot_every)
-            && Instant::now() >= at
-        {
-            let (mut more, snapshot) = recorder.snapshot(host.ticks());
-            file.entries(&more)?;
-            step.outputs.append(&mut more.outputs);
-            if let Some(snapshot) = snapshot {
-                file.snapshot(&snapshot, recorder.machine().position())?;
-            }
-            snapshot_at = Some(Instant::now() + every);
-        }
-        Ok(())
+    let config = ExecutorConfig {
+        recorder,
+        ..ExecutorConfig::default()
     };
-    let ending = drive(&mut recorder, &host, sink)?;
+    let engines = options.vm.engine.source(options.vm.memory_bytes);
+    let mut executor = Executor::new(Some(machine), engines, config);
+    let ending = drive(&mut executor, &host, &mut file)?;
     // A machine that has stopped has said so in its last entry; any other says where it was left.
     if ending.is_from_outside() {
-        file.entries(&recorder.digest_now(host.ticks()))?;
+        close(&mut executor, &host, &mut file)?;
     }
-    file.end(recorder.into_machine(), ending, host.finish_console())
+    let machine = executor.into_machine().context("the machine is gone")?;
+    file.end(machine, ending, host.finish_console())
 }
 
 /// Digest and hash of the state in which a record ends. The machine is of no use afterwards.
@@ -113,10 +110,39 @@ struct RecordFile {
     out: Out,
     writer: RecordWriter,
     snapshots: u64,
+    /// How often one is taken, and when the next.
+    snapshot_every: Option<Duration>,
+    snapshot_at: Option<Instant>,
+}
+
+impl Keeper for RecordFile {
+    fn keep(&mut self, entries: &[Bytes]) -> anyhow::Result<()> {
+        Ok(self.writer.entries_batch(entries, &mut self.out.frames)?)
+    }
+
+    fn keep_snapshot(&mut self, state: &Bytes, position: Position) -> anyhow::Result<()> {
+        self.writer
+            .snapshot(position, state, &mut self.out.frames)?;
+        self.out.flush()?;
+        self.snapshots += 1;
+        self.snapshot_at = self.snapshot_every.map(|every| Instant::now() + every);
+        self.out.can_be_replayed = true;
+        Ok(())
+    }
+
+    fn wants_snapshot(&mut self) -> anyhow::Result<bool> {
+        self.out.put()?;
+        Ok(self.snapshot_at.is_some_and(|at| Instant::now() >= at))
+    }
 }
 
 impl RecordFile {
-    fn new(path: &Path, file: File, machine: &str) -> anyhow::Result<Self> {
+    fn new(
+        path: &Path,
+        file: File,
+        machine: &str,
+        snapshot_every: Option<Duration>,
+    ) -> anyhow::Result<Self> {
         let mut frames = Vec::new();
         let header = Header {
             semantics: machine::SEMANTICS,
@@ -139,24 +165,9 @@ impl RecordFile {
             out,
             writer,
             snapshots: 0,
+            snapshot_every,
+            snapshot_at: None,
         })
-    }
-
-    fn entries(&mut self, step: &RecorderStep) -> anyhow::Result<()> {
-        if !step.entries.is_empty() {
-            self.writer
-                .entries_batch(&step.entries, &mut self.out.frames)?;
-        }
-        self.out.put()
-    }
-
-    fn snapshot(&mut self, snapshot: &Snapshot, position: Position) -> anyhow::Result<()> {
-        self.writer
-            .snapshot(position, &snapshot.to_bytes(), &mut self.out.frames)?;
-        self.out.flush()?;
-        self.snapshots += 1;
-        self.out.can_be_replayed = true;
-        Ok(())
     }
 
     /// Closes the record with what the final state is.

@@ -1,13 +1,17 @@
 //! `futago replay`: repeats what a record says as fast as this host can, and compares on the way.
 
 use super::record::final_state;
+use crate::clock::HostClock;
 use crate::engine::EngineChoice;
 use crate::open_files;
 use crate::sandbox::{Kind, Sandbox};
 use anyhow::{Context, bail, ensure};
+use bytes::Bytes;
 use eventlog::record::{End, Frame, RecordError, RecordReader, Snapshot};
-use eventlog::{Divergence, Entry, Event, ReplayState, Replayer, digest_from_bytes};
+use eventlog::{Divergence, Entry, Event, digest_from_bytes};
 use machine::{Input, Machine, Output, Position};
+use replica::{Advice, Command, Executor, ExecutorConfig, Report};
+use replication::LogIndex;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read;
@@ -19,6 +23,8 @@ use thiserror::Error;
 const SLICE: u64 = 20_000_000;
 const READ_BYTES: usize = 1 << 20;
 const HASH_BYTES: usize = 32;
+/// An executor that was given a machine has one.
+const GONE: &str = "the machine is gone";
 
 /// The record does not hold what it should.
 #[derive(Debug, Error)]
@@ -91,7 +97,10 @@ pub fn replay(
         options,
         show,
         snapshots_seen: 0,
-        replayer: None,
+        clock: HostClock::system(),
+        executor: None,
+        next: LogIndex(1),
+        replayed: LogIndex(0),
         summary: ReplaySummary {
             machine: String::new(),
             positions: (Position(0), Position(0)),
@@ -104,21 +113,21 @@ pub fn replay(
         },
     };
     let result = replay.read();
-    if let Some(replayer) = &replay.replayer {
-        replay.summary.positions.1 = replayer.machine().position();
-        replay.summary.entries += replayer.applied();
+    if let Some(executor) = &replay.executor {
+        replay.summary.positions.1 = executor.status().position;
     }
+    replay.summary.entries = replay.replayed.0;
     match result {
         Ok(None) => {}
         Ok(Some(divergence)) => replay.summary.divergence = Some(divergence),
         Err(error) => {
             let file = options.file.display();
-            let mut what = match &replay.replayer {
+            let mut what = match &replay.executor {
                 _ if is_damage(&error) => format!("the record {file} is damaged"),
                 Some(_) => format!("cannot replay {file} to its end"),
                 None => format!("cannot replay {file}"),
             };
-            if replay.replayer.is_some() {
+            if replay.executor.is_some() {
                 let position = replay.summary.positions.1.0;
                 write!(what, " (up to position {position} there is no difference)")
                     .expect("a string takes all");
@@ -133,8 +142,12 @@ struct Replay<'a> {
     options: &'a ReplayOptions,
     show: &'a mut dyn FnMut(ReplayEvent<'_>) -> anyhow::Result<()>,
     snapshots_seen: u64,
+    clock: HostClock,
     /// From the chosen snapshot on.
-    replayer: Option<Replayer>,
+    executor: Option<Executor>,
+    /// Index of the next entry that is read, counted from there, and of the last one that was replayed.
+    next: LogIndex,
+    replayed: LogIndex,
     summary: ReplaySummary,
 }
 
@@ -169,7 +182,7 @@ impl Replay<'_> {
                         None
                     }
                     Frame::Snapshot(snapshot) => self.take_snapshot(&snapshot)?,
-                    Frame::Entries(entries) => self.repeat(&entries)?,
+                    Frame::Entries(entries) => self.repeat(entries)?,
                     Frame::End(whole) => {
                         end = Some(whole);
                         None
@@ -196,22 +209,20 @@ impl Replay<'_> {
             let machine = Machine::restore(&state, self.options.engine.engine(memory_bytes)?)
                 .with_context(|| Damage(format!("its snapshot {number} is of no use")))?;
             self.summary.positions.0 = machine.position();
-            self.replayer = Some(Replayer::new(machine));
+            self.executor = Some(self.follow(machine)?);
             return Ok(None);
         }
-        match self.replayer.take() {
-            Some(replayer) if self.options.verify => {
-                let applied = replayer.applied();
-                let after = replayer.agreed();
-                let mut machine = replayer.into_machine();
-                self.summary.entries += applied;
+        match self.executor.take() {
+            Some(executor) if self.options.verify => {
+                let after = executor.status().agreed;
+                let mut machine = executor.into_machine().context(GONE)?;
                 // The log has just done the same; a record that was tampered with may have not.
                 machine
                     .apply(Input::Synchronize)
                     .context("a snapshot cannot be taken")?;
                 let equal = machine.snapshot().to_bytes() == snapshot.state;
                 let at = machine.position();
-                self.replayer = Some(Replayer::new(machine));
+                self.executor = Some(self.follow(machine)?);
                 if !equal {
                     let what = vec![format!(
                         "the state in snapshot {number} of the record, compared byte by byte"
@@ -220,47 +231,70 @@ impl Replay<'_> {
                 }
                 self.summary.snapshots += 1;
             }
-            other => self.replayer = other,
+            other => self.executor = other,
         }
         Ok(None)
     }
 
+    /// Lets a machine replay what comes next.
+    fn follow(&mut self, machine: Machine) -> anyhow::Result<Executor> {
+        let engines = self.options.engine.source(0);
+        let mut executor = Executor::new(Some(machine), engines, ExecutorConfig::default());
+        let next = self.next;
+        executor.handle(self.clock.ticks(), Command::Follow { next })?;
+        Ok(executor)
+    }
+
     /// Repeats what entries say.
-    fn repeat(&mut self, entries: &[Vec<u8>]) -> anyhow::Result<Option<Divergence>> {
-        let Some(replayer) = &mut self.replayer else {
+    fn repeat(&mut self, entries: Vec<Vec<u8>>) -> anyhow::Result<Option<Divergence>> {
+        let Some(executor) = &mut self.executor else {
             return Ok(None);
         };
-        for bytes in entries {
-            // What goes live needs host time; a record does not.
-            replayer
-                .push(bytes, 0)
+        for bytes in &entries {
+            let entry = Entry::decode(bytes)
                 .with_context(|| Damage("it holds an entry that is none".to_owned()))?;
-            if matches!(Entry::decode(bytes)?.event, Event::Digest(_)) {
+            if matches!(entry.event, Event::Digest(_)) {
                 self.summary.digests += 1;
             }
         }
+        let first = self.next;
+        self.next = first.plus(entries.len() as u64);
+        let entries = entries.into_iter().map(Bytes::from).collect();
+        executor.handle(self.clock.ticks(), Command::Replay { first, entries })?;
         let begun = Instant::now();
-        let divergence = loop {
-            let step = replayer.step(SLICE);
-            for (_, outputs) in step.outputs {
-                for output in outputs {
-                    if let Output::Console(bytes) = output {
-                        (self.show)(ReplayEvent::Console(&bytes))?;
+        let mut divergence = None;
+        loop {
+            let advice = executor.step(self.clock.ticks(), SLICE);
+            while let Some(report) = executor.poll_report() {
+                match report {
+                    Report::Replayed { index, outputs } => {
+                        self.replayed = index;
+                        for output in outputs.into_iter().flat_map(|(_, outputs)| outputs) {
+                            if let Output::Console(bytes) = output {
+                                (self.show)(ReplayEvent::Console(&bytes))?;
+                            }
+                        }
+                    }
+                    Report::Diverged(what) => divergence = Some(what),
+                    // What follows in the record shows that, or is too much.
+                    Report::Verified | Report::PoweredOff | Report::ResetAsked => {}
+                    Report::Appended { .. }
+                    | Report::SnapshotTaken { .. }
+                    | Report::Requested { .. }
+                    | Report::Restored { .. } => {
+                        bail!("a machine that replays reports a recording: this is a bug in Futago")
                     }
                 }
             }
-            match step.state {
-                ReplayState::Running => {
-                    (self.show)(ReplayEvent::Position(replayer.machine().position()))?;
-                }
-                ReplayState::NeedsLog | ReplayState::PoweredOff | ReplayState::Reset => break None,
-                ReplayState::Diverged(divergence) => break Some(divergence),
+            if advice != Advice::Again {
+                break;
             }
-        };
+            (self.show)(ReplayEvent::Position(executor.status().position))?;
+        }
         self.summary.executing += begun.elapsed();
-        (self.show)(ReplayEvent::Position(replayer.machine().position()))?;
+        (self.show)(ReplayEvent::Position(executor.status().position))?;
         ensure!(
-            divergence.is_some() || replayer.queued() == 0,
+            divergence.is_some() || self.replayed.next() == self.next,
             Damage("it goes on after the machine was switched off".to_owned())
         );
         Ok(divergence)
@@ -268,15 +302,15 @@ impl Replay<'_> {
 
     /// Compares the final state with what the record's end says.
     fn compare_end(&mut self, end: &End) -> anyhow::Result<Option<Divergence>> {
-        let Some(replayer) = self.replayer.take() else {
+        let Some(executor) = self.executor.take() else {
             bail!(
                 "there is no snapshot {} to start from; the record has {}, and the first has number 0",
                 self.options.from_snapshot,
                 self.snapshots_seen
             );
         };
-        self.summary.entries += replayer.applied();
-        let (after, at) = (replayer.agreed(), replayer.machine().position());
+        let status = executor.status();
+        let (after, at) = (status.agreed, status.position);
         self.summary.positions.1 = at;
         let Some((recorded, digest)) = end.digest.split_first_chunk::<HASH_BYTES>() else {
             bail!(Damage(
@@ -286,7 +320,7 @@ impl Replay<'_> {
         let theirs = digest_from_bytes(digest).with_context(|| {
             Damage("the digest of its final state cannot be decoded".to_owned())
         })?;
-        let (mine, state) = final_state(replayer.into_machine())?;
+        let (mine, state) = final_state(executor.into_machine().context(GONE)?)?;
         self.summary.state = Some(state);
         let mut what = mine.compare(&theirs);
         if what.is_empty() && state != *recorded {

@@ -1,14 +1,16 @@
 //! `futago run`: one machine, unprotected and unrecorded; also the way in for the public RISC-V test suites.
 
-use super::drive::{Ending, Host, drive};
+use super::drive::{Ending, Host, Keeper, drive};
 use crate::given_file;
 use crate::open_files;
 use crate::sandbox::Place;
 use crate::vm::VmOptions;
 use anyhow::{Context, ensure};
-use eventlog::{Recorder, RecorderConfig};
+use bytes::Bytes;
+use eventlog::RecorderConfig;
 use machine::boot::elf::{Elf, is_elf};
-use machine::{Boot, Firmware, GuestAddr, Machine};
+use machine::{Boot, Firmware, GuestAddr, Machine, Position};
+use replica::{Executor, ExecutorConfig};
 use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -36,6 +38,23 @@ pub struct RunSummary {
     pub console_lost: Option<ErrorKind>,
 }
 
+/// Keeps no log.
+struct Nothing;
+
+impl Keeper for Nothing {
+    fn keep(&mut self, _: &[Bytes]) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn keep_snapshot(&mut self, _: &Bytes, _: Position) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn wants_snapshot(&mut self) -> anyhow::Result<bool> {
+        Ok(false)
+    }
+}
+
 /// Runs the machine until it ends.
 ///
 /// # Errors
@@ -56,20 +75,26 @@ pub fn run(options: &RunOptions) -> anyhow::Result<RunSummary> {
     // The images are in the guest's memory now; those of a large guest are worth some.
     drop(boot);
     // Nobody reads this log: it needs no digests and no progress.
-    let config = RecorderConfig {
+    let recorder = RecorderConfig {
         digest_positions: u64::MAX,
         digest_ticks: u64::MAX,
         digest_page_ticks: 0,
         progress_ticks: u64::MAX,
     };
-    let mut recorder = Recorder::new(machine, config);
+    let config = ExecutorConfig {
+        recorder,
+        ..ExecutorConfig::default()
+    };
+    let engines = options.vm.engine.source(options.vm.memory_bytes);
+    let mut executor = Executor::new(Some(machine), engines, config);
     // The signature is written at the end.
     let places = options.signature.iter().filter_map(|path| path.parent());
     let places: Vec<_> = places.map(|path| Place::Write(path.to_owned())).collect();
     let host = Host::new(&options.vm, &places)?;
-    let ending = drive(&mut recorder, &host, |_, _| Ok(()))?;
+    let ending = drive(&mut executor, &host, &mut Nothing)?;
     if let Some((path, (from, to))) = signature {
-        let words = signature_words(recorder.machine(), from, to)?;
+        let machine = executor.machine().context("the machine is gone")?;
+        let words = signature_words(machine, from, to)?;
         std::fs::write(path, words)
             .with_context(|| format!("cannot write the signature to {}", path.display()))?;
     }

@@ -306,6 +306,46 @@ fn power_off_is_reported_on_both_sides() {
 }
 
 #[test]
+fn a_record_of_one_machine_is_followed_by_another_from_its_beginning() {
+    let mut primary = Primary::started();
+    primary.type_in("ab");
+    primary.run(30);
+    primary.command(Command::Digest);
+    let all = LogIndex(primary.next).previous();
+
+    let mut follower = Executor::new(Some(boot()), Box::new(engine), ExecutorConfig::default());
+    let next = LogIndex(1);
+    follower.handle(0, Command::Follow { next }).unwrap();
+    assert_eq!(
+        follower.handle(0, Command::Digest),
+        Err(CommandError::NotRecording)
+    );
+    replay(&mut follower, 0, next, &primary.log);
+    let mut said = Vec::new();
+    let mut last = LogIndex(0);
+    for report in settle(&mut follower) {
+        match report {
+            Report::Replayed { index, outputs } => {
+                last = index;
+                said.extend(outputs);
+            }
+            Report::Verified => {}
+            report => panic!("{report:?}"),
+        }
+    }
+    assert_eq!((last, said), (all, primary.outputs.clone()));
+    let (status, wanted) = (follower.status(), primary.executor.status().position);
+    // The last entry is the digest.
+    assert_eq!((status.position, status.agreed), (wanted, wanted));
+    let machines = [follower, primary.executor].map(Executor::into_machine);
+    let mut digests = machines
+        .map(|machine| machine.unwrap().digest())
+        .into_iter();
+    let (one, other) = (digests.next().unwrap(), digests.next().unwrap());
+    assert!(one.compare(&other).is_empty());
+}
+
+#[test]
 fn a_throttle_slows_a_busy_guest() {
     let mut primary = Primary::started();
     primary.type_in("b");
