@@ -184,7 +184,7 @@ fn run(cluster: &mut Cluster) -> Result<(), Broken> {
     let mut protected_at = None;
     while cluster.has_survivor() {
         cluster.run_until(cluster.now() + 50_000)?;
-        let operations = cluster.counts().operations;
+        let (operations, requests) = (cluster.counts().operations, cluster.counts().requests);
         if cluster.is_off() {
             // Nothing may follow.
             cluster.run_until(cluster.now() + 1_000_000)?;
@@ -195,10 +195,14 @@ fn run(cluster: &mut Cluster) -> Result<(), Broken> {
         }
         if !cluster.is_protected() {
             protected_at = None;
-        } else if operations >= *protected_at.get_or_insert(operations) + OPERATIONS_AFTER_HEALING
-            && cluster.power_off_at.is_none()
-        {
-            break;
+        } else {
+            let before = *protected_at.get_or_insert((operations, requests));
+            // A machine that waits for an answer for ever asks no more.
+            let asks = requests > before.1 || cluster.kind == Kind::Toy;
+            let serves = operations >= before.0 + OPERATIONS_AFTER_HEALING;
+            if serves && asks && cluster.power_off_at.is_none() {
+                break;
+            }
         }
         if cluster.awaits_backup() {
             deadline = (cluster.now() + within).min(latest).max(deadline);
@@ -213,7 +217,7 @@ fn run(cluster: &mut Cluster) -> Result<(), Broken> {
             return Err(Broken {
                 invariant: "liveness",
                 what: format!(
-                    "after healing for {seconds} s the machine is {state}, with {operations} operations answered"
+                    "after healing for {seconds} s the machine is {state}, with {operations} operations answered, and {requests} requests made"
                 ),
             });
         }
