@@ -13,7 +13,9 @@ pub use access::Effects;
 pub use cause::{Cause, Exception};
 pub use mode::Mode;
 pub use names::register_name;
-pub use pmp::{Access, Pmp};
+pub use pmp::Access;
+
+pub(crate) use pmp::Pmp;
 pub use state::BadRegister;
 
 use crate::Position;
@@ -77,7 +79,7 @@ impl Hart {
 
     /// Ends the present instruction by an exception.
     #[cold]
-    pub fn raise(&mut self, cause: Cause, value: u64) -> Trapped {
+    pub(crate) fn raise(&mut self, cause: Cause, value: u64) -> Trapped {
         self.exception = Exception { cause, value };
         Trapped
     }

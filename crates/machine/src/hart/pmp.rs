@@ -32,7 +32,7 @@ struct Range {
 
 /// The protection entries, in the form in which they are checked.
 #[derive(Clone, Debug, Default)]
-pub struct Pmp {
+pub(crate) struct Pmp {
     ranges: Vec<Range>,
 }
 
@@ -72,7 +72,7 @@ impl Pmp {
     }
 
     /// Whether `mode` may do `access` to `len` bytes at physical `addr`, of which the last exists.
-    pub fn allows(&self, mode: Mode, access: Access, addr: u64, len: u64) -> bool {
+    pub(crate) fn allows(&self, mode: Mode, access: Access, addr: u64, len: u64) -> bool {
         let last = addr.saturating_add(len - 1);
         for range in &self.ranges {
             if range.last < addr || last < range.first {
@@ -85,7 +85,7 @@ impl Pmp {
     }
 
     /// Whether all bytes of the page at `page` get the same answer from [`Pmp::allows`].
-    pub fn is_uniform(&self, page: u64) -> bool {
+    pub(crate) fn is_uniform(&self, page: u64) -> bool {
         let last = page | 0xfff;
         for range in &self.ranges {
             if range.last < page || last < range.first {

@@ -59,7 +59,7 @@ impl Hart {
     }
 
     /// The hart with these registers at `position`.
-    pub fn from_registers(list: &[u64], position: Position) -> Result<Hart, BadRegister> {
+    pub(crate) fn from_registers(list: &[u64], position: Position) -> Result<Hart, BadRegister> {
         let bad = |index| BadRegister(register_name(index));
         if list.len() != CSRS_FROM + CSR_COUNT {
             return Err(BadRegister("list".to_owned()));

@@ -17,7 +17,7 @@ const PRIORITY: [u64; 6] = [
 impl Hart {
     /// The interrupt that must be taken before the next instruction, as a bit of `mip`.
     #[inline]
-    pub fn due_interrupt(&self) -> Option<u64> {
+    pub(crate) fn due_interrupt(&self) -> Option<u64> {
         let pending = self.pending() & self.csr.mie;
         if pending == 0 {
             return None;
@@ -43,7 +43,7 @@ impl Hart {
     }
 
     /// Enters the handler of an interrupt.
-    pub fn take_interrupt(&mut self, bit: u64) {
+    pub(crate) fn take_interrupt(&mut self, bit: u64) {
         let number = u64::from(bit.trailing_zeros());
         let delegated = self.csr.mideleg & bit != 0;
         self.enter_trap(INTERRUPT | number, 0, delegated);
@@ -162,7 +162,7 @@ impl Hart {
     }
 
     /// Whether SFENCE.VMA is allowed.
-    pub fn check_fence(&mut self) -> Result<(), Trapped> {
+    pub(crate) fn check_fence(&mut self) -> Result<(), Trapped> {
         let trapped = self.mode == Mode::Supervisor && self.csr.mstatus & status::TVM != 0;
         if self.mode == Mode::User || trapped {
             return Err(self.raise(Cause::IllegalInstruction, 0));
