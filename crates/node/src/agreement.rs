@@ -26,7 +26,7 @@ pub(crate) fn agreement_of(config: &Config) -> anyhow::Result<Agreement> {
         None => agreement.with("machine.network", "none"),
     };
     let bios = machine.bios.as_ref();
-    let bios_file = bios.filter(|bios| !crate::vm::is_bios_word(bios));
+    let bios_file = bios.filter(|bios| !crate::bios::is_bios_word(bios));
     let memory = machine.memory.0;
     let images = [
         (
@@ -42,7 +42,7 @@ pub(crate) fn agreement_of(config: &Config) -> anyhow::Result<Agreement> {
             agreement = agreement.with(key, image);
         }
     }
-    if bios.is_some_and(|bios| crate::vm::is_no_bios(bios)) {
+    if bios.is_some_and(|bios| crate::bios::is_no_bios(bios)) {
         agreement = agreement.with("machine.bios", "no firmware");
     }
     if starts || !machine.append.is_empty() {

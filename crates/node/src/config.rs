@@ -322,7 +322,7 @@ impl Config {
         self.node.seen = Some(self.seen_file());
         let resolve = |path: &mut PathBuf| *path = base.join(&*path);
         let bios = self.machine.bios.as_mut();
-        if let Some(bios) = bios.filter(|bios| !crate::vm::is_bios_word(bios)) {
+        if let Some(bios) = bios.filter(|bios| !crate::bios::is_bios_word(bios)) {
             resolve(bios);
         }
         let optional = [

@@ -7,6 +7,7 @@
 
 mod agreement;
 pub mod arbiter;
+mod bios;
 mod bucket;
 pub mod certificate;
 pub mod check;

@@ -1,5 +1,6 @@
 //! From files and options, of the command line or a configuration, to a machine that can be started.
 
+use crate::bios::{is_bios_word, is_no_bios};
 use crate::config::{MacAddress, MachineConfig, MemorySize};
 use crate::engine::EngineChoice;
 use crate::given_file;
@@ -9,22 +10,8 @@ use machine::{BoardConfig, Boot, BootError, Firmware, Machine, NetConfig};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Instead of a firmware file: the kernel starts in M-mode.
-const BIOS_NONE: &str = "none";
-/// Instead of a firmware file: the built-in one.
-const BIOS_DEFAULT: &str = "default";
 /// Debug information of the largest kernels takes about half of this.
 const DEBUG_BYTES_MAX: u64 = 1 << 30;
-
-/// Whether this is a word in place of a firmware file.
-pub(crate) fn is_bios_word(bios: &Path) -> bool {
-    [BIOS_NONE, BIOS_DEFAULT].map(Path::new).contains(&bios)
-}
-
-/// Whether this is the word for no firmware at all.
-pub(crate) fn is_no_bios(bios: &Path) -> bool {
-    bios == Path::new(BIOS_NONE)
-}
 
 /// What the guest's network card is plugged into.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

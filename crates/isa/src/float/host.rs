@@ -11,7 +11,7 @@ pub struct F32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct F64;
 
-/// The bridge from a format to the host. It seals [`Format`] too: nobody outside can name it.
+/// The bridge from a format to the host. It seals [`Format`](super::Format) too: nobody outside can name it.
 pub trait Host {
     /// The host's type of the format.
     type Value: Copy

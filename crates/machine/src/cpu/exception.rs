@@ -8,7 +8,7 @@ use crate::hart::{Cause, NO_RESERVATION};
 const PAGE: u64 = 4096;
 
 impl Cpu {
-    /// Completes an instruction that returned [`Trapped`]: enters the handler, or answers the call. Counts
+    /// Completes an instruction that returned [`Trapped`](crate::hart::Trapped): enters the handler, or answers the call. Counts
     /// the attempt, which does not retire. `bits` are those of the instruction, if it was fetched.
     #[cold]
     pub fn take_exception(&mut self, board: &mut Board, bits: u32) {

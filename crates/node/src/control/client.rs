@@ -1,7 +1,7 @@
 //! The asking side of a control socket. Whoever listens there, it costs a bounded time and memory, and one sentence says what
 //! is wrong.
 
-use super::{Answer, Request};
+use super::request::{Answer, Request};
 use anyhow::{Context, anyhow, bail};
 use rustix::net::sockopt::{Timeout, set_socket_timeout, socket_peercred};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};

@@ -1,7 +1,7 @@
 //! The node's side of its control sockets. Whatever a client does or leaves undone costs a bounded number of tasks, bytes
 //! and seconds, and never holds up the node.
 
-use super::{Answer, Request};
+use super::request::{Answer, Request};
 use crate::listener::{Access, Listener};
 use crate::status::{Dropped, NodeStatus};
 use anyhow::{Context, anyhow};

@@ -1,6 +1,7 @@
 //! Which system calls a process or thread may make: short lists of what each needs, by names of the kernel's.
 
-use super::{Kind, Lack};
+use super::kind::Kind;
+use super::lack::Lack;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch, apply_filter, apply_filter_all_threads,

@@ -1,6 +1,6 @@
 //! Which files a process may open: everything that is not named is out of reach, whoever its user is.
 
-use super::Lack;
+use super::lack::Lack;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, Compatible, LandlockStatus, PathBeneath, PathFd,
     PathFdError, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,

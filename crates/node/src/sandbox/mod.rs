@@ -8,27 +8,15 @@
 
 mod calls;
 mod files;
+mod kind;
+mod lack;
 
 pub use files::Place;
+pub use kind::Kind;
 
-use anyhow::{Context, anyhow};
-use std::error::Error;
+use anyhow::Context;
 use std::fmt;
-use std::io;
 use tracing::warn;
-
-/// What a process is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// One host's side of a protected machine.
-    Node,
-    /// One machine alone: `futago run`, `record`, `replay`.
-    Machine,
-    /// One whose network is a socket that may have to be connected anew.
-    MachineWithNetwork,
-    /// `futago switch`.
-    Switch,
-}
 
 /// A sandbox that is being built, in two steps: threads that begin between them are in both.
 #[derive(Debug)]
@@ -36,42 +24,6 @@ pub struct Sandbox {
     kind: Kind,
     enabled: bool,
     missing: Vec<String>,
-}
-
-/// Why a part of a sandbox is not there.
-#[derive(Debug)]
-enum Lack {
-    /// The kernel cannot do it, which is no reason to end.
-    Kernel(String),
-    /// It can, and yet something went wrong.
-    Failure(String),
-}
-
-impl Lack {
-    /// What an error means for `what` was to be limited.
-    fn of(what: &str, error: &(dyn Error + 'static)) -> Self {
-        let said = format!("{what} are not limited ({error})");
-        let mut cause = Some(error);
-        while let Some(error) = cause {
-            let number = error.downcast_ref().and_then(io::Error::raw_os_error);
-            // What a kernel says that lacks the call, or a container's filter that keeps it back.
-            if let Some(libc::ENOSYS | libc::EOPNOTSUPP | libc::EINVAL | libc::EPERM) = number {
-                return Self::Kernel(said);
-            }
-            cause = error.source();
-        }
-        Self::Failure(said)
-    }
-
-    /// The sentence about what the kernel lacks; all else is an error.
-    fn tolerate(self) -> anyhow::Result<String> {
-        match self {
-            Self::Kernel(missing) => Ok(missing),
-            Self::Failure(why) => Err(anyhow!(
-                "this process cannot be confined: {why}; give it what it lacks, or run it with `--no-sandbox`"
-            )),
-        }
-    }
 }
 
 /// How much of a sandbox there is.
@@ -155,25 +107,4 @@ pub fn confine_hart_thread() -> anyhow::Result<()> {
         warn!("the hart's thread is less confined than it could be: {missing}");
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_the_kernel_lacks_is_tolerated() {
-        let lack = |number| Lack::of("files", &io::Error::from_raw_os_error(number));
-        for number in [libc::ENOSYS, libc::EOPNOTSUPP, libc::EPERM] {
-            assert!(lack(number).tolerate().unwrap().contains("not limited"));
-        }
-        for number in [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::E2BIG] {
-            let error = lack(number).tolerate().unwrap_err().to_string();
-            assert!(error.contains("--no-sandbox"), "{error}");
-        }
-        let deep = seccompiler::Error::Seccomp(io::Error::from_raw_os_error(libc::ENOSYS));
-        assert!(matches!(Lack::of("calls", &deep), Lack::Kernel(_)));
-        let other = seccompiler::Error::ThreadSync(7);
-        assert!(matches!(Lack::of("calls", &other), Lack::Failure(_)));
-    }
 }

@@ -1,8 +1,8 @@
 //! One established connection: its four activities end together, and whichever ends first says why.
 
-use super::TransportEvent;
 use super::bulk;
 use super::endpoint::CLOSE_REFUSED;
+use super::event::TransportEvent;
 use super::frame::{FRAME_BYTES_MAX, FrameError, decode_message, put_frame, read_frame};
 use super::handshake::sanitize;
 use super::held::Holding;

@@ -1,8 +1,8 @@
 //! Dialling and accepting. Both ends of a pair may do both; the registry sees to it that one connection comes of it.
 
-use super::TransportEvent;
 use super::connection::{describe, serve};
 use super::endpoint::{CLOSE_DUPLICATE, CLOSE_REFUSED};
+use super::event::TransportEvent;
 use super::handshake::{self, HandshakeError, Refusal, Reply, sanitize};
 use super::peer::Peer;
 use super::places::{Admission, Places};

@@ -1,7 +1,7 @@
 //! The QUIC endpoint and its tuning: small messages must not wait for anything, and bulk must not stand in their way.
 
-use super::TransportConfig;
 use super::congestion::WindowFactory;
+use super::event::TransportConfig;
 use super::gate::{Gate, widen};
 use crate::tls::TlsIdentity;
 use anyhow::Context;

@@ -3,10 +3,10 @@
 
 use super::bulk::TransferProgress;
 use super::endpoint::CLOSE_REFUSED;
+use super::event::{TransportConfig, TransportCounters, TransportEvent};
 use super::gate::Gate;
 use super::handshake::Refusal;
 use super::trust::Trust;
-use super::{TransportConfig, TransportCounters, TransportEvent};
 use bytes::Bytes;
 use replication::{NodeId, TransferId};
 use std::collections::BTreeMap;
