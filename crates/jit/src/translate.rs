@@ -3,7 +3,7 @@
 use machine::{Board, Cpu};
 
 use crate::arena::{Arena, Entries};
-use crate::host::{self, Code, Thunks};
+use crate::host::{self, Code, Scratch, Thunks};
 use crate::plan::{self, PAGE, Page, Plan, STRADDLING, Source, TRACE_MAX, Target, Trace, Tracer};
 
 /// Where a translation is to be: at an offset in the arena, in so many bytes.
@@ -20,6 +20,7 @@ pub(crate) struct Frontend {
     tracer: Tracer,
     // Kept for their capacity.
     plan: Plan,
+    scratch: Scratch,
     buffer: Vec<u8>,
 }
 
@@ -62,6 +63,7 @@ impl Frontend {
             target,
             tracer: Tracer::new(target),
             plan: Plan::default(),
+            scratch: Scratch::default(),
             buffer: Vec::new(),
         }
     }
@@ -85,10 +87,9 @@ impl Frontend {
         let (page, start) = (offset / PAGE * PAGE, offset % PAGE);
         let source = Source {
             page: Page {
-                ram: &board.ram,
-                offset: page,
+                bytes: board.ram.page(page / PAGE),
             },
-            next_page: next_page(cpu),
+            next_page: next_page(cpu).and_then(|next| Some((next, board.ram.load(next)?))),
             has_code: |at| entries.get(page + at) != 0,
         };
         let mut limit = TRACE_MAX;
@@ -127,8 +128,7 @@ impl Frontend {
     ) -> Result<Hot, usize> {
         let (page, start) = (offset / PAGE * PAGE, (offset % PAGE) as u16);
         let source = Page {
-            ram: &board.ram,
-            offset: page,
+            bytes: board.ram.page(page / PAGE),
         };
         let is_worth =
             plan::plan_region(source, start, &self.target, &mut self.plan, &mut |_, _| {});
@@ -155,10 +155,19 @@ impl Frontend {
         })
     }
 
-    fn emit(&self, page: usize, entries: &Entries, room: Room, buffer: Vec<u8>) -> Code {
+    fn emit(&mut self, page: usize, entries: &Entries, room: Room, buffer: Vec<u8>) -> Code {
         let entry = |target| entries.get(page + usize::from(target));
         let room = (room.start, room.bytes);
-        host::emit(&self.plan, &self.thunks, page as u64, room, buffer, entry)
+        let (plan, scratch) = (&self.plan, &mut self.scratch);
+        host::emit(
+            plan,
+            &self.thunks,
+            page as u64,
+            room,
+            buffer,
+            entry,
+            scratch,
+        )
     }
 
     /// Makes a trace what is executed, in the page at an offset in memory.
@@ -199,9 +208,7 @@ fn next_page(cpu: &Cpu) -> Option<usize> {
 /// Whether the instruction at `offset` in memory, where the hart is, can be translated: not if it straddles the end of
 /// its page, and the other half is not at hand.
 pub(crate) fn is_at_hand(cpu: &Cpu, board: &Board, offset: usize) -> bool {
-    let page = Page {
-        ram: &board.ram,
-        offset: offset / PAGE * PAGE,
-    };
-    offset % PAGE != STRADDLING || page.decode(STRADDLING).is_some() || next_page(cpu).is_some()
+    offset % PAGE != STRADDLING
+        || board.ram.instruction(offset).is_some()
+        || next_page(cpu).is_some()
 }

@@ -1,16 +1,13 @@
 //! Guest bytes become instructions, and these blocks.
 
-use isa::{Flow, Insn, Op};
-use machine::Ram;
+use isa::{Flow, Insn, Op, decode_first};
 
 pub(crate) const PAGE: usize = machine::ram::PAGE_BYTES;
 
 /// A page of guest memory.
 #[derive(Clone, Copy)]
 pub(crate) struct Page<'a> {
-    pub(crate) ram: &'a Ram,
-    /// Its offset in memory.
-    pub(crate) offset: usize,
+    pub(crate) bytes: &'a [u8],
 }
 
 /// Whether a block ends behind an instruction. One behind which other rules hold does not end it: a helper executes it, and
@@ -22,7 +19,7 @@ pub(crate) fn ends_block(op: Op) -> bool {
 impl Page<'_> {
     /// The instruction at an offset in the page, unless it goes beyond the page.
     pub(crate) fn decode(&self, at: usize) -> Option<Insn> {
-        self.ram.instruction(self.offset + at)
+        decode_first(self.bytes.get(at..)?)
     }
 
     /// Decodes a block of at most `max` instructions that starts at an offset in the page; returns where it ends. It is

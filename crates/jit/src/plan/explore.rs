@@ -64,8 +64,9 @@ fn is_for_regions(insn: &Insn) -> bool {
 
 /// The code that a page may execute from an offset on without leaving it.
 struct Explored {
-    /// By half-words.
-    insns: Vec<Option<Insn>>,
+    insns: Vec<Insn>,
+    /// By half-words: the number of the instruction there, from 1 on.
+    numbers: Vec<u16>,
     /// Where blocks start.
     leaders: Vec<bool>,
 }
@@ -73,20 +74,22 @@ struct Explored {
 impl Explored {
     fn from(page: Page<'_>, start: u16) -> Explored {
         let mut explored = Explored {
-            insns: vec![None; PAGE / 2],
+            insns: Vec::new(),
+            numbers: vec![0; PAGE / 2],
             leaders: vec![false; PAGE / 2],
         };
         let mut open = vec![start];
         while let Some(mut at) = open.pop() {
             explored.leaders[usize::from(at / 2)] = true;
-            while usize::from(at) < PAGE && explored.insns[usize::from(at / 2)].is_none() {
+            while usize::from(at) < PAGE && explored.numbers[usize::from(at / 2)] == 0 {
                 let Some(insn) = page.decode(usize::from(at)) else {
                     break;
                 };
                 if !is_for_regions(&insn) {
                     break;
                 }
-                explored.insns[usize::from(at / 2)] = Some(insn);
+                explored.insns.push(insn);
+                explored.numbers[usize::from(at / 2)] = explored.insns.len() as u16;
                 if ends_block(insn.op) {
                     open.extend(target(&insn, at));
                 }
@@ -119,6 +122,11 @@ impl Explored {
         blocks
     }
 
+    fn insn(&self, at: u16) -> Option<Insn> {
+        let number = *self.numbers.get(usize::from(at / 2))?;
+        self.insns.get(usize::from(number).checked_sub(1)?).copied()
+    }
+
     fn is_leader(&self, at: u16) -> bool {
         self.leaders.get(usize::from(at / 2)).is_some_and(|is| *is)
     }
@@ -129,8 +137,8 @@ impl Explored {
             insns: Vec::new(),
             end: start,
         };
-        while let Some(Some(insn)) = self.insns.get(usize::from(block.end / 2)) {
-            block.insns.push(*insn);
+        while let Some(insn) = self.insn(block.end) {
+            block.insns.push(insn);
             block.end += u16::from(insn.length);
             if ends_block(insn.op) || self.is_leader(block.end) || block.insns.len() == REGION_MAX {
                 break;

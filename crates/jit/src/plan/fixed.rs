@@ -1,7 +1,8 @@
 //! Registers of a trace: each guest register is where it is between all blocks.
 
 use super::listing::Plan;
-use super::step::{Place, Section, Step, To};
+use super::parts::{Place, To};
+use super::step::Step;
 use super::target::{SLOTS, Target};
 
 /// Where each guest register is between blocks.
@@ -20,49 +21,38 @@ impl Fixed {
 
     /// Gives all registers of a plan their places, and all jumps their targets.
     pub(crate) fn assign(&self, plan: &mut Plan) {
-        for step in plan.steps.iter_mut().chain(&mut plan.aside) {
-            self.place(step);
+        let mut steps = std::mem::take(&mut plan.steps);
+        for step in &mut steps {
+            self.step(step, plan);
         }
-        // A jump to another page is made in line, and one that depends on a condition beside.
-        for index in 0..plan.steps.len() {
-            if let Step::Branch(To::Offset(target)) = plan.steps[index] {
-                plan.steps[index] = Step::Branch(self.far(plan, target));
-            }
-        }
-        let mut index = 0;
-        while index < plan.aside.len() {
-            if let Step::Branch(To::Offset(target)) = plan.aside[index] {
-                plan.aside[index] = Step::Branch(self.far(plan, target));
-            }
-            index += 1;
+        plan.steps = steps;
+        // Sections that are added have no registers.
+        for index in 0..plan.aside.len() {
+            let mut step = plan.aside[index];
+            self.step(&mut step, plan);
+            plan.aside[index] = step;
         }
     }
 
-    fn far(&self, plan: &mut Plan, target: i64) -> To {
-        let section: Section = plan.add_section(&[Step::Cross(target)]);
-        To::Section(section)
-    }
-
-    fn place(&self, step: &mut Step) {
-        let to = |place: &mut Place| {
-            if let Place::X(guest) = *place {
-                *place = self.places[usize::from(guest)];
+    fn step(&self, step: &mut Step, plan: &mut Plan) {
+        match *step {
+            Step::Jump(To::Offset(target @ 0..4096)) => {
+                *step = Step::Jump(To::Page(target as u16));
             }
-        };
-        step.reads_mut(|place, _| to(place));
-        if let Some(place) = step.dst_mut() {
-            to(place);
-        }
-        match step {
-            Step::Jump(to) | Step::Branch(to) => {
-                if let To::Offset(target @ 0..4096) = *to {
-                    *to = To::Page(target as u16);
+            Step::Branch(To::Offset(target @ 0..4096)) => {
+                *step = Step::Branch(To::Page(target as u16));
+            }
+            // To another page in line; where that depends on a condition, aside.
+            Step::Jump(To::Offset(target)) => *step = Step::Cross(target),
+            Step::Branch(To::Offset(target)) => {
+                let section = plan.add_section(&[Step::Cross(target)]);
+                *step = Step::Branch(To::Section(section));
+            }
+            _ => step.places_mut(|place, _| {
+                if let Place::X(guest) = *place {
+                    *place = self.places[usize::from(guest)];
                 }
-            }
-            _ => {}
-        }
-        if let Step::Jump(To::Offset(target)) = *step {
-            *step = Step::Cross(target);
+            }),
         }
     }
 }

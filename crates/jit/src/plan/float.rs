@@ -8,7 +8,8 @@
 use isa::float::Rounding;
 use isa::{FloatOp, Insn, Precision, effective_rounding};
 
-use super::step::{FloatUnit, Miss, Operand, Place, Step};
+use super::parts::{FloatUnit, Miss, Operand, Place};
+use super::step::Step;
 use super::target::Target;
 
 /// What is known of floats, within a block.

@@ -7,7 +7,8 @@
 use isa::{Flow, Format, Op};
 
 use super::listing::{Block, Plan, Planned};
-use super::step::{Access, Miss, Operand, Place, Reload, Step, To};
+use super::parts::{Access, Miss, Operand, Place, Reload, To};
+use super::step::Step;
 
 /// Bytes from the lowest to the highest that a group touches: larger ones straddle pages too often.
 const SPAN_MAX: i32 = 512;

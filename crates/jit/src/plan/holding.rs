@@ -1,6 +1,7 @@
 //! What slots hold at a place in a region.
 
-use super::step::{Place, Step};
+use super::parts::Place;
+use super::step::Step;
 use super::target::{SLOTS, Target};
 
 /// What the slots hold.

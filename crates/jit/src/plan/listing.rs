@@ -2,7 +2,8 @@
 
 use isa::Insn;
 
-use super::step::{Section, Step};
+use super::parts::Section;
+use super::step::Step;
 
 /// A guest instruction of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

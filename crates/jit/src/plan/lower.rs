@@ -5,7 +5,8 @@ use isa::{Amo, Binary, Comparison, Context, CsrAccess, FloatOp, Insn, Op, Precis
 
 use super::float::{Floats, operation};
 use super::listing::Planned;
-use super::step::{Access, Address, Csr, FloatUnit, Miss, Operand, Place, Step, To};
+use super::parts::{Access, Address, Csr, FloatUnit, Miss, Operand, Place, To};
+use super::step::Step;
 use super::target::Target;
 
 /// A value, or how to compute it: the step is made where its destination is known.
@@ -33,6 +34,42 @@ enum Known {
     Pc(i64),
 }
 
+/// What is known of registers, within a block. Of those that are not, the value means nothing.
+#[derive(Default)]
+pub(crate) struct Facts {
+    /// Registers that are constants, one bit each; that are addresses in the page of code.
+    constants: u32,
+    addresses: u32,
+    values: [u64; 32],
+}
+
+impl Facts {
+    fn of(&self, guest: u8) -> Option<Known> {
+        let value = self.values[usize::from(guest)];
+        match (self.constants >> guest & 1, self.addresses >> guest & 1) {
+            (0, 0) => None,
+            (0, _) => Some(Known::Pc(value.cast_signed())),
+            _ => Some(Known::Const(value)),
+        }
+    }
+
+    fn note(&mut self, guest: u8, known: Option<Known>) {
+        let bit = 1 << guest;
+        (self.constants, self.addresses) = (self.constants & !bit, self.addresses & !bit);
+        match known {
+            None => {}
+            Some(Known::Const(value)) => {
+                self.constants |= bit;
+                self.values[usize::from(guest)] = value;
+            }
+            Some(Known::Pc(offset)) => {
+                self.addresses |= bit;
+                self.values[usize::from(guest)] = offset.cast_unsigned();
+            }
+        }
+    }
+}
+
 /// Plans the instructions of a block, one by one.
 pub(crate) struct Lowering<'a> {
     target: &'a Target,
@@ -41,22 +78,28 @@ pub(crate) struct Lowering<'a> {
     in_region: bool,
     insn: Insn,
     offset: u16,
-    known: [Option<Known>; 32],
+    facts: &'a mut Facts,
     floats: Floats,
     /// The instruction may be executed by others.
     shared: bool,
 }
 
 impl<'a> Lowering<'a> {
-    /// At the start of a block, whose steps go to `steps`.
-    pub(crate) fn new(target: &'a Target, steps: &'a mut Vec<Step>, in_region: bool) -> Self {
+    /// At the start of a block, whose steps go to `steps`; `facts` are those of another block.
+    pub(crate) fn new(
+        target: &'a Target,
+        facts: &'a mut Facts,
+        steps: &'a mut Vec<Step>,
+        in_region: bool,
+    ) -> Self {
+        (facts.constants, facts.addresses) = (0, 0);
         Lowering {
             target,
             steps,
             in_region,
             insn: Insn::illegal(0, 2),
             offset: 0,
-            known: [None; 32],
+            facts,
             floats: Floats::default(),
             shared: false,
         }
@@ -65,7 +108,7 @@ impl<'a> Lowering<'a> {
     /// Adds a step that is no instruction's, but perhaps a change of a register of which more was known.
     pub(crate) fn pass(&mut self, step: Step, changed: Option<u8>) {
         if let Some(guest) = changed {
-            self.known[usize::from(guest)] = None;
+            self.facts.note(guest, None);
         }
         self.steps.push(step);
     }
@@ -78,7 +121,7 @@ impl<'a> Lowering<'a> {
         if let Err(Exit::Helper) = isa::execute(self, &insn) {
             self.steps.push(Step::Helper);
             if !self.in_region {
-                self.known[usize::from(insn.rd & 31)] = None;
+                self.facts.note(insn.rd & 31, None);
                 self.floats.helped(insn.rd, insn.op.is_float());
             }
         }
@@ -114,7 +157,7 @@ impl<'a> Lowering<'a> {
             Value::Pc(offset) => Value::Pc(offset & b.cast_signed()),
             Value::Leaf(Operand::Const(a)) => Value::Leaf(Operand::Const(op.evaluate(a, b))),
             Value::Leaf(Operand::At(Place::X(guest))) => {
-                if let Some(Known::Pc(offset)) = self.known[usize::from(guest)] {
+                if let Some(Known::Pc(offset)) = self.facts.of(guest) {
                     return Value::Pc(offset.wrapping_add(b.cast_signed()));
                 }
                 self.steps.push(Step::Target {
@@ -168,7 +211,7 @@ impl Context for Lowering<'_> {
     }
 
     fn read_x(&mut self, register: u8) -> Value {
-        Value::Leaf(match (register, self.known[usize::from(register)]) {
+        Value::Leaf(match (register, self.facts.of(register)) {
             (0, _) => Operand::Const(0),
             (_, Some(Known::Const(value))) => Operand::Const(value),
             _ => Operand::x(register),
@@ -203,7 +246,7 @@ impl Context for Lowering<'_> {
                 narrow: false,
             }),
         }
-        self.known[usize::from(register)] = known;
+        self.facts.note(register, known);
     }
 
     fn read_f(&mut self, register: u8) -> Value {

@@ -9,6 +9,7 @@ mod holding;
 mod listing;
 mod lower;
 mod near;
+mod parts;
 mod profit;
 mod region;
 mod registers;
@@ -22,9 +23,10 @@ pub(crate) use blocks::{PAGE, Page};
 pub(crate) use explore::REGION_MAX;
 pub(crate) use groups::POINTERS;
 pub(crate) use listing::Plan;
-pub(crate) use region::plan as plan_region;
-pub(crate) use step::{
-    Access, Address, Csr, FloatUnit, Miss, Operand, Place, Reload, Section, Step, To,
+pub(crate) use parts::{
+    Access, Address, Csr, FloatUnit, Miss, Operand, Place, Reload, Section, To,
 };
+pub(crate) use region::plan as plan_region;
+pub(crate) use step::Step;
 pub(crate) use target::{SLOTS, Target};
 pub(crate) use trace::{STRADDLING, Source, TRACE_MAX, Trace, Tracer};

@@ -4,7 +4,8 @@
 use isa::{Insn, Op};
 
 use super::listing::Plan;
-use super::step::{Access, Place, Step};
+use super::parts::{Access, Place};
+use super::step::Step;
 
 /// Larger indices often lead to other pages.
 const INDEX_MAX: u64 = 4096;

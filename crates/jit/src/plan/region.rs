@@ -6,8 +6,9 @@ use super::explore::candidate;
 use super::groups::Groups;
 use super::holding::Holding;
 use super::listing::Plan;
-use super::lower::Lowering;
-use super::step::{Section, Step};
+use super::lower::{Facts, Lowering};
+use super::parts::Section;
+use super::step::Step;
 use super::target::Target;
 use super::{near, profit, registers, rotations, words};
 
@@ -88,12 +89,13 @@ fn refine(plan: &mut Plan, target: &Target, between: Holding, shown: &mut dyn Fn
 
 /// Plans what is still the guest's.
 fn lower(plan: &Plan, target: &Target, out: &mut Vec<Step>) {
+    let mut facts = Facts::default();
     let mut from = 0;
     while from < plan.steps.len() {
         let is_block = |step: &Step| matches!(step, Step::Block(_));
         let next = plan.steps[from + 1..].iter().position(is_block);
         let to = next.map_or(plan.steps.len(), |next| from + 1 + next);
-        let mut lowering = Lowering::new(target, out, true);
+        let mut lowering = Lowering::new(target, &mut facts, out, true);
         for step in &plan.steps[from..to] {
             match *step {
                 Step::Guest(number) => {
@@ -101,7 +103,7 @@ fn lower(plan: &Plan, target: &Target, out: &mut Vec<Step>) {
                 }
                 Step::Defer(shift) => lowering.pass(*step, Some(shift.guest)),
                 Step::Rotate {
-                    dst: super::step::Place::X(guest),
+                    dst: super::parts::Place::X(guest),
                     ..
                 } => lowering.pass(*step, Some(guest)),
                 _ => lowering.pass(*step, None),

@@ -6,8 +6,9 @@
 
 use super::holding::Holding;
 use super::listing::{Block, Plan, Planned};
+use super::parts::{Miss, Place, Role, Section, Shift, To};
 use super::rotations::is_dead;
-use super::step::{Miss, Place, Section, Shift, Step, To};
+use super::step::Step;
 use super::target::{SLOTS, Target};
 
 /// How often instructions use a register.
@@ -149,16 +150,11 @@ impl Assignment<'_> {
     }
 
     fn place(&self, step: &mut Step) {
-        step.reads_mut(|place, _| {
-            if let Place::X(guest) = *place {
-                *place = self.now.place(guest);
-            }
+        step.places_mut(|place, role| match (*place, role) {
+            (Place::X(guest), Role::Written) => *place = self.destination(guest),
+            (Place::X(guest), _) => *place = self.now.place(guest),
+            _ => {}
         });
-        if let Some(place) = step.dst_mut()
-            && let Place::X(guest) = *place
-        {
-            *place = self.destination(guest);
-        }
     }
 
     /// Gives registers that the instruction uses a slot, where that is worth it. `steps` are its steps, and what follows.
@@ -364,10 +360,8 @@ fn read_by(steps: &[Step]) -> u32 {
             break;
         }
         let mut step = *step;
-        step.reads_mut(|place, certain| {
-            if let Place::X(guest) = *place
-                && certain
-            {
+        step.places_mut(|place, role| {
+            if let (Place::X(guest), Role::Read) = (*place, role) {
                 read |= 1 << guest & !1;
             }
         });

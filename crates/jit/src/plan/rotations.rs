@@ -4,7 +4,8 @@ use isa::{Binary, Format, Insn, Op};
 
 use super::blocks::ends_block;
 use super::listing::{Block, Plan, Planned};
-use super::step::{Place, Shift, Step};
+use super::parts::{Place, Shift};
+use super::step::Step;
 
 impl Shift {
     /// The shift of an instruction, if it is one by a constant.

@@ -9,142 +9,9 @@
 use isa::float::Rounding;
 use isa::{Amo, Binary, Comparison, CsrAccess, FloatOp, Precision, Width};
 
-/// Where an integer is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// Nowhere: a result that nobody wants.
-    Nowhere,
-    /// A guest register, before it is known where that is.
-    X(u8),
-    /// A host register that holds a guest register.
-    Slot(u8),
-    /// The place in memory of a guest register.
-    Home(u8),
-    /// The temporary of the instruction.
-    Temp,
-}
-
-/// What a step reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Operand {
-    Const(u64),
-    At(Place),
-    /// The bits of a guest float register.
-    F(u8),
-}
-
-impl Operand {
-    /// A guest register, before it is known where that is.
-    pub(crate) const fn x(guest: u8) -> Operand {
-        Operand::At(Place::X(guest))
-    }
-
-    /// Whether it is a constant that takes more than 32 bits.
-    fn is_long(self) -> bool {
-        matches!(self, Operand::Const(value) if i32::try_from(value.cast_signed()).is_err())
-    }
-}
-
-/// A virtual address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Address {
-    pub(crate) base: Operand,
-    pub(crate) offset: i32,
-}
-
-/// Code that is off the straight path: its number in the plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Section(pub(crate) u16);
-
-/// What becomes of an instruction that a step cannot execute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Miss {
-    /// A helper executes it, and code goes on behind it.
-    Helper,
-    /// A helper executes it and the rest of the block.
-    Rest,
-    /// It is begun again in the second version of the block.
-    Again,
-    /// A side exit.
-    Exit(Section),
-}
-
-/// How an access finds its page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
-    /// It looks the page up for itself.
-    Alone,
-    /// As `Alone`, but it looks for the page of this register first, which most likely is the same.
-    BasePage(Place),
-    /// It looks up `span` bytes from its address on, for a group, and makes the group's pointer. What it accesses is at a
-    /// distance from there.
-    First {
-        pointer: u8,
-        /// The pointer is needed when its register was used for something else.
-        keep: bool,
-        span: u16,
-        distance: u16,
-    },
-    /// It uses the group's pointer. What it accesses is at a distance from there.
-    Member {
-        pointer: u8,
-        distance: u16,
-        reload: Reload,
-    },
-}
-
-/// Whether a group's pointer is where it should be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reload {
-    /// It is.
-    Not,
-    /// It is to be fetched from where it is kept.
-    Kept,
-    /// It is lost: the access is a miss.
-    Lost,
-}
-
-/// Where code goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum To {
-    /// At an offset from the start of the page, in the page or not: before it is known what is there.
-    Offset(i64),
-    /// At an offset in the page, in whatever code there is.
-    Page(u16),
-    /// At a block of the plan.
-    Block(u16),
-    /// At a section of the plan.
-    Section(Section),
-}
-
-/// What must hold of the float unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FloatUnit {
-    /// It is not off: registers may be read.
-    On,
-    /// It is dirty, and rounds to nearest even: the host may compute.
-    Ready,
-}
-
-/// A CSR that is accessed in line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Csr {
-    Sstatus,
-    Sscratch,
-    Sepc,
-    Scause,
-    Stval,
-}
-
-/// A shift by a constant, of guest registers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Shift {
-    pub(crate) op: Binary,
-    /// The register that should have the result.
-    pub(crate) guest: u8,
-    pub(crate) source: u8,
-    pub(crate) by: u8,
-}
+use super::parts::{
+    Access, Address, Csr, FloatUnit, Miss, Operand, Place, Role, Section, Shift, To,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -376,59 +243,52 @@ pub(crate) enum Step {
 const _: () = assert!(size_of::<Step>() <= 56);
 
 impl Step {
-    /// The place that it writes.
-    pub(crate) fn dst_mut(&mut self) -> Option<&mut Place> {
+    /// Calls `each` with all places of the step.
+    #[inline]
+    pub(crate) fn places_mut(&mut self, mut each: impl FnMut(&mut Place, Role)) {
+        use Role::{Guessed, Read, Written};
+        fn read(operand: &mut Operand, each: &mut impl FnMut(&mut Place, Role)) {
+            if let Operand::At(place) = operand {
+                each(place, Read);
+            }
+        }
         match self {
             Step::Set { dst, .. }
-            | Step::Move { dst, .. }
             | Step::PageAddress { dst, .. }
             | Step::Link { dst, .. }
-            | Step::Compute { dst, .. }
-            | Step::Rotate { dst, .. }
-            | Step::Materialize { dst, .. }
-            | Step::Load { dst, .. }
-            | Step::LoadReserved { dst, .. }
-            | Step::StoreConditional { dst, .. }
-            | Step::Amo { dst, .. }
-            | Step::Csr { dst, .. }
             | Step::FloatCompare { dst, .. }
-            | Step::FloatToInteger { dst, .. } => Some(dst),
-            _ => None,
-        }
-    }
-
-    /// The place that it writes.
-    pub(crate) fn dst(mut self) -> Option<Place> {
-        self.dst_mut().copied()
-    }
-
-    /// Calls `each` with all places that it reads. That of a base page comes with `false`: it is only a guess.
-    pub(crate) fn reads_mut(&mut self, mut each: impl FnMut(&mut Place, bool)) {
-        let mut operand = |operand: &mut Operand| {
-            if let Operand::At(place) = operand {
-                each(place, true);
+            | Step::FloatToInteger { dst, .. } => each(dst, Written),
+            Step::Move { dst, src } => {
+                read(src, &mut each);
+                each(dst, Written);
             }
-        };
-        match self {
-            Step::Move { src, .. }
-            | Step::FloatFromInteger { src, .. }
-            | Step::FloatBits { src, .. }
-            | Step::JumpTo(src) => operand(src),
-            Step::Compute { a, b, .. } | Step::Compare { a, b, .. } => {
-                operand(a);
-                operand(b);
+            Step::Compute { dst, a, b, .. } => {
+                read(a, &mut each);
+                read(b, &mut each);
+                each(dst, Written);
             }
-            Step::Target { base, .. } => operand(base),
-            Step::Csr { operand: value, .. } => operand(value),
+            Step::Rotate { dst, src, .. } | Step::Materialize { dst, src, .. } => {
+                each(src, Read);
+                each(dst, Written);
+            }
             Step::Load {
-                address, access, ..
+                dst,
+                address,
+                access,
+                ..
+            } => {
+                read(&mut address.base, &mut each);
+                if let Access::BasePage(place) = access {
+                    each(place, Guessed);
+                }
+                each(dst, Written);
             }
-            | Step::LoadFloat {
+            Step::LoadFloat {
                 address, access, ..
             } => {
-                operand(&mut address.base);
+                read(&mut address.base, &mut each);
                 if let Access::BasePage(place) = access {
-                    each(place, false);
+                    each(place, Guessed);
                 }
             }
             Step::Store {
@@ -437,28 +297,83 @@ impl Step {
                 value,
                 ..
             } => {
-                operand(&mut address.base);
-                operand(value);
+                read(&mut address.base, &mut each);
+                read(value, &mut each);
                 if let Access::BasePage(place) = access {
-                    each(place, false);
+                    each(place, Guessed);
                 }
             }
-            Step::StoreConditional { address, value, .. } => {
-                operand(value);
-                each(address, true);
+            Step::LoadReserved { dst, address, .. } => {
+                each(address, Read);
+                each(dst, Written);
             }
-            Step::Amo {
+            Step::StoreConditional {
+                dst,
                 address,
-                operand: value,
+                value: operand,
+                ..
+            }
+            | Step::Amo {
+                dst,
+                address,
+                operand,
                 ..
             } => {
-                operand(value);
-                each(address, true);
+                read(operand, &mut each);
+                each(address, Read);
+                each(dst, Written);
             }
-            Step::LoadReserved { address, .. } => each(address, true),
-            Step::Rotate { src, .. } | Step::Materialize { src, .. } => each(src, true),
-            _ => {}
+            Step::Csr { dst, operand, .. } => {
+                read(operand, &mut each);
+                each(dst, Written);
+            }
+            Step::Compare { a, b, .. } => {
+                read(a, &mut each);
+                read(b, &mut each);
+            }
+            Step::FloatFromInteger { src, .. }
+            | Step::FloatBits { src, .. }
+            | Step::JumpTo(src)
+            | Step::Target { base: src, .. } => read(src, &mut each),
+            Step::Block(_)
+            | Step::Entry(_)
+            | Step::Guest(_)
+            | Step::Insn(_)
+            | Step::Behind
+            | Step::FallThrough(_)
+            | Step::Charge { .. }
+            | Step::Refund(_)
+            | Step::ExpectNextPage { .. }
+            | Step::Second(_)
+            | Step::Spill { .. }
+            | Step::Fill { .. }
+            | Step::Extend(_)
+            | Step::Settle
+            | Step::ReloadFloat(_)
+            | Step::Defer(_)
+            | Step::Due(_)
+            | Step::NeedFloat { .. }
+            | Step::NeedBox { .. }
+            | Step::Float { .. }
+            | Step::FloatSign { .. }
+            | Step::Helper
+            | Step::Branch(_)
+            | Step::Jump(_)
+            | Step::Cross(_)
+            | Step::Tail(_)
+            | Step::Interpret(_) => {}
         }
+    }
+
+    /// The place that it writes.
+    pub(crate) fn dst(mut self) -> Option<Place> {
+        let mut dst = None;
+        self.places_mut(|place, role| {
+            if role == Role::Written {
+                dst = Some(*place);
+            }
+        });
+        dst
     }
 
     /// What becomes of the instruction if it cannot be executed by the step.
@@ -502,9 +417,9 @@ impl Step {
             Step::Compute { op, a, b, .. } => {
                 let is_const = |operand| matches!(operand, Operand::Const(_));
                 match op {
-                    // QUIRK
-                    Binary::Or => !is_const(a) && !is_const(b),
-                    Binary::Add | Binary::And | Binary::Xor => !a.is_long() && !b.is_long(),
+                    Binary::Add | Binary::And | Binary::Or | Binary::Xor => {
+                        !a.is_long() && !b.is_long()
+                    }
                     Binary::Multiply | Binary::MultiplyWord => !a.is_long() && !b.is_long(),
                     Binary::Less | Binary::LessUnsigned => !a.is_long() && !b.is_long(),
                     Binary::AddWord => true,
@@ -520,8 +435,6 @@ impl Step {
                 }
             }
             Step::Compare { a, b, .. } => !a.is_long() && !b.is_long(),
-            // QUIRK
-            Step::Rotate { .. } => false,
             Step::Load { access, .. }
             | Step::LoadFloat { access, .. }
             | Step::Store { access, .. } => {
@@ -578,12 +491,5 @@ impl Step {
                 _ => None,
             },
         }
-    }
-}
-
-impl Shift {
-    /// Whether a shift is one of words.
-    pub(crate) fn is_word_op(op: Binary) -> bool {
-        matches!(op, Binary::ShiftLeftWord | Binary::ShiftRightWord)
     }
 }

@@ -7,8 +7,9 @@ use super::blocks::{PAGE, Page};
 use super::fixed::Fixed;
 use super::groups::Groups;
 use super::listing::Plan;
-use super::lower::Lowering;
-use super::step::{Step, To};
+use super::lower::{Facts, Lowering};
+use super::parts::To;
+use super::step::Step;
 use super::target::Target;
 
 /// Longest block, in instructions.
@@ -21,8 +22,8 @@ pub(crate) const STRADDLING: usize = PAGE - 2;
 /// What a trace is made of.
 pub(crate) struct Source<'a, F> {
     pub(crate) page: Page<'a>,
-    /// The offset in memory of the next page of addresses, if it is known.
-    pub(crate) next_page: Option<usize>,
+    /// The offset in memory of the next page of addresses, if it is known, and its first half-word.
+    pub(crate) next_page: Option<(usize, [u8; 2])>,
     /// Whether there is code for an offset in the page.
     pub(crate) has_code: F,
 }
@@ -40,6 +41,7 @@ pub(crate) struct Tracer {
     target: Target,
     fixed: Fixed,
     groups: Groups,
+    facts: Facts,
     block: Vec<Insn>,
 }
 
@@ -49,6 +51,7 @@ impl Tracer {
             target,
             fixed: Fixed::new(&target),
             groups: Groups::default(),
+            facts: Facts::default(),
             block: Vec::new(),
         }
     }
@@ -130,10 +133,9 @@ impl Tracer {
     /// An instruction that straddles the end of the page, executed as long as the other half is in the page where
     /// it is now, which is returned. There is no code if it is not at hand.
     fn straddling<F>(&mut self, source: &Source<'_, F>, plan: &mut Plan) -> Option<usize> {
-        let other = source.next_page?;
-        let Page { ram, offset } = source.page;
-        let halves = [ram.load(offset + STRADDLING)?, ram.load(other)?];
-        let [low, high] = halves.map(|half| u32::from(u16::from_le_bytes(half)));
+        let (other, high) = source.next_page?;
+        let low = source.page.bytes.get(STRADDLING..)?.first_chunk()?;
+        let [low, high] = [*low, high].map(|half| u32::from(u16::from_le_bytes(half)));
         let insn = decode(low | high << 16).with_sink();
         let at = STRADDLING as u16;
         let number = plan.add_block(at, &[insn]);
@@ -159,7 +161,7 @@ impl Tracer {
         let exit = plan.add_section(&[Step::Refund(positions), Step::Tail(block.start)]);
         let start = plan.steps.len();
         plan.steps.push(Step::Charge { positions, exit });
-        let mut lowering = Lowering::new(&self.target, &mut plan.steps, false);
+        let mut lowering = Lowering::new(&self.target, &mut self.facts, &mut plan.steps, false);
         for number in block.first..block.first + block.len {
             lowering.instruction(number, &plan.insns[usize::from(number)]);
         }

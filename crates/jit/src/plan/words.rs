@@ -3,7 +3,8 @@
 use isa::{Insn, Op};
 
 use super::listing::Plan;
-use super::step::{Place, Step};
+use super::parts::{Place, Role};
+use super::step::Step;
 use super::target::SLOTS;
 
 /// Only the low words of its operands count, and its result is a word, extended at the end.
@@ -238,7 +239,7 @@ pub(crate) fn put_off(plan: &mut Plan, out: &mut Vec<Step>) {
             Step::Materialize { dst, src, op, .. } => {
                 state.finish();
                 if let Place::Slot(slot) = src
-                    && !super::step::Shift::is_word_op(*op)
+                    && !super::parts::Shift::is_word_op(*op)
                 {
                     extend(state.take_slot(usize::from(*slot)), out);
                 }
@@ -274,10 +275,8 @@ pub(crate) fn put_off(plan: &mut Plan, out: &mut Vec<Step>) {
 /// The slots that a step reads, one bit each.
 fn slots_read(mut step: Step) -> u16 {
     let mut read = 0;
-    step.reads_mut(|place, certain| {
-        if let Place::Slot(slot) = *place
-            && certain
-        {
+    step.places_mut(|place, role| {
+        if let (Place::Slot(slot), Role::Read) = (*place, role) {
             read |= 1 << slot;
         }
     });

@@ -90,7 +90,7 @@ pub(super) fn emit(e: &mut Emitter<'_>, stub: Stub) {
 /// Code for jumps within the page whose targets have none yet: they are completed when first taken.
 /// `entry` tells the code of an offset in the page, or 0.
 pub(super) fn links(e: &mut Emitter<'_>, entry: impl Fn(u16) -> u32) {
-    for link in std::mem::take(&mut e.links) {
+    for link in e.links.drain(..) {
         let code = entry(link.target);
         if code != 0 {
             e.asm.direct(link.site, code);

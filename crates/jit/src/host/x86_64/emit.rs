@@ -6,7 +6,7 @@ use super::asm::{
     Alu, Asm, B32, B64, Cond, R14, R15, RAX, RCX, Rm, Shift, Site, displacement, indexed,
 };
 use super::cold;
-use super::emitter::{Emitter, Link, Stub};
+use super::emitter::{Emitter, Link, Scratch, Stub};
 use super::helpers::Record;
 use super::pins::{PINNED, float_home, float_host, home, slot};
 use super::thunks::{self, Thunks};
@@ -53,10 +53,12 @@ pub(crate) fn emit(
     (start, room): (u32, usize),
     buffer: Vec<u8>,
     entry: impl Fn(u16) -> u32,
+    scratch: &mut Scratch,
 ) -> Code {
-    let mut e = Emitter::new(Asm::new(start, buffer, room), thunks, plan, page);
-    let mut blocks = Vec::with_capacity(plan.blocks.len());
-    let mut entries = Vec::new();
+    let asm = Asm::new(start, buffer, room);
+    let mut blocks = std::mem::take(&mut scratch.blocks);
+    let mut e = Emitter::new(asm, thunks, plan, page, scratch);
+    let mut entries = Vec::with_capacity(plan.blocks.len());
     let entered = |step: &Step| matches!(step, Step::Entry(_));
     let straight = plan.steps.iter().position(entered);
     let straight = straight.unwrap_or(plan.steps.len());
@@ -77,12 +79,12 @@ pub(crate) fn emit(
         }
         emit_step(&mut e, step);
     }
-    for (site, block) in std::mem::take(&mut e.to_blocks) {
+    for (site, block) in e.to_blocks.drain(..) {
         e.asm.direct(site, blocks[usize::from(block)]);
     }
     let is_region = !entries.is_empty();
     if !is_region {
-        entries = blocks;
+        entries.extend_from_slice(&blocks);
     }
     cold::links(&mut e, |target| {
         let inside = plan
@@ -93,6 +95,10 @@ pub(crate) fn emit(
             _ => entry(target),
         }
     });
+    e.stubs.clear();
+    blocks.clear();
+    (scratch.stubs, scratch.blocks) = (e.stubs, blocks);
+    (scratch.links, scratch.to_blocks) = (e.links, e.to_blocks);
     Code {
         start,
         is_full: e.asm.is_full(),

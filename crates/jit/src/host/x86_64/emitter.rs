@@ -79,6 +79,15 @@ pub(super) enum Stub {
     Record { site: Site, record: Record },
 }
 
+/// What is kept from one translation to the next for its capacity.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    pub(super) stubs: VecDeque<Stub>,
+    pub(super) links: Vec<Link>,
+    pub(super) to_blocks: Vec<(Site, u16)>,
+    pub(super) blocks: Vec<u32>,
+}
+
 /// Code in the making, for one page.
 pub(super) struct Emitter<'a> {
     pub(super) asm: Asm,
@@ -105,7 +114,13 @@ pub(super) struct Emitter<'a> {
 }
 
 impl<'a> Emitter<'a> {
-    pub(super) fn new(asm: Asm, thunks: &'a Thunks, plan: &'a Plan, page: u64) -> Emitter<'a> {
+    pub(super) fn new(
+        asm: Asm,
+        thunks: &'a Thunks,
+        plan: &'a Plan,
+        page: u64,
+        scratch: &mut Scratch,
+    ) -> Emitter<'a> {
         Emitter {
             asm,
             thunks,
@@ -116,9 +131,9 @@ impl<'a> Emitter<'a> {
             exact: Vec::new(),
             rest: Vec::new(),
             again: Vec::new(),
-            stubs: VecDeque::new(),
-            links: Vec::new(),
-            to_blocks: Vec::new(),
+            stubs: std::mem::take(&mut scratch.stubs),
+            links: std::mem::take(&mut scratch.links),
+            to_blocks: std::mem::take(&mut scratch.to_blocks),
             records: Vec::new(),
         }
     }
@@ -170,7 +185,7 @@ impl<'a> Emitter<'a> {
     /// The present instruction is over.
     pub(super) fn behind(&mut self) {
         let mut sites = Vec::new();
-        for (site, miss) in std::mem::take(&mut self.rest) {
+        for (site, miss) in self.rest.drain(..) {
             match miss {
                 Miss::Exit(section) => self.stubs.push_back(Stub::Section { site, section }),
                 _ => sites.push(site),

@@ -20,5 +20,6 @@ mod run;
 mod thunks;
 
 pub(crate) use emit::{Code, emit, link, replace, target};
+pub(crate) use emitter::Scratch;
 pub(crate) use run::{Reason, enter};
 pub(crate) use thunks::Thunks;
