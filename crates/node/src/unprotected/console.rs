@@ -1,6 +1,6 @@
 //! The guest's serial console on this process's standard input and output.
 
-use super::drive::HostEvent;
+use super::event::HostEvent;
 use crate::keyboard::{Keys, Terminal};
 use crate::outlet::{Gap, Outlet};
 use crossbeam_channel::{Sender, bounded};

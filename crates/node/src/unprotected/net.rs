@@ -1,6 +1,6 @@
 //! The network card's cable: a thread of its own that carries frames between a stream socket and the machine.
 
-use super::drive::HostEvent;
+use super::event::HostEvent;
 use crate::switch::{PortCounters, SwitchClient, SwitchEvent};
 use anyhow::Context;
 use crossbeam_channel::Sender;

@@ -1,6 +1,8 @@
 //! `futago record`: a machine that runs as under `futago run`, while all that it takes to repeat it goes to a file.
 
-use super::drive::{Ending, Host, Keeper, close, drive};
+use super::drive::{Keeper, close, drive};
+use super::ending::Ending;
+use super::host::Host;
 use crate::open_files;
 use crate::vm::VmOptions;
 use anyhow::{Context, bail, ensure};

@@ -1,6 +1,8 @@
 //! `futago run`: one machine, unprotected and unrecorded; also the way in for the public RISC-V test suites.
 
-use super::drive::{Ending, Host, Keeper, drive};
+use super::drive::{Keeper, drive};
+use super::ending::Ending;
+use super::host::Host;
 use crate::given_file;
 use crate::open_files;
 use crate::sandbox::Place;
