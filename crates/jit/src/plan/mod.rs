@@ -10,6 +10,8 @@ mod listing;
 mod lower;
 mod near;
 mod parts;
+#[cfg(test)]
+mod print;
 mod profit;
 mod region;
 mod registers;

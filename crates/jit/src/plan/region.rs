@@ -127,3 +127,59 @@ fn groups(plan: &mut Plan) {
         start = end;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use isa::{Insn, Op};
+
+    use super::*;
+    use crate::plan::PAGE;
+
+    /// A host as tests have it.
+    const TARGET: Target = Target {
+        pinned: [2, 8, 9, 10, 11, 12, 13, 14, 15],
+        fused: true,
+        rounds: true,
+    };
+
+    #[test]
+    fn a_loop_that_rotates_a_word() {
+        let insns = [
+            (Op::Slliw, 5, 6, 0, 7),
+            (Op::Srliw, 7, 6, 0, 25),
+            (Op::Or, 6, 5, 7, 0),
+            (Op::Lw, 28, 16, 0, 0),
+            (Op::Addw, 6, 6, 28, 0),
+            (Op::Addi, 17, 17, 0, -1),
+            (Op::Bne, 0, 17, 0, -24),
+        ];
+        let mut page = vec![0; PAGE];
+        for ((op, rd, rs1, rs2, imm), at) in insns.into_iter().zip((0..).step_by(4)) {
+            let insn = Insn {
+                rd,
+                rs1,
+                rs2,
+                imm,
+                ..Insn::new(op)
+            };
+            page[at..at + 4].copy_from_slice(&insn.encode().to_le_bytes());
+        }
+        let mut made = Plan::default();
+        let mut printed = Vec::new();
+        let source = Page { bytes: &page };
+        assert!(plan(source, 0, &TARGET, &mut made, &mut |pass, plan| {
+            printed.push((pass, plan.to_string()));
+        }));
+        let has = |pass, what: &str| {
+            let text = printed.iter().find(|(shown, _)| *shown == pass);
+            let text = &text.expect("each pass is shown").1;
+            assert!(text.contains(what), "{what:?} is not in\n{text}");
+        };
+        has(Pass::Rotations, "defer x5 = ShiftLeftWord(x6, 7)");
+        has(Pass::Rotations, "x6 = Rotate32(x6, 25)");
+        has(Pass::Lower, "x28 = Word at x16 +0 (alone), or helper");
+        has(Pass::Registers, "jump to block 0");
+        has(Pass::Registers, "Rotate32(r");
+        has(Pass::Words, ", narrow");
+    }
+}
