@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::csr;
 use crate::format::Format;
 use crate::insn::Insn;
 use crate::table::Op;
@@ -25,6 +26,11 @@ fn x(register: u8) -> &'static str {
 
 fn f(register: u8) -> &'static str {
     F[usize::from(register & 31)]
+}
+
+/// The name of a CSR; its number, if it has none.
+fn csr_name(number: u16) -> String {
+    csr::name(number).unwrap_or_else(|| format!("{number:#x}"))
 }
 
 impl fmt::Display for Insn {
@@ -50,8 +56,8 @@ impl fmt::Display for Insn {
             Register => write!(out, "{name} {rd}, {rs1}, {rs2}"),
             Fence => write!(out, "{name} {}, {}", Order(imm >> 4), Order(imm)),
             FenceVma => write!(out, "{name} {rs1}, {rs2}"),
-            Csr => write!(out, "{name} {rd}, {:#x}, {rs1}", self.csr()),
-            CsrImmediate => write!(out, "{name} {rd}, {:#x}, {}", self.csr(), self.rs1),
+            Csr => write!(out, "{name} {rd}, {}, {rs1}", csr_name(self.csr())),
+            CsrImmediate => write!(out, "{name} {rd}, {}, {}", csr_name(self.csr()), self.rs1),
             LoadReserved => write!(out, "{name}{} {rd}, ({rs1})", ordering(self.rm)),
             Atomic => write!(out, "{name}{} {rd}, {rs2}, ({rs1})", ordering(self.rm)),
             FloatLoad => write!(out, "{name} {fd}, {imm}({rs1})"),

@@ -7,8 +7,7 @@ use crate::insn::Insn;
 use crate::operation::{Amo, BOX, Binary, Comparison, Width};
 use crate::table::Op;
 
-/// Executes one instruction. `Err` says that it ended early: whatever it had to write after the
-/// failing step is not written.
+/// Executes one instruction.
 ///
 /// Registers are read before the memory or CSR access and written after it, so that an instruction
 /// that traps changes no register. An instruction that does not call one of [`Context::branch`],
@@ -16,6 +15,9 @@ use crate::table::Op;
 /// [`Context::supervisor_return`] goes on behind itself.
 ///
 /// The match is meant to be inlined into the loop of an interpreter and become its jump table.
+///
+/// # Errors
+/// The instruction ended early, as the context said: whatever it had to write after the failing step is not written.
 #[inline(always)]
 pub fn execute<C: Context>(c: &mut C, insn: &Insn) -> Result<(), C::Exit> {
     match insn.op {

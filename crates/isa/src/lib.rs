@@ -2,12 +2,13 @@
 //!
 //! [`decode()`] turns bits into an [`Insn`]; [`execute()`] says what it does, over a [`Context`] that an
 //! interpreter or a translator provides. Everything about encodings comes from one table,
-//! [`table::TABLE`], and one for the compressed instructions, [`compressed::COMPRESSED`].
+//! [`table::TABLE`], and one for the compressed instructions, [`compressed::COMPRESSED`]. The CSRs have theirs, [`csr::TABLE`].
 #![forbid(unsafe_code)]
 
 mod absent;
 pub mod compressed;
 mod context;
+pub mod csr;
 mod decode;
 mod disassemble;
 mod execute;

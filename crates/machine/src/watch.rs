@@ -134,7 +134,7 @@ mod tests {
         check(
             0x3052_9073,
             Mode::Supervisor,
-            "csrrw zero, 0x305, t0 (0x30529073) at 0x80200010 in S-mode, which only M-mode may execute: an image for M-mode is started with `--bios none`, or as `--bios`",
+            "csrrw zero, mtvec, t0 (0x30529073) at 0x80200010 in S-mode, which only M-mode may execute: an image for M-mode is started with `--bios none`, or as `--bios`",
         );
         check(
             0,

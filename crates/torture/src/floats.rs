@@ -2,6 +2,7 @@
 //! special, and what exceptions each raises.
 
 use crate::generate::Random;
+use isa::csr;
 use isa::table::{Row, TABLE};
 use isa::{Format, Insn, Op, decode};
 
@@ -17,9 +18,9 @@ const OPERANDS: usize = 0x8000;
 const TURNS: usize = 256;
 const TURN_BYTES: usize = 24;
 
-const FFLAGS: i32 = 0x001;
-const FRM: i32 = 0x002;
-const MSTATUS: i32 = 0x300;
+const FFLAGS: i32 = csr::FFLAGS as i32;
+const FRM: i32 = csr::FRM as i32;
+const MSTATUS: i32 = csr::MSTATUS as i32;
 
 // Registers of the program; the others take results.
 const NEXT: u8 = 8;

@@ -10,6 +10,7 @@
 //!      + 0x8000  data
 //! ```
 
+use isa::csr;
 use isa::table::TABLE;
 
 use super::Bytes;
@@ -37,8 +38,32 @@ const USER: u64 = 0x10;
 
 /// CSRs that change what other instructions do.
 const CSRS: [u16; 26] = [
-    0x001, 0x003, 0x100, 0x104, 0x105, 0x141, 0x144, 0x14d, 0x180, 0x180, 0x180, 0x300, 0x300,
-    0x302, 0x303, 0x304, 0x305, 0x30a, 0x320, 0x341, 0x344, 0x3a0, 0x3b1, 0xb00, 0xb02, 0xc01,
+    csr::FFLAGS,
+    csr::FCSR,
+    csr::SSTATUS,
+    csr::SIE,
+    csr::STVEC,
+    csr::SEPC,
+    csr::SIP,
+    csr::STIMECMP,
+    csr::SATP,
+    csr::SATP,
+    csr::SATP,
+    csr::MSTATUS,
+    csr::MSTATUS,
+    csr::MEDELEG,
+    csr::MIDELEG,
+    csr::MIE,
+    csr::MTVEC,
+    csr::MENVCFG,
+    csr::MCOUNTINHIBIT,
+    csr::MEPC,
+    csr::MIP,
+    csr::PMPCFG0,
+    csr::PMPADDR0 + 1,
+    csr::MCYCLE,
+    csr::MINSTRET,
+    csr::TIME,
 ];
 
 /// Registers that point somewhere, devices twice.
@@ -136,8 +161,20 @@ pub(super) fn program(bytes: &mut Bytes<'_>, code_bytes: usize) -> Program {
     image.double(8, KERNEL_OFFSET);
     image.double(16, IMAGE_BYTES as u64);
     image.bytes[56..60].copy_from_slice(b"RSC\x05");
-    image.handler(MACHINE_HANDLER, 0x340, 0x343, 0x341, 0x3020_0073);
-    image.handler(SUPERVISOR_HANDLER, 0x140, 0x143, 0x141, 0x1020_0073);
+    image.handler(
+        MACHINE_HANDLER,
+        csr::MSCRATCH.into(),
+        csr::MTVAL.into(),
+        csr::MEPC.into(),
+        0x3020_0073,
+    );
+    image.handler(
+        SUPERVISOR_HANDLER,
+        csr::SSCRATCH.into(),
+        csr::STVAL.into(),
+        csr::SEPC.into(),
+        0x1020_0073,
+    );
     page_tables(&mut image, bytes, options & 2 != 0);
     prologue(&mut image, bytes, options);
     code(&mut image.bytes[CODE..CODE + CODE_BYTES], bytes, code_bytes);
@@ -175,29 +212,32 @@ fn prologue(image: &mut Image, bytes: &mut Bytes<'_>, options: u8) {
     let satp = |asid: u64| SV39 | asid << 44 | tables;
     let code = image.address(CODE);
     let interrupts = u64::from(bytes.byte());
-    image.set_csr(0x105, image.address(SUPERVISOR_HANDLER));
+    image.set_csr(csr::STVEC.into(), image.address(SUPERVISOR_HANDLER));
     if !kernel {
-        image.set_csr(0x305, image.address(MACHINE_HANDLER));
-        image.set_csr(0x3b0, u64::MAX >> 10);
-        image.set_csr(0x3a0, 0x1f);
-        image.set_csr(0x306, 7);
-        image.set_csr(0x302, u64::from(bytes.half()));
-        image.set_csr(0x303, interrupts << 1 & 0x222);
-        image.set_csr(0x304, interrupts << 4 & 0xaaa);
+        image.set_csr(csr::MTVEC.into(), image.address(MACHINE_HANDLER));
+        image.set_csr(csr::PMPADDR0.into(), u64::MAX >> 10);
+        image.set_csr(csr::PMPCFG0.into(), 0x1f);
+        image.set_csr(csr::MCOUNTEREN.into(), 7);
+        image.set_csr(csr::MEDELEG.into(), u64::from(bytes.half()));
+        image.set_csr(csr::MIDELEG.into(), interrupts << 1 & 0x222);
+        image.set_csr(csr::MIE.into(), interrupts << 4 & 0xaaa);
     }
     if options & 4 != 0 {
-        image.set_csr(0x180, satp(1));
+        image.set_csr(csr::SATP.into(), satp(1));
     }
     // Float state on, the mode to enter, and interrupts allowed there.
     let floats = 3 << 13;
     let enter = if kernel {
-        image.set_csr(0x100, floats | u64::from(options & 8 != 0) << 8 | 1 << 5);
-        image.set_csr(0x141, code);
+        image.set_csr(
+            csr::SSTATUS.into(),
+            floats | u64::from(options & 8 != 0) << 8 | 1 << 5,
+        );
+        image.set_csr(csr::SEPC.into(), code);
         0x1020_0073
     } else {
         let mode = [3, 1, 1, 0][usize::from(options >> 3 & 3)];
-        image.set_csr(0x300, floats | mode << 11 | 1 << 7 | 1 << 5);
-        image.set_csr(0x341, code);
+        image.set_csr(csr::MSTATUS.into(), floats | mode << 11 | 1 << 7 | 1 << 5);
+        image.set_csr(csr::MEPC.into(), code);
         0x3020_0073
     };
     for register in 0..8 {

@@ -1,5 +1,6 @@
 //! A small machine for tests: registers and one piece of memory, no privileges.
 
+use isa::csr::{FCSR, FFLAGS, FRM};
 use isa::float::Flags;
 use isa::{
     Amo, Binary, Comparison, Context, CsrAccess, FloatOp, Insn, Precision, SINK, Width, decode,
@@ -194,9 +195,9 @@ impl Context for Machine {
         self.csr_accesses.push((csr, access, operand));
         let fcsr = u64::from(self.frm) << 5 | u64::from(self.flags.bits());
         let (old, shift, mask) = match csr {
-            1 => (fcsr & 31, 0, 31),
-            2 => (fcsr >> 5, 5, 7),
-            3 => (fcsr, 0, 255),
+            FFLAGS => (fcsr & 31, 0, 31),
+            FRM => (fcsr >> 5, 5, 7),
+            FCSR => (fcsr, 0, 255),
             _ => return Err(Exit::Illegal),
         };
         let new = match access {

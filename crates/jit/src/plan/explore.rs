@@ -58,7 +58,25 @@ fn is_for_regions(insn: &Insn) -> bool {
         | Format::Fence => true,
         // Calls are likely to come back by an indirect jump, which no region has.
         Format::Jump => insn.discards_result(),
-        _ => insn.op.is_float(),
+        Format::FloatLoad
+        | Format::FloatStore
+        | Format::FloatFused
+        | Format::FloatArithmetic
+        | Format::FloatUnary
+        | Format::FloatRegister
+        | Format::FloatCompare
+        | Format::FloatToInteger
+        | Format::FloatFromInteger
+        | Format::FloatToRegister
+        | Format::FloatFromRegister => true,
+        Format::Bare
+        | Format::Indirect
+        | Format::FenceInstruction
+        | Format::FenceVma
+        | Format::Csr
+        | Format::CsrImmediate
+        | Format::LoadReserved
+        | Format::Atomic => false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! From the meaning of guest instructions to steps: the translator's [`isa::Context`]. Constants, and addresses in the page
 //! of code, are known from here on, within a block.
 
+use isa::csr;
 use isa::{Amo, Binary, Comparison, Context, CsrAccess, FloatOp, Insn, Op, Precision, SINK, Width};
 
 use super::float::{Floats, operation};
@@ -417,14 +418,13 @@ impl Context for Lowering<'_> {
 
     /// Those that kernels touch with each system call and lock, and the rounding mode, which libraries like to look at.
     fn csr(&mut self, number: u16, access: CsrAccess, operand: Value) -> Result<Value, Exit> {
-        const FRM: u16 = 2;
         let csr = match number {
-            0x100 => Csr::Sstatus,
-            0x140 => Csr::Sscratch,
-            0x141 => Csr::Sepc,
-            0x142 => Csr::Scause,
-            0x143 => Csr::Stval,
-            FRM if access == CsrAccess::Read => {
+            csr::SSTATUS => Csr::Sstatus,
+            csr::SSCRATCH => Csr::Sscratch,
+            csr::SEPC => Csr::Sepc,
+            csr::SCAUSE => Csr::Scause,
+            csr::STVAL => Csr::Stval,
+            csr::FRM if access == CsrAccess::Read => {
                 self.require_float()?;
                 return Ok(Value::Leaf(Operand::Const(0)));
             }

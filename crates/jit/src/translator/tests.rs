@@ -1,5 +1,6 @@
 //! Guests that drive what is kept for them to its bounds.
 
+use isa::csr;
 use std::sync::mpsc::{Sender, channel};
 
 use isa::{Insn, Op};
@@ -178,7 +179,7 @@ fn spent(glance: u64) -> u64 {
     let mut image = vec![0; PAGE_BYTES];
     let insns = [
         (Op::Addi, 10, 10, 1),
-        (Op::Csrrs, 11, 0, 0x340),
+        (Op::Csrrs, 11, 0, csr::MSCRATCH.into()),
         (Op::Jal, 0, 0, -8),
     ];
     for (at, insn) in (0..).step_by(4).zip(insns) {

@@ -1,5 +1,6 @@
 //! Small M-mode programs, and what becomes of them.
 
+use isa::csr;
 use isa::{Insn, Op};
 use jit::{Options, Translator};
 use machine::{
@@ -12,11 +13,11 @@ pub(crate) const CODE: u64 = 0x8000_0000;
 /// Where data starts.
 pub(crate) const DATA: u64 = 0x8010_0000;
 
-pub(crate) const FFLAGS: i32 = 1;
-pub(crate) const FRM: i32 = 2;
-pub(crate) const MSTATUS: i32 = 0x300;
-pub(crate) const MTVEC: i32 = 0x305;
-pub(crate) const MEPC: i32 = 0x341;
+pub(crate) const FFLAGS: i32 = csr::FFLAGS as i32;
+pub(crate) const FRM: i32 = csr::FRM as i32;
+pub(crate) const MSTATUS: i32 = csr::MSTATUS as i32;
+pub(crate) const MTVEC: i32 = csr::MTVEC as i32;
+pub(crate) const MEPC: i32 = csr::MEPC as i32;
 
 /// An instruction of three registers and an immediate.
 pub(crate) fn insn(op: Op, rd: u8, rs1: u8, rs2: u8, imm: i32) -> Insn {

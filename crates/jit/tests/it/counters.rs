@@ -1,10 +1,13 @@
 //! What `minstret` counts.
 
 use isa::Op;
+use isa::csr;
 
 use crate::image::{Image, Plain, address};
 
-const MINSTRET: i32 = 0xb02;
+/// No CSR has this number.
+const ABSENT: i32 = 0x5a8;
+const MINSTRET: i32 = csr::MINSTRET as i32;
 const HANDLER: i32 = 0x400;
 
 /// Each way to trap, and WFI, which retires (a timer interrupt is pending, and not enabled).
@@ -12,11 +15,14 @@ const HANDLER: i32 = 0x400;
 fn what_traps_does_not_retire() {
     let mut image = Image(vec![0; 0x2000]);
     let mut at = image.code(0, &address(5, 0));
-    let timer: [Plain; 1] = [(Op::Csrrwi, 0, 0, 0, 0x304)];
+    let timer: [Plain; 1] = [(Op::Csrrwi, 0, 0, 0, csr::MIE.into())];
     at = image.code(at, &timer);
     at = image.code(
         at,
-        &[(Op::Addi, 6, 5, 0, HANDLER), (Op::Csrrw, 0, 6, 0, 0x305)],
+        &[
+            (Op::Addi, 6, 5, 0, HANDLER),
+            (Op::Csrrw, 0, 6, 0, csr::MTVEC.into()),
+        ],
     );
     let start = at;
     at = image.code(
@@ -31,7 +37,7 @@ fn what_traps_does_not_retire() {
             // Misaligned.
             (Op::LrW, 11, 9, 0, 0),
             // No such register.
-            (Op::Csrrs, 11, 0, 0, 0x5a8),
+            (Op::Csrrs, 11, 0, 0, ABSENT),
             (Op::Csrrs, 12, 0, 0, MINSTRET),
             (Op::Sub, 12, 12, 10, 0),
             (Op::Addi, 9, 0, 0, 1),
@@ -42,9 +48,9 @@ fn what_traps_does_not_retire() {
     image.code(
         HANDLER as usize,
         &[
-            (Op::Csrrs, 7, 0, 0, 0x341),
+            (Op::Csrrs, 7, 0, 0, csr::MEPC.into()),
             (Op::Addi, 7, 7, 0, 4),
-            (Op::Csrrw, 0, 7, 0, 0x341),
+            (Op::Csrrw, 0, 7, 0, csr::MEPC.into()),
             (Op::Mret, 0, 0, 0, 0),
         ],
     );

@@ -1,6 +1,7 @@
 //! Panics in the middle of things: the machine goes on, and is the same under every engine.
 
 use isa::Op;
+use isa::csr;
 use machine::config::MEMORY_BYTES_MIN;
 use machine::{
     Board, BoardConfig, Boot, Cpu, Digest, Engine, Firmware, Input, Machine, Position, Rig,
@@ -27,9 +28,9 @@ fn image() -> Vec<u8> {
         at,
         &[
             (Op::Addi, 6, 5, 0, HANDLER),
-            (Op::Csrrw, 0, 6, 0, 0x305),
+            (Op::Csrrw, 0, 6, 0, csr::MTVEC.into()),
             (Op::Lui, 28, 0, 0, 0x6000),
-            (Op::Csrrs, 0, 28, 0, 0x300),
+            (Op::Csrrs, 0, 28, 0, csr::MSTATUS.into()),
             (Op::Lui, 9, 0, 0, NOWHERE as i32),
         ],
     );
@@ -45,7 +46,7 @@ fn image() -> Vec<u8> {
             (Op::Ld, 11, 9, 0, 0),
             (Op::Sd, 0, 9, 11, 0),
             (Op::Flw, 3, 9, 0, 0),
-            (Op::Csrrs, 14, 0, 0, 1),
+            (Op::Csrrs, 14, 0, 0, csr::FFLAGS.into()),
             (Op::Add, 12, 12, 14, 0),
             (Op::Sd, 0, 5, 12, 0x700),
         ],
@@ -54,13 +55,13 @@ fn image() -> Vec<u8> {
     image.code(
         HANDLER as usize,
         &[
-            (Op::Csrrs, 7, 0, 0, 0x342),
+            (Op::Csrrs, 7, 0, 0, csr::MCAUSE.into()),
             (Op::Slli, 15, 12, 0, 5),
             (Op::Add, 12, 12, 15, 0),
             (Op::Add, 12, 12, 7, 0),
-            (Op::Csrrs, 7, 0, 0, 0x341),
+            (Op::Csrrs, 7, 0, 0, csr::MEPC.into()),
             (Op::Addi, 7, 7, 0, 4),
-            (Op::Csrrw, 0, 7, 0, 0x341),
+            (Op::Csrrw, 0, 7, 0, csr::MEPC.into()),
             (Op::Mret, 0, 0, 0, 0),
         ],
     );
@@ -240,7 +241,7 @@ fn image_of_timers(interrupts: bool) -> Vec<u8> {
         at,
         &[
             (Op::Addi, 6, 5, 0, HANDLER),
-            (Op::Csrrw, 0, 6, 0, 0x305),
+            (Op::Csrrw, 0, 6, 0, csr::MTVEC.into()),
             (Op::Lui, 9, 0, 0, 0x200_0000),
             (Op::Lui, 28, 0, 0, 0xc000),
             (Op::Add, 28, 28, 9, 0),
@@ -250,8 +251,14 @@ fn image_of_timers(interrupts: bool) -> Vec<u8> {
             // The first is due.
             (Op::Sd, 0, 29, 0, 0),
             (Op::Addi, 6, 0, 0, 0x80),
-            (Op::Csrrs, 0, 6, 0, 0x304),
-            (Op::Csrrsi, 0, if interrupts { 8 } else { 0 }, 0, 0x300),
+            (Op::Csrrs, 0, 6, 0, csr::MIE.into()),
+            (
+                Op::Csrrsi,
+                0,
+                if interrupts { 8 } else { 0 },
+                0,
+                csr::MSTATUS.into(),
+            ),
         ],
     );
     let start = at;
@@ -264,7 +271,7 @@ fn image_of_timers(interrupts: bool) -> Vec<u8> {
             (Op::Sltiu, 14, 14, 0, 1),
             (Op::Sub, 14, 0, 14, 0),
             (Op::And, 31, 14, 30, 0),
-            (Op::Csrrs, 7, 0, 0, 0x344),
+            (Op::Csrrs, 7, 0, 0, csr::MIP.into()),
             (Op::Add, 12, 12, 7, 0),
             (Op::Sd, 0, 5, 12, 0x700),
         ],
@@ -273,7 +280,7 @@ fn image_of_timers(interrupts: bool) -> Vec<u8> {
     image.code(
         HANDLER as usize,
         &[
-            (Op::Csrrs, 7, 0, 0, 0x342),
+            (Op::Csrrs, 7, 0, 0, csr::MCAUSE.into()),
             (Op::Add, 12, 12, 7, 0),
             (Op::Add, 12, 12, 13, 0),
             (Op::Addi, 15, 15, 0, 1),

@@ -2,6 +2,7 @@
 //! the middle of a long run, and to the other between two.
 
 use isa::Op;
+use isa::csr;
 use machine::{BoardConfig, Boot, Clock, Firmware, Input, Machine, Output, Position, Stop};
 use torture::generate::Random;
 use torture::lockstep::{Guest, Maker, interpreter};
@@ -110,7 +111,7 @@ fn what_floats_cost_is_counted() {
         0,
         &[
             (Op::Lui, 28, 0, 0, 0x6000),
-            (Op::Csrrs, 0, 28, 0, 0x300),
+            (Op::Csrrs, 0, 28, 0, csr::MSTATUS.into()),
             (Op::FdivD, 2, 1, 2, 0),
             (Op::Jal, 0, 0, 0, -4),
         ],

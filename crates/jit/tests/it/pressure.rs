@@ -1,6 +1,7 @@
 //! Loops that use more registers than the host has, with rotations, words, and accesses that leave hot code.
 
 use isa::Op;
+use isa::csr;
 use machine::config::MEMORY_BYTES_MIN;
 use torture::generate::Random;
 
@@ -18,8 +19,8 @@ const HANDLER: i32 = 0x200;
 const LOOP: i32 = 0x400;
 const PROGRAMS: u64 = 100;
 
-const MTVEC: i32 = 0x305;
-const MEPC: i32 = 0x341;
+const MTVEC: i32 = csr::MTVEC as i32;
+const MEPC: i32 = csr::MEPC as i32;
 
 /// Instructions of a loop.
 struct Writer {

@@ -1,6 +1,7 @@
 //! An instruction that straddles two pages, of which the second is overwritten, or is another one.
 
 use isa::Op;
+use isa::csr;
 
 use crate::image::{Image, START, address};
 
@@ -44,20 +45,20 @@ fn its_second_half_is_in_one_page_or_another() {
             (Op::Addi, 6, 0, 0, 1),
             (Op::Slli, 6, 6, 0, 63),
             (Op::Or, 5, 5, 6, 0),
-            (Op::Csrrw, 0, 5, 0, 0x180),
+            (Op::Csrrw, 0, 5, 0, csr::SATP.into()),
             (Op::Lui, 5, 0, 0, 0x1000),
             (Op::Srli, 5, 5, 0, 1),
-            (Op::Csrrs, 0, 5, 0, 0x300),
+            (Op::Csrrs, 0, 5, 0, csr::MSTATUS.into()),
             (Op::Lui, 9, 0, 0, 0x1000),
             (Op::Addi, 9, 9, 0, 0xff2 - 0x1000),
-            (Op::Csrrw, 0, 9, 0, 0x341),
+            (Op::Csrrw, 0, 9, 0, csr::MEPC.into()),
             (Op::Lui, 31, 0, 0, ALIAS),
             (Op::Lui, 30, 0, 0, 0x2_0000),
             // All memory is open to S-mode.
             (Op::Addi, 6, 0, 0, -1),
             (Op::Srli, 6, 6, 0, 10),
-            (Op::Csrrw, 0, 6, 0, 0x3b0),
-            (Op::Csrrwi, 0, 0x1f, 0, 0x3a0),
+            (Op::Csrrw, 0, 6, 0, csr::PMPADDR0.into()),
+            (Op::Csrrwi, 0, 0x1f, 0, csr::PMPCFG0.into()),
             (Op::Mret, 0, 0, 0, 0),
         ],
     );

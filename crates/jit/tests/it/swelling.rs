@@ -1,10 +1,11 @@
 //! Code whose translation is long.
 
 use isa::Op;
+use isa::csr;
 
 use crate::image::{Image, Plain, address};
 
-const SSTATUS: i32 = 0x100;
+const SSTATUS: i32 = csr::SSTATUS as i32;
 
 /// Blocks that are as long as a block may be, of instructions that take much host code each, in a first version and a
 /// second, and back to the first of them.
@@ -14,7 +15,10 @@ fn run(op: Op, csr: i32) {
     // The float unit is on.
     let end = image.code(
         end,
-        &[(Op::Lui, 28, 0, 0, 0x6000), (Op::Csrrs, 0, 28, 0, 0x300)],
+        &[
+            (Op::Lui, 28, 0, 0, 0x6000),
+            (Op::Csrrs, 0, 28, 0, csr::MSTATUS.into()),
+        ],
     );
     image.code(end, &[(Op::Jal, 0, 0, 0, 0x1000 - end as i32)]);
     let mut body: Vec<Plain> = Vec::new();
@@ -37,7 +41,7 @@ fn by_status() {
 
 #[test]
 fn by_float_flags() {
-    run(Op::Csrrs, 3);
+    run(Op::Csrrs, csr::FCSR.into());
 }
 
 /// Every instruction of a region, which lies in one block, leaves it in its own way.

@@ -1,11 +1,12 @@
 //! Page tables that change without a fence.
 
 use isa::Op;
+use isa::csr;
 
 use crate::image::{Image, Plain, START, address};
 
-const SATP: i32 = 0x180;
-const MSTATUS: i32 = 0x300;
+const SATP: i32 = csr::SATP as i32;
+const MSTATUS: i32 = csr::MSTATUS as i32;
 /// What is translated: two pages, by two tables.
 const DATA: u8 = 20;
 
@@ -54,8 +55,8 @@ fn translations_are_forgotten_with_the_table_unless_each_has_its_space() {
             // All memory is open to S-mode, as which loads act.
             (Op::Addi, 28, 0, 0, -1),
             (Op::Srli, 28, 28, 0, 10),
-            (Op::Csrrw, 0, 28, 0, 0x3b0),
-            (Op::Csrrwi, 0, 0x1f, 0, 0x3a0),
+            (Op::Csrrw, 0, 28, 0, csr::PMPADDR0.into()),
+            (Op::Csrrwi, 0, 0x1f, 0, csr::PMPCFG0.into()),
             (Op::Lui, 29, 0, 0, 0x2_0000),
             (Op::Lui, 28, 0, 0, 0x1000),
             (Op::Srli, 28, 28, 0, 1),

@@ -1,13 +1,11 @@
 //! CSR instructions, for every engine: with the board's time, and with all that follows a write.
 
 use isa::CsrAccess;
+use isa::csr::TIME;
 
 use super::Cpu;
 use crate::board::Board;
 use crate::hart::{Effects, Trapped};
-
-/// Number of the `time` CSR.
-const TIME: u16 = 0xc01;
 
 impl Cpu {
     /// A CSR instruction: the old value (of no meaning if it was not to be read).

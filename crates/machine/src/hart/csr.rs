@@ -73,6 +73,8 @@ pub const STCE: u64 = 1 << 63;
 pub(super) const MENVCFG_WRITABLE: u64 = STCE | 1;
 /// What exists of `senvcfg`: FIOM.
 pub(super) const SENVCFG_WRITABLE: u64 = 1;
+/// What exists of `sepc` and `mepc`: instructions are at even addresses.
+pub const EPC_WRITABLE: u64 = !1;
 /// Parts of `satp`: how addresses are translated, the address space number, and where the page table is.
 pub(super) const SATP_MODE: u64 = 0xf << 60;
 pub(super) const SATP_SPACE: u64 = 0x1ff << 44;

@@ -3,14 +3,17 @@
 mod access;
 mod cause;
 pub mod csr;
+mod effects;
 mod mode;
 mod names;
 mod pmp;
+mod registers;
 mod state;
 mod trap;
+mod values;
 
-pub use access::Effects;
 pub use cause::{Cause, Exception};
+pub use effects::Effects;
 pub use mode::Mode;
 pub use names::register_name;
 pub use pmp::Access;

@@ -1,5 +1,7 @@
 //! Names of the registers, in the order of [`super::Hart::registers`].
 
+use isa::csr as number;
+
 /// Number of registers before the CSRs: pc, x1 to x31, f0 to f31.
 pub(super) const CSRS_FROM: usize = 1 + 31 + 32;
 
@@ -9,57 +11,56 @@ const X: [&str; 32] = [
     "t5", "t6",
 ];
 
-/// The CSRs (and what is kept like one), in order.
-pub(super) const CSRS: [&str; CSR_COUNT] = [
-    "mode",
-    "mstatus",
-    "medeleg",
-    "mideleg",
-    "mie",
-    "mip",
-    "mtvec",
-    "mscratch",
-    "mepc",
-    "mcause",
-    "mtval",
-    "mcounteren",
-    "mcountinhibit",
-    "menvcfg",
-    "mcycle",
-    "minstret",
-    "stvec",
-    "sscratch",
-    "sepc",
-    "scause",
-    "stval",
-    "scounteren",
-    "senvcfg",
-    "satp",
-    "stimecmp",
-    "fflags",
-    "frm",
-    "pmpcfg0",
-    "pmpcfg2",
-    "pmpaddr0",
-    "pmpaddr1",
-    "pmpaddr2",
-    "pmpaddr3",
-    "pmpaddr4",
-    "pmpaddr5",
-    "pmpaddr6",
-    "pmpaddr7",
-    "pmpaddr8",
-    "pmpaddr9",
-    "pmpaddr10",
-    "pmpaddr11",
-    "pmpaddr12",
-    "pmpaddr13",
-    "pmpaddr14",
-    "pmpaddr15",
-    "reservation",
-    "waiting",
+/// The CSRs, in order. Before them is the mode, and behind them is what is kept like one.
+const CSRS: [u16; 44] = [
+    number::MSTATUS,
+    number::MEDELEG,
+    number::MIDELEG,
+    number::MIE,
+    number::MIP,
+    number::MTVEC,
+    number::MSCRATCH,
+    number::MEPC,
+    number::MCAUSE,
+    number::MTVAL,
+    number::MCOUNTEREN,
+    number::MCOUNTINHIBIT,
+    number::MENVCFG,
+    number::MCYCLE,
+    number::MINSTRET,
+    number::STVEC,
+    number::SSCRATCH,
+    number::SEPC,
+    number::SCAUSE,
+    number::STVAL,
+    number::SCOUNTEREN,
+    number::SENVCFG,
+    number::SATP,
+    number::STIMECMP,
+    number::FFLAGS,
+    number::FRM,
+    number::PMPCFG0,
+    number::PMPCFG2,
+    number::PMPADDR0,
+    number::PMPADDR0 + 1,
+    number::PMPADDR0 + 2,
+    number::PMPADDR0 + 3,
+    number::PMPADDR0 + 4,
+    number::PMPADDR0 + 5,
+    number::PMPADDR0 + 6,
+    number::PMPADDR0 + 7,
+    number::PMPADDR0 + 8,
+    number::PMPADDR0 + 9,
+    number::PMPADDR0 + 10,
+    number::PMPADDR0 + 11,
+    number::PMPADDR0 + 12,
+    number::PMPADDR0 + 13,
+    number::PMPADDR0 + 14,
+    number::PMPADDR0 + 15,
 ];
-pub(super) const CSR_COUNT: usize = 47;
+const RESERVATION: usize = CSRS.len();
+const WAITING: usize = RESERVATION + 1;
+pub(super) const CSR_COUNT: usize = 1 + CSRS.len() + 2;
 
 /// The name of the register at `index` in digests and snapshots.
 pub fn register_name(index: usize) -> String {
@@ -67,9 +68,13 @@ pub fn register_name(index: usize) -> String {
         0 => "pc".to_owned(),
         1..32 => format!("x{index} ({})", X[index]),
         32..CSRS_FROM => format!("f{}", index - 32),
-        _ => match CSRS.get(index - CSRS_FROM) {
-            Some(name) => (*name).to_owned(),
-            None => format!("number {index}, which this version does not have"),
+        CSRS_FROM => "mode".to_owned(),
+        _ => match index - CSRS_FROM - 1 {
+            RESERVATION => "reservation".to_owned(),
+            WAITING => "waiting".to_owned(),
+            csr => (CSRS.get(csr).copied())
+                .and_then(number::name)
+                .unwrap_or_else(|| format!("number {index}, which this version does not have")),
         },
     }
 }
@@ -83,6 +88,9 @@ mod tests {
         assert_eq!(register_name(5), "x5 (t0)");
         assert_eq!(register_name(63), "f31");
         assert_eq!(register_name(64), "mode");
+        assert_eq!(register_name(65), "mstatus");
+        assert_eq!(register_name(64 + 44), "pmpaddr15");
         assert_eq!(register_name(64 + 46), "waiting");
+        assert!(register_name(64 + 47).starts_with("number 111"));
     }
 }

@@ -59,6 +59,9 @@ impl Hart {
     }
 
     /// The hart with these registers at `position`.
+    ///
+    /// # Errors
+    /// A register is not one that a hart can have: the list is damaged, or hostile.
     pub(crate) fn from_registers(list: &[u64], position: Position) -> Result<Hart, BadRegister> {
         let bad = |index| BadRegister(register_name(index));
         if list.len() != CSRS_FROM + CSR_COUNT {

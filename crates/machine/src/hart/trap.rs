@@ -101,6 +101,9 @@ impl Hart {
     }
 
     /// MRET: returns the next address. The reservation is given up.
+    ///
+    /// # Errors
+    /// It is illegal below M-mode.
     pub fn machine_return(&mut self) -> Result<u64, Trapped> {
         if self.mode != Mode::Machine {
             return Err(self.raise(Cause::IllegalInstruction, 0));
@@ -122,6 +125,9 @@ impl Hart {
     }
 
     /// SRET: returns the next address. The reservation is given up.
+    ///
+    /// # Errors
+    /// It is illegal in U-mode, and in S-mode where `mstatus.TSR` says so.
     pub fn supervisor_return(&mut self) -> Result<u64, Trapped> {
         let old = self.csr.mstatus;
         if self.mode == Mode::User || self.mode == Mode::Supervisor && old & status::TSR != 0 {
@@ -152,6 +158,9 @@ impl Hart {
     }
 
     /// WFI: from here on the hart waits, unless something is pending.
+    ///
+    /// # Errors
+    /// It is illegal in U-mode, and below M-mode where `mstatus.TW` says so.
     pub fn wait_for_interrupt(&mut self) -> Result<(), Trapped> {
         let timeout = self.mode != Mode::Machine && self.csr.mstatus & status::TW != 0;
         if self.mode == Mode::User || timeout {
@@ -162,6 +171,9 @@ impl Hart {
     }
 
     /// Whether SFENCE.VMA is allowed.
+    ///
+    /// # Errors
+    /// It is illegal in U-mode, and in S-mode where `mstatus.TVM` says so.
     pub(crate) fn check_fence(&mut self) -> Result<(), Trapped> {
         let trapped = self.mode == Mode::Supervisor && self.csr.mstatus & status::TVM != 0;
         if self.mode == Mode::User || trapped {

@@ -1,5 +1,6 @@
 //! Translation as the hart sees it: which mode reaches which page, and what a walk finds only once.
 
+use isa::csr::{MSTATUS, SSTATUS};
 use isa::{CsrAccess, Width};
 
 use super::fast::ENTRIES;
@@ -9,9 +10,6 @@ use crate::hart::csr::status;
 use crate::hart::{Access, Cause, Hart, Mode, Trapped};
 use crate::ram::RAM_BASE;
 use crate::{Board, BoardConfig, GuestAddr};
-
-const SSTATUS: u16 = 0x100;
-const MSTATUS: u16 = 0x300;
 
 /// Three levels of tables, one after the other.
 const ROOT: u64 = RAM_BASE + 0x1_0000;

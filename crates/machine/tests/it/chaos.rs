@@ -1,5 +1,6 @@
 //! Random code with random page tables and inputs: nothing panics, and every way of execution agrees.
 
+use isa::csr;
 use isa::table::{Op, TABLE};
 use machine::{Clock, Input};
 
@@ -17,8 +18,30 @@ const PROGRAMS: u64 = 100;
 
 /// CSRs worth accessing: those that change what other instructions do.
 const CSRS: [u16; 24] = [
-    0x001, 0x003, 0x100, 0x104, 0x105, 0x141, 0x144, 0x14d, 0x180, 0x180, 0x180, 0x300, 0x300,
-    0x302, 0x303, 0x304, 0x305, 0x30a, 0x341, 0x344, 0x3a0, 0x3b1, 0xb02, 0xc01,
+    csr::FFLAGS,
+    csr::FCSR,
+    csr::SSTATUS,
+    csr::SIE,
+    csr::STVEC,
+    csr::SEPC,
+    csr::SIP,
+    csr::STIMECMP,
+    csr::SATP,
+    csr::SATP,
+    csr::SATP,
+    csr::MSTATUS,
+    csr::MSTATUS,
+    csr::MEDELEG,
+    csr::MIDELEG,
+    csr::MIE,
+    csr::MTVEC,
+    csr::MENVCFG,
+    csr::MEPC,
+    csr::MIP,
+    csr::PMPCFG0,
+    csr::PMPADDR0 + 1,
+    csr::MINSTRET,
+    csr::TIME,
 ];
 
 /// SplitMix64.

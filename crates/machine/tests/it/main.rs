@@ -2,6 +2,7 @@
 
 mod bare_metal;
 mod chaos;
+mod csrs;
 mod device_tree;
 mod hostile;
 mod hurt;

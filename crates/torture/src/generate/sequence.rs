@@ -5,6 +5,7 @@ use super::options::{BASE, Class, Options, STACK};
 use isa::Format;
 use isa::Insn;
 use isa::compressed::COMPRESSED;
+use isa::csr;
 use isa::decode;
 use isa::table::{Op, Row, TABLE};
 
@@ -147,10 +148,10 @@ fn float_control(random: &mut Random) -> Vec<Insn> {
     ];
     let mut insn = one(random, |row| rows.contains(&row.op))[0];
     match random.below(3) {
-        0 => insn.imm = 1,
+        0 => insn.imm = csr::FFLAGS.into(),
         // The mode is set to a valid one, or read.
         1 => {
-            insn.imm = 2;
+            insn.imm = csr::FRM.into();
             insn.op = random.pick(&[Op::Csrrwi, Op::Csrrs]);
             insn.rs1 = if insn.op == Op::Csrrwi {
                 random.below(5) as u8
@@ -159,7 +160,7 @@ fn float_control(random: &mut Random) -> Vec<Insn> {
             };
         }
         _ => {
-            insn.imm = 3;
+            insn.imm = csr::FCSR.into();
             insn.op = Op::Csrrs;
             insn.rs1 = 0;
         }

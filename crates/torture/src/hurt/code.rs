@@ -1,5 +1,6 @@
 //! Scenes about code: long to translate, overwritten while it runs, at the ends of pages, all over memory.
 
+use isa::csr;
 use isa::table::{Row, TABLE};
 use isa::{Format, Insn, Op};
 
@@ -7,9 +8,18 @@ use super::{CODE_BASE, COUNT, DATA_BASE, Writer};
 
 const FLOATS: u64 = 0x53;
 /// CSRs that are read.
-const CSRS: [u32; 8] = [0x001, 0x002, 0x003, 0x100, 0x144, 0x340, 0xb00, 0xc01];
+const CSRS: [u16; 8] = [
+    csr::FFLAGS,
+    csr::FRM,
+    csr::FCSR,
+    csr::SSTATUS,
+    csr::SIP,
+    csr::MSCRATCH,
+    csr::MCYCLE,
+    csr::TIME,
+];
 /// `sstatus`, of which bits are set as well.
-const SSTATUS: u32 = 0x100;
+const SSTATUS: u32 = csr::SSTATUS as u32;
 /// Most instructions of one scene.
 const INSNS_MAX: usize = 2500;
 const PAGE: u64 = 4096;
@@ -66,7 +76,7 @@ fn word(row: &Row, operands: u32) -> u32 {
         Format::Store | Format::FloatStore => operands & 0x1f << 7 | base | source,
         Format::Atomic | Format::LoadReserved => source | base | destination,
         Format::Csr => {
-            let csr = CSRS[operands as usize / 64 % CSRS.len()];
+            let csr = u32::from(CSRS[operands as usize / 64 % CSRS.len()]);
             let source = if csr == SSTATUS { 6 << 15 } else { 0 };
             csr << 20 | source | destination
         }

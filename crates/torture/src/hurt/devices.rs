@@ -1,6 +1,7 @@
 //! Scenes about devices: waits, storms of interrupts, registers at random, resets.
 
 use isa::Op;
+use isa::csr;
 
 use super::{CLINT, COUNT, DATA_BASE, MIE, MSTATUS, MTIME, MTIMECMP, PLIC, UART, VIRTIO, Writer};
 
@@ -65,7 +66,7 @@ pub(super) fn interrupt(writer: &mut Writer<'_, '_>) {
                     code.store(Op::Sw, CODE_ONE, 21, 0x10);
                     code.store(Op::Sw, COUNT, 21, 0x08);
                 }
-                _ => code.imm(Op::Csrrsi, 0, 2, 0x344),
+                _ => code.imm(Op::Csrrsi, 0, 2, csr::MIP.into()),
             }
         }
     });

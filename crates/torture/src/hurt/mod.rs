@@ -16,6 +16,7 @@ mod translation;
 
 use crate::generate::Random;
 use isa::Op;
+use isa::csr;
 
 use super::assembler::{Assembler, Label};
 use super::lockstep::{
@@ -47,13 +48,13 @@ const SAVED: i32 = 0;
 const NEXT: i32 = 8;
 const SKIP: i32 = 16;
 
-const MSTATUS: i32 = 0x300;
-const MIE: i32 = 0x304;
-const MTVEC: i32 = 0x305;
-const MSCRATCH: i32 = 0x340;
-const MEPC: i32 = 0x341;
-const MCAUSE: i32 = 0x342;
-const SATP: i32 = 0x180;
+const MSTATUS: i32 = csr::MSTATUS as i32;
+const MIE: i32 = csr::MIE as i32;
+const MTVEC: i32 = csr::MTVEC as i32;
+const MSCRATCH: i32 = csr::MSCRATCH as i32;
+const MEPC: i32 = csr::MEPC as i32;
+const MCAUSE: i32 = csr::MCAUSE as i32;
+const SATP: i32 = csr::SATP as i32;
 
 const CLINT: u64 = 0x200_0000;
 const MTIMECMP: u64 = CLINT + 0x4000;
@@ -175,8 +176,8 @@ fn program(writer: &mut Writer<'_, '_>) {
     writer.code.imm(Op::Csrrw, 0, 5, MSCRATCH);
     // All memory is open to S-mode and U-mode.
     writer.code.constant(5, u64::MAX >> 10);
-    writer.code.imm(Op::Csrrw, 0, 5, 0x3b0);
-    writer.code.imm(Op::Csrrwi, 0, 0x1f, 0x3a0);
+    writer.code.imm(Op::Csrrw, 0, 5, csr::PMPADDR0.into());
+    writer.code.imm(Op::Csrrwi, 0, 0x1f, csr::PMPCFG0.into());
     writer
         .code
         .constant(5, u64::from(writer.bytes.byte()) << 4 & 0xaaa);
@@ -232,7 +233,7 @@ fn write_handler(writer: &mut Writer<'_, '_>) {
     code.constant(5, PLIC + 0x20_0004);
     code.imm(Op::Lw, one, 5, 0);
     code.store(Op::Sw, one, 5, 0);
-    code.imm(Op::Csrrwi, 0, 0, 0x344);
+    code.imm(Op::Csrrwi, 0, 0, csr::MIP.into());
     code.imm(Op::Ld, 5, two, 24);
     code.place(back);
     code.imm(Op::Ld, one, two, SAVED);

@@ -3,6 +3,7 @@
 
 use crate::generate::Random;
 use isa::compressed::COMPRESSED;
+use isa::csr;
 use isa::table::{Row, TABLE};
 use isa::{Format, Insn, Op, decode};
 
@@ -57,9 +58,17 @@ pub(super) const ITEMS: [Item; 18] = [
     Item::Patch,
 ];
 
-const FFLAGS: i32 = 0x001;
-const FCSR: i32 = 0x003;
-const SSTATUS: i32 = 0x100;
+const FFLAGS: i32 = csr::FFLAGS as i32;
+const FCSR: i32 = csr::FCSR as i32;
+const SSTATUS: i32 = csr::SSTATUS as i32;
+/// CSRs that do not exist, or not in all modes.
+const FORBIDDEN: [u16; 5] = [
+    csr::MSCRATCH,
+    csr::SSCRATCH,
+    csr::MHARTID,
+    csr::SCOUNTEREN,
+    0x5ff,
+];
 /// Addresses at which nothing is, or a device that does not mind, or at the edges of memory.
 const WILD: [u64; 10] = [
     0,
@@ -120,7 +129,7 @@ impl Writer<'_> {
             Item::FloatControl => self.float_control(),
             Item::Counter => {
                 let rd = self.free();
-                let csr = 0xc00 + self.random.below(3) as i32;
+                let csr = i32::from(csr::CYCLE) + self.random.below(3) as i32;
                 self.code.imm(Op::Csrrs, rd, 0, csr);
             }
             Item::Status => self.status(),
@@ -359,7 +368,7 @@ impl Writer<'_> {
             // A valid rounding mode.
             1 => {
                 let mode = self.random.below(5) as u8;
-                self.code.imm(Op::Csrrwi, rd, mode, FFLAGS + 1);
+                self.code.imm(Op::Csrrwi, rd, mode, csr::FRM.into());
             }
             2 => self.code.imm(Op::Csrrs, rd, 0, FCSR),
             _ => self.code.imm(Op::Csrrs, rd, 0, FFLAGS),
@@ -409,8 +418,8 @@ impl Writer<'_> {
             }
             // Illegal here or there.
             7 => {
-                let csr = self.random.pick(&[0x340, 0x140, 0xf14, 0x106, 0x5ff]);
-                self.code.imm(Op::Csrrs, register, 0, csr);
+                let csr = self.random.pick(&FORBIDDEN);
+                self.code.imm(Op::Csrrs, register, 0, csr.into());
             }
             _ => {
                 let operands =

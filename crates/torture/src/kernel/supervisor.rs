@@ -4,6 +4,7 @@ mod deeds;
 
 use crate::generate::Random;
 use isa::Op;
+use isa::csr;
 
 pub(super) use self::deeds::DEEDS;
 use self::deeds::choose_deed;
@@ -57,11 +58,11 @@ const D: u8 = 30;
 const HERE: u8 = 31;
 const USED: [u8; 8] = [CAUSE, PC, STATUS, DRAWN, A, B, C, D];
 
-const TIME: i32 = 0xc01;
-const SATP: i32 = 0x180;
-const STIMECMP: i32 = 0x14d;
-const FFLAGS: i32 = 0x001;
-const FRM: i32 = 0x002;
+const TIME: i32 = csr::TIME as i32;
+const SATP: i32 = csr::SATP as i32;
+const STIMECMP: i32 = csr::STIMECMP as i32;
+const FFLAGS: i32 = csr::FFLAGS as i32;
+const FRM: i32 = csr::FRM as i32;
 /// Of the CLINT.
 const MTIMECMP: u64 = 0x200_4000;
 
@@ -79,20 +80,20 @@ struct Level {
 }
 
 const MACHINE: Level = Level {
-    status: 0x300,
-    scratch: 0x340,
-    epc: 0x341,
-    cause: 0x342,
-    tval: 0x343,
+    status: csr::MSTATUS as i32,
+    scratch: csr::MSCRATCH as i32,
+    epc: csr::MEPC as i32,
+    cause: csr::MCAUSE as i32,
+    tval: csr::MTVAL as i32,
     ret: Op::Mret,
     from_supervisor: 1 << status::MPP_SHIFT,
 };
 const SUPERVISOR: Level = Level {
-    status: 0x100,
-    scratch: 0x140,
-    epc: 0x141,
-    cause: 0x142,
-    tval: 0x143,
+    status: csr::SSTATUS as i32,
+    scratch: csr::SSCRATCH as i32,
+    epc: csr::SEPC as i32,
+    cause: csr::SCAUSE as i32,
+    tval: csr::STVAL as i32,
     ret: Op::Sret,
     from_supervisor: status::SPP,
 };
@@ -224,25 +225,28 @@ fn prologue(random: &mut Random, setting: Setting) -> Vec<u8> {
         code.constant(A, value);
         code.imm(Op::Csrrw, 0, A, csr);
     };
-    set(0x305, address(MACHINE_HANDLER));
-    set(0x105, address(SUPERVISOR_HANDLER));
-    set(0x340, address(STATE));
-    set(0x140, address(STATE));
-    set(0x3b0, u64::MAX >> 10);
-    set(0x3a0, 0x1f);
-    set(0x306, 7);
-    set(0x106, 7);
-    set(0x30a, STCE);
+    set(csr::MTVEC.into(), address(MACHINE_HANDLER));
+    set(csr::STVEC.into(), address(SUPERVISOR_HANDLER));
+    set(csr::MSCRATCH.into(), address(STATE));
+    set(csr::SSCRATCH.into(), address(STATE));
+    set(csr::PMPADDR0.into(), u64::MAX >> 10);
+    set(csr::PMPCFG0.into(), 0x1f);
+    set(csr::MCOUNTEREN.into(), 7);
+    set(csr::SCOUNTEREN.into(), 7);
+    set(csr::MENVCFG.into(), STCE);
     if setting.delegated {
-        set(0x302, 0xffff);
-        set(0x303, STIP);
+        set(csr::MEDELEG.into(), 0xffff);
+        set(csr::MIDELEG.into(), STIP);
     }
-    set(0x304, if setting.machine_timer { MTIP } else { STIP });
+    set(
+        csr::MIE.into(),
+        if setting.machine_timer { MTIP } else { STIP },
+    );
     set(STIMECMP, u64::MAX);
     if setting.paged {
         set(SATP, satp(0));
     }
-    set(0x003, random.bits() & 0x9f);
+    set(csr::FCSR.into(), random.bits() & 0x9f);
     code.constant(HERE, address(STATE));
     code.constant(DRAWN, random.bits());
     arm(&mut code, setting);

@@ -2,7 +2,7 @@
 
 use isa::CsrAccess;
 use machine::hart::Mode;
-use machine::hart::csr::status;
+use machine::hart::csr::{EPC_WRITABLE, status};
 
 use super::asm::{Alu, B64, Cond, Mem, RAX, RCX, RDX, Shift, Unary};
 use super::emitter::Emitter;
@@ -20,7 +20,7 @@ pub(super) fn access(
     let (place, writable) = match csr {
         Csr::Sstatus => return status_access(e, access, (to, operand), miss),
         Csr::Sscratch => (layout::SSCRATCH, -1),
-        Csr::Sepc => (layout::SEPC, !1),
+        Csr::Sepc => (layout::SEPC, EPC_WRITABLE as i32),
         Csr::Scause => (layout::SCAUSE, -1),
         Csr::Stval => (layout::STVAL, -1),
     };
