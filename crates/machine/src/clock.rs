@@ -1,4 +1,4 @@
-//! The guest clock: a pure function of the position and of the newest clock entry (ARCHITECTURE.md,
+//! The guest clock: a pure function of the position and of the newest clock entry (docs/machine.md,
 //! "Position and time").
 
 use serde::{Deserialize, Serialize};

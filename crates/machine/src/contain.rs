@@ -1,5 +1,5 @@
 //! Panics of engines, helpers and devices: each is a bug, and none may be the end of the machine, of which another replica
-//! would execute the same (ARCHITECTURE.md, "Faults").
+//! would execute the same (docs/machine.md, "Faults").
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,4 +1,4 @@
-//! The software TLB: what the guest can see of cached translations (ARCHITECTURE.md, "The software TLB").
+//! The software TLB: what the guest can see of cached translations (docs/machine.md, "The software TLB").
 
 use std::ops::Range;
 
