@@ -16,6 +16,8 @@ use crate::progress::Progress;
 pub(crate) const KERNEL: &str = "kernel";
 pub(crate) const INITRD: &str = "initrd";
 const BUILDING: &str = "building-";
+/// In each workspace, so that nobody's directory is taken for one.
+const MARK: &str = ".futago-guest-build";
 pub(crate) const MANIFEST: &str = "manifest.json";
 
 /// A kernel and its initramfs, in files that are complete and checked.
@@ -94,6 +96,20 @@ pub(crate) fn make_directory(directory: &Path) -> io::Result<()> {
     })
 }
 
+/// Whether a builder made this directory to work in, by its name and by what it put there first.
+fn is_workspace(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let number = name.strip_prefix(BUILDING).unwrap_or_default();
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    is_number && path.join(MARK).is_file()
+}
+
+/// Whether a directory holds a manifest that this crate wrote.
+pub(crate) fn has_manifest(directory: &Path) -> bool {
+    let manifest = fs::read(directory.join(MANIFEST));
+    manifest.is_ok_and(|text| serde_json::from_slice::<Manifest>(&text).is_ok())
+}
+
 impl Cache {
     /// Opens the cache in `directory`, waiting for whoever builds there now.
     pub(crate) fn open(
@@ -105,7 +121,13 @@ impl Cache {
         make_directory(directory).with_context(context)?;
         // mmdebstrap changes its working directory.
         let directory = directory.canonicalize().with_context(context)?;
-        let lock = File::create(directory.join("lock")).with_context(context)?;
+        // Whatever has this name keeps what is in it.
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(directory.join("lock"))
+            .with_context(context)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => {
@@ -147,12 +169,13 @@ impl Cache {
         let context = || format!("cannot use {}", self.directory.display());
         for entry in fs::read_dir(&self.directory).with_context(context)? {
             let entry = entry.with_context(context)?;
-            if entry.file_name().to_string_lossy().starts_with(BUILDING) {
+            if is_workspace(&entry.path()) {
                 let _ = fs::remove_dir_all(entry.path());
             }
         }
         let building = self.building();
         fs::create_dir(&building)
+            .and_then(|()| File::create(building.join(MARK)))
             .with_context(|| format!("cannot create {}", building.display()))?;
         Ok(building.join("root"))
     }
@@ -231,6 +254,26 @@ mod tests {
         assert!(cache.find().is_none());
         drop(cache);
         assert!(open().find().is_none());
+    }
+
+    #[test]
+    fn what_builders_did_not_make_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        fs::write(path("lock"), "mine").unwrap();
+        for name in ["building-plans", "building-7", "building-8"] {
+            fs::create_dir(path(name)).unwrap();
+            fs::write(path(name).join("a"), "mine").unwrap();
+        }
+        fs::write(path("building-8").join(MARK), "").unwrap();
+        let cache = Cache::open(directory.path(), "key", &mut |_| {}).unwrap();
+        cache.workspace().unwrap();
+        assert_eq!(fs::read(path("lock")).unwrap(), b"mine");
+        assert!(path("building-plans/a").exists() && path("building-7/a").exists());
+        assert!(
+            !path("building-8").exists(),
+            "a killed builder's is removed"
+        );
     }
 
     #[test]

@@ -125,17 +125,23 @@ impl Image {
     }
 }
 
-/// Makes a directory for an image where it is missing. One that holds a kernel or an initial RAM disk must have a manifest beside
-/// them: an image was copied there before.
+/// Makes a directory for an image where it is missing. One that holds a kernel, an initial RAM disk or a manifest must have a
+/// manifest of ours: an image was copied there before.
 ///
 /// # Errors
 /// It cannot be made, or what it holds would be written over.
 pub fn prepare_output(directory: &Path) -> Result<()> {
     cache::make_directory(directory)
         .with_context(|| format!("cannot put images into {}", directory.display()))?;
-    if directory.join(cache::MANIFEST).exists() {
+    if cache::has_manifest(directory) {
         return Ok(());
     }
+    let manifest = directory.join(cache::MANIFEST);
+    ensure!(
+        !manifest.exists(),
+        "{} is no manifest that `futago guest build` has written, and is not written over: choose another --output",
+        manifest.display()
+    );
     for name in [cache::KERNEL, cache::INITRD] {
         let path = directory.join(name);
         ensure!(
@@ -192,6 +198,28 @@ pub fn command_line(network: Network, redis: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_our_own_images_are_written_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        prepare_output(path).unwrap();
+        for (name, text) in [
+            ("kernel", "mine"),
+            ("manifest.json", "{\"name\": \"an app\"}"),
+        ] {
+            std::fs::write(path.join(name), text).unwrap();
+            let error = prepare_output(path).unwrap_err().to_string();
+            assert!(
+                error.contains(name) && error.contains("--output"),
+                "{error}"
+            );
+        }
+        let artifact = r#"{"bytes": 1, "blake3": "00"}"#;
+        let manifest = format!(r#"{{"kernel": {artifact}, "initrd": {artifact}, "packages": []}}"#);
+        std::fs::write(path.join("manifest.json"), manifest).unwrap();
+        prepare_output(path).unwrap();
+    }
 
     #[test]
     fn command_lines() {
